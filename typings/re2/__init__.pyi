@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import final
 
-class error(Exception): ...  # noqa: N801, N818 - the library's name
+class error(Exception): ...  # noqa: N801 - the library's name
 
 class Options:
     max_mem: int

@@ -1,0 +1,46 @@
+"""What every test may ask for, and what none may do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support import network_guard
+from tests.support.postgres import PostgresError, PostgresServer, running_postgres
+
+network_guard.install()
+
+# How long one example takes depends on the machine, and is no rule of ours.
+settings.register_profile("faregate", settings(settings.default, deadline=None))
+settings.load_profile("faregate")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's own PostgreSQL, started when the first test asks for it. Missing, it fails the test."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except PostgresError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def postgresql_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy URL of a new, empty PostgreSQL database, dropped after the test."""
+    with postgres_server.database() as name:
+        yield postgres_server.url(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'faregate.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The SQLAlchemy URL of a new, empty database: the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
