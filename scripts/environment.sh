@@ -26,6 +26,12 @@ is_current() { # STAMP FILE...
     [[ -f $stamp && $(<"$stamp") == "$(fingerprint "$@")" ]]
 }
 
+is_usable() {
+    is_current .venv/.lock-run requirements.lock &&
+        { [[ ! -f .venv/.lock-dev ]] || is_current .venv/.lock-dev requirements-dev.lock; } &&
+        .venv/bin/python -c ''
+}
+
 # `ensure_environment run` installs requirements.lock, `ensure_environment dev` requirements-dev.lock, which contains
 # the other; both then install this tree, editable. Does nothing when nothing changed. A changed lock gets a new
 # environment, so that no package stays which the lock does not name.
@@ -34,7 +40,7 @@ ensure_environment() {
     local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps)
     [[ $wanted == dev ]] && lock=requirements-dev.lock
 
-    if ! { is_current .venv/.lock-run requirements.lock && .venv/bin/python -c ''; } 2>/dev/null; then
+    if ! is_usable 2>/dev/null; then
         if ! python=$(find_python); then
             echo "Faregate needs Python 3.11, 3.12 or 3.13 with venv. Install it and run this again" \
                 "(on Debian, as root: apt-get install python3 python3-venv)." >&2
