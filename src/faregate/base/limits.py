@@ -1,0 +1,59 @@
+"""Every limit in one place, tested at the limit and one past it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+MAX_API_BODY_BYTES: Final = 1 << 20
+"""A management API request body."""
+
+MAX_COLLECTOR_BODY_BYTES: Final = 12 << 20
+"""A collector request body as sent (agents batch up to 200 events)."""
+
+MAX_EVENT_BYTES: Final = 1 << 20
+"""One event, decoded from its batch."""
+
+MAX_EVENTS_PER_BATCH: Final = 5_000
+"""Events in one collector request."""
+
+MAX_ROUTE_REQUEST_BYTES: Final = 32 << 20
+"""The largest `max_request_bytes` a route may set."""
+
+DEFAULT_ROUTE_REQUEST_BYTES: Final = 8 << 20
+"""A route's `max_request_bytes` when it names none."""
+
+MAX_USAGE_EVENT_BYTES: Final = 4 << 20
+"""The largest single server-sent event whose usage is read."""
+
+MAX_NAME_CHARACTERS: Final = 200
+MAX_ID_CHARACTERS: Final = 128
+MAX_PATTERN_CHARACTERS: Final = 1_000
+MAX_FIELD_PATH_CHARACTERS: Final = 200
+MAX_CONDITIONS: Final = 50
+
+MAX_LEDGER_UNITS: Final = (1 << 63) - 1
+"""Amounts are stored in signed 64-bit columns."""
+
+MAX_QUANTITY_DIGITS: Final = 30
+"""Digits of a metered quantity, before and after the point together."""
+
+MAX_LEASE_UNITS: Final = 1_000_000_000_000
+"""Units one lease request may ask for."""
+
+APPLY_BATCH_EVENTS: Final = 2_000
+"""Events metered in one transaction."""
+
+PAGE_ROWS: Final = 100
+"""Rows of a list answer when the caller names no limit."""
+
+MAX_PAGE_ROWS: Final = 1_000
+
+EVENT_AHEAD_TOLERANCE: Final = timedelta(minutes=5)
+"""An event further ahead of the server is set aside and shown."""
+
+WINDOW_CLOSE_GRACE: Final = timedelta(seconds=60)
+"""A usage window is closed this long after its end."""
+
+LEASE_DURATION_MS: Final = 30_000
+"""How long a gateway may hold from a lease; it stops at 80 % of this."""

@@ -1,0 +1,111 @@
+"""What Faregate asks of a billing provider, in the provider's own words (Stripe's), with our ids as its lookup keys.
+
+It stands in the core because services call it and providers answer it, and those two do not import each other. Every call is
+synchronous, made outside any transaction, and repeatable: the caller's key names the thing, and a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from faregate.base.periods import Period
+from faregate.domain.billing.invoice import InvoiceStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPrice:
+    """A metered price of the package model: `unit_amount` minor units for every begun `divide_by` units, rounded up once a period."""
+
+    lookup_key: str
+    product: str
+    nickname: str
+    currency: str
+    unit_amount: Decimal
+    divide_by: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSubscription:
+    """A customer on prices, billed monthly from `billing_cycle_anchor`; invoices are sent and due `payment_terms` after."""
+
+    lookup_key: str
+    customer: str
+    customer_name: str
+    currency: str
+    prices: tuple[ProviderPrice, ...]
+    billing_cycle_anchor: datetime
+    payment_terms: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterEvent:
+    """Raw units of a price used by a customer, counted in the period that holds `timestamp`. `identifier` makes it one event."""
+
+    identifier: str
+    customer: str
+    price: str
+    value: Decimal
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderGrant:
+    """Credit that pays metered lines of one subscription; `value` in minor units, `category` paid or promotional."""
+
+    lookup_key: str
+    subscription: str
+    currency: str
+    value: Decimal
+    category: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLine:
+    """One price's period: the quantity that the provider received, and its amount in minor units, rounded once."""
+
+    price: str
+    description: str
+    quantity: Decimal
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderInvoice:
+    """An issued invoice in minor units: `subtotal` = sum of lines = `credit_applied` + `amount_due`."""
+
+    id: str
+    number: str
+    subscription: str
+    customer: str
+    currency: str
+    period: Period
+    lines: tuple[ProviderLine, ...]
+    subtotal: int
+    credit_applied: int
+    amount_due: int
+    status: InvoiceStatus
+    created: datetime
+    due_date: datetime
+    paid_at: datetime | None
+
+
+class BillingProvider(Protocol):
+    """The calls that services make. All raise `Unavailable` where repeating may help, other `FaregateError`s where it will not."""
+
+    def ensure_subscription(self, wanted: ProviderSubscription) -> None:
+        """Make customer, prices and subscription where they do not exist yet, and add prices that the subscription lacks."""
+
+    def report_usage(self, usage: MeterEvent) -> None:
+        """Take a meter event; one whose identifier was taken before is delivered, and counts once."""
+
+    def create_credit_grant(self, grant: ProviderGrant) -> None:
+        """Take credit that invoices finalized from now on use up."""
+
+    def close_period(self, subscription: str, period: Period, *, issued_at: datetime) -> ProviderInvoice:
+        """Finalize a period's invoice from the usage received; return the same one for every repeat."""
+
+    def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:
+        """Take payment of what is due; a repeat returns the invoice as it was paid."""

@@ -1,0 +1,55 @@
+"""A price: one metered thing sold in a plan, and the model that turns its quantity into an amount."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from faregate.base.money import Currency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """`amount` (major units) for every begun package of `size` units; the period's total is rounded up once."""
+
+    amount: Decimal
+    size: Decimal
+
+
+PricingModel = Package
+
+
+class BillingPeriod(StrEnum):
+    """How long a period's total is added up before it is billed."""
+
+    MONTH = "month"
+
+
+class TaxBehavior(StrEnum):
+    """Whether tax is inside the amount, on top of it, or left to the billing provider's default (`auto`)."""
+
+    AUTO = "auto"
+    INCLUSIVE = "inclusive"
+    EXCLUSIVE = "exclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A product of the catalog, unique by name within the application."""
+
+    plan_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """A price of a plan, unique by name within the plan."""
+
+    price_id: str
+    plan_id: str
+    name: str
+    model: PricingModel
+    period: BillingPeriod
+    currency: Currency
+    tax_behavior: TaxBehavior

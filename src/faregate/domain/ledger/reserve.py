@@ -1,0 +1,60 @@
+"""What outstanding units can cost, and how many more a balance can back (DESIGN, section 7, rule 1).
+
+For one price in one period: S = settled units, U = units outstanding in all leases.
+    reserved = max over 0 <= n <= U of q(rate(S + n)) - q(rate(S))
+Every model shipped so far never falls with the total, so the maximum stands at n = U.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+
+from faregate.domain.catalog.price import Price
+from faregate.domain.pricing.rating import debit_total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceUse:
+    """One price of one account in one period: settled total and units outstanding in leases."""
+
+    price: Price
+    settled: Decimal
+    outstanding: int
+
+
+def reserved_amount(use: PriceUse) -> int:
+    """Return the most that the outstanding units can still cost, in ledger units."""
+    if use.outstanding == 0:
+        return 0
+    return debit_total(use.price, use.settled + use.outstanding) - debit_total(use.price, use.settled)
+
+
+def further_cost(use: PriceUse, units: int) -> int:
+    """Return by how much the reservation grows when `units` more become outstanding, in ledger units."""
+    grown = PriceUse(price=use.price, settled=use.settled, outstanding=use.outstanding + units)
+    return reserved_amount(grown) - reserved_amount(use)
+
+
+def affordable_units(use: PriceUse, *, budget: int, most: int) -> int:
+    """Return the largest number of further units, up to `most`, whose `further_cost` is within `budget`."""
+    if further_cost(use, most) <= budget:
+        return most
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        if further_cost(use, middle) <= budget:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def is_exhausted(uses: Collection[PriceUse], *, available: int) -> bool:
+    """Return whether no further unit of any price is affordable (DESIGN, section 7, end).
+
+    Units out in leases are not used yet: while there are any, the account is not exhausted. Without a metered price there is
+    nothing to run out of, and such an account never is.
+    """
+    return bool(uses) and all(use.outstanding == 0 and further_cost(use, 1) > max(available, 0) for use in uses)

@@ -1,0 +1,126 @@
+"""From logged bytes to events that count: decoded, seen for the first time, dated sensibly, and with their company."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from faregate.base.errors import InvalidInput
+from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_EVENT_BYTES
+from faregate.domain.metering.event import Event
+from faregate.storage.database import Transaction
+from faregate.storage.events import (
+    LoggedEvent,
+    SeenIdentity,
+    SetAside,
+    add_identities,
+    add_set_aside,
+    find_identities,
+)
+from faregate.storage.metered import companies_of_users
+from faregate.wire.event import WireEvent, content_hash, decode_event, identity, to_event
+from faregate.wire.gateway_protocol import GatewayFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedEvent:
+    """An event that has effects, at its position in the log."""
+
+    position: int
+    event: Event
+    facts: GatewayFacts | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Admission:
+    """What became of a batch. `facts` holds our gateways' facts of every event, admitted or not: their sequences count."""
+
+    admitted: list[AdmittedEvent] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    facts: list[GatewayFacts] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    position: int
+    wire: WireEvent
+    seen: SeenIdentity
+
+
+def admit_events(
+    transaction: Transaction, application_id: str, logged: Sequence[LoggedEvent], *, now: datetime
+) -> Admission:
+    """Decide which events of a batch count. A repeat is dropped; what cannot count is set aside and stays visible.
+
+    Set aside, with `reason`: `malformed`; `conflict` (the identity is known with other content); `ahead` (dated more than
+    five minutes after `now`, the application's business time).
+    """
+    admission = Admission()
+    decoded = _decode(application_id, logged, admission)
+    fresh = _first_seen(transaction, application_id, decoded, admission)
+    unresolved = {entry.wire.user_id for entry in fresh if entry.wire.company_id is None and entry.wire.user_id}
+    companies = companies_of_users(transaction, application_id, {user_id for user_id in unresolved if user_id})
+    latest = now + EVENT_AHEAD_TOLERANCE
+    for entry in fresh:
+        company_id = entry.wire.company_id or companies.get(entry.wire.user_id or "")
+        event = to_event(entry.wire, company_id)
+        if event.occurred_at > latest and not _is_replay(entry.wire):
+            _set_aside(admission, entry.position, application_id, "ahead", f"dated {event.occurred_at.isoformat()}")
+        else:
+            admission.admitted.append(
+                AdmittedEvent(position=entry.position, event=event, facts=entry.wire.faregate)
+            )
+    add_identities(transaction, application_id, [entry.seen for entry in fresh])
+    add_set_aside(transaction, admission.set_aside)
+    return admission
+
+
+def _decode(application_id: str, logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decoded]:
+    decoded = []
+    for row in logged:
+        if len(row.body) > MAX_EVENT_BYTES:
+            _set_aside(admission, row.position, application_id, "malformed", f"larger than {MAX_EVENT_BYTES} bytes")
+            continue
+        try:
+            wire = decode_event(row.body)
+            body_hash = content_hash(row.body)
+        except InvalidInput as error:
+            _set_aside(admission, row.position, application_id, "malformed", error.message)
+            continue
+        if wire.faregate is not None:
+            admission.facts.append(wire.faregate)
+        seen = SeenIdentity(identity=identity(wire, body_hash), content_hash=body_hash, position=row.position)
+        decoded.append(_Decoded(row.position, wire, seen))
+    return decoded
+
+
+def _first_seen(
+    transaction: Transaction, application_id: str, decoded: Sequence[_Decoded], admission: Admission
+) -> list[_Decoded]:
+    known = find_identities(transaction, application_id, [entry.seen.identity for entry in decoded])
+    fresh = []
+    for entry in decoded:
+        earlier = known.get(entry.seen.identity)
+        if earlier is None:
+            known[entry.seen.identity] = entry.seen
+            fresh.append(entry)
+        elif earlier.content_hash != entry.seen.content_hash:
+            _set_aside(
+                admission,
+                entry.position,
+                application_id,
+                "conflict",
+                f"the same call stands at position {earlier.position} with other content",
+            )
+    return fresh
+
+
+def _set_aside(admission: Admission, position: int, application_id: str, reason: str, detail: str) -> None:
+    admission.set_aside.append(
+        SetAside(position=position, application_id=application_id, reason=reason, detail=detail[:500])
+    )
+
+
+def _is_replay(wire: WireEvent) -> bool:
+    return wire.faregate is not None and wire.faregate.replay

@@ -1,0 +1,63 @@
+"""Event -> usage window -> rating -> ledger, exactly once: every effect of a batch, and the log position, in one transaction.
+
+    read the log after our position
+      -> admit_events    decode, drop repeats, set aside what cannot count, find the company
+      -> meter_events    ask every meter for a quantity
+      -> debit_usage     windows, period totals, debits, one entry a price
+      -> settle_leases   drawn units leave their leases
+      -> move_consumer   the position commits with the effects
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from faregate.base.clock import Clock
+from faregate.base.limits import APPLY_BATCH_EVENTS
+from faregate.services.account_book import AccountBook
+from faregate.services.accounts import refresh_accounts
+from faregate.services.admit_events import admit_events
+from faregate.services.business_clock import business_now
+from faregate.services.debit_usage import debit_usage, place_usage, total_keys
+from faregate.services.leases import lease_keys
+from faregate.services.meter_events import MeterSet, meter_events
+from faregate.services.settle_leases import drawn_leases, move_sequences, settle_leases
+from faregate.storage.database import Transaction
+from faregate.storage.events import LoggedEvent, add_unmeterable, consumer_position, move_consumer, read_log
+from faregate.storage.metered import read_all_prices
+
+
+class EventApplier:
+    """Applies the log in order. One applier a database: its position is a row that it locks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._meters = MeterSet()
+
+    def apply_next(self, transaction: Transaction, *, most: int = APPLY_BATCH_EVENTS) -> int:
+        """Apply up to `most` events; return how many, 0 where the log is drained."""
+        logged = read_log(transaction, consumer_position(transaction), most)
+        if not logged:
+            return 0
+        for application_id, events in groupby(logged, key=lambda row: row.application_id):
+            self._apply(transaction, application_id, list(events))
+        move_consumer(transaction, logged[-1].position)
+        return len(logged)
+
+    def _apply(self, transaction: Transaction, application_id: str, logged: Sequence[LoggedEvent]) -> None:
+        now = business_now(transaction, application_id, self._clock)
+        admission = admit_events(transaction, application_id, logged, now=now)
+        measured, unmeterable = meter_events(
+            application_id, self._meters.of(transaction, application_id), admission.admitted
+        )
+        add_unmeterable(transaction, unmeterable)
+        prices = read_all_prices(transaction)
+        postings = place_usage(transaction, application_id, measured, prices)
+        leases = drawn_leases(transaction, admission.admitted)
+        book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
+        debit_usage(transaction, application_id, postings, book, now=now)
+        settle_leases(transaction, admission.admitted, leases, book)
+        book.save()
+        move_sequences(transaction, admission.facts, now=now)
+        refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)

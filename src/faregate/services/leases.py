@@ -1,0 +1,180 @@
+"""Answer gateways: open an epoch, grant and take back units, free what a lost process held (DESIGN, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from faregate.base.ids import IdSource
+from faregate.base.limits import LEASE_DURATION_MS
+from faregate.base.periods import Period
+from faregate.domain.customers.subscription import Subscription
+from faregate.domain.ledger.grant_slice import UnitNeed, share_out
+from faregate.domain.ledger.reserve import is_exhausted
+from faregate.services.account_book import AccountBook
+from faregate.services.accounts import refresh_accounts
+from faregate.storage.database import Transaction
+from faregate.storage.leases import (
+    LeaseRow,
+    add_leases,
+    raise_epoch,
+    read_earlier_leases,
+    read_gateway,
+    read_leases,
+    read_leases_of_request,
+    set_release_through,
+    update_lease,
+)
+from faregate.storage.ledger import TotalKey
+from faregate.storage.metered import metered_prices_of_plans, read_all_prices, read_subscriptions
+from faregate.wire.gateway_protocol import (
+    EpochOpened,
+    Lease,
+    LeaseAnswer,
+    LeaseRequest,
+    LeaseReturn,
+    OpenEpoch,
+    Refused,
+    ReleaseEarlierEpochs,
+)
+
+
+def open_epoch(transaction: Transaction, request: OpenEpoch, *, generation: int, now: datetime) -> EpochOpened:
+    """Give a starting gateway process its epoch; every earlier process of that gateway is fenced."""
+    return EpochOpened(epoch=raise_epoch(transaction, request.gateway_id, now), generation=generation)
+
+
+def answer_lease_request(
+    transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime
+) -> LeaseAnswer:
+    """Take returns, then grant all of the request's units or none. A repeated request id gets the same leases.
+
+    `now` is the application's business time. Order of refusals: fenced, no_subscription, exhausted, insufficient.
+    """
+    gateway = read_gateway(transaction, request.gateway_id)
+    if gateway is None or gateway.epoch != request.epoch:
+        return LeaseAnswer(refused=Refused.FENCED)
+    take_returns(transaction, request.gateway_id, request.returns, now=now)
+    if not request.units:
+        return LeaseAnswer()
+    repeated = read_leases_of_request(transaction, request.lease_request_id)
+    if repeated:
+        return LeaseAnswer(leases=[_wire_lease(row) for row in repeated])
+    subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
+    period = subscription.period_at(request.occurred_at or now) if subscription else None
+    if subscription is None or period is None:
+        return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
+    return _grant(transaction, request, subscription, period, new_id=new_id, now=now)
+
+
+def take_returns(
+    transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime
+) -> None:
+    """Take back units that no call holds or has used. Running totals: a repeat or an older message changes nothing."""
+    rows = read_leases(transaction, [entry.lease_id for entry in returns]) if returns else {}
+    freed: list[tuple[LeaseRow, int]] = []
+    for entry in returns:
+        row = rows.get(entry.lease_id)
+        if row is None or row.gateway_id != gateway_id:
+            continue
+        units = min(entry.returned_units - row.returned_units, row.outstanding_units)
+        if units > 0:
+            freed.append((row, units))
+    _free_units(transaction, freed, now=now)
+
+
+def release_earlier_epochs(transaction: Transaction, request: ReleaseEarlierEpochs, *, now: datetime) -> None:
+    """Free all leases of earlier epochs once every event up to `through_sequence` is applied; at once if they are."""
+    gateway = read_gateway(transaction, request.gateway_id)
+    if gateway is None or gateway.epoch != request.epoch:
+        return
+    if gateway.applied_sequence >= request.through_sequence:
+        free_earlier_leases(transaction, request.gateway_id, request.epoch, now=now)
+    else:
+        set_release_through(transaction, request.gateway_id, request.through_sequence)
+
+
+def free_earlier_leases(transaction: Transaction, gateway_id: str, epoch: int, *, now: datetime) -> None:
+    """Free what earlier processes of a gateway still had out. Their events are all applied."""
+    set_release_through(transaction, gateway_id, None)
+    rows = read_earlier_leases(transaction, gateway_id, epoch)
+    _free_units(transaction, [(row, row.outstanding_units) for row in rows], now=now)
+
+
+def lease_keys(rows: Iterable[LeaseRow]) -> dict[TotalKey, Period]:
+    """Return the totals that the leases' units belong to."""
+    return {TotalKey(row.subscription_id, row.price_id, row.period.start): row.period for row in rows}
+
+
+def _free_units(transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]], *, now: datetime) -> None:
+    if not freed:
+        return
+    book = AccountBook(transaction, read_all_prices(transaction), lease_keys(row for row, _ in freed))
+    for row, units in freed:
+        row.returned_units += units
+        book.take_in(TotalKey(row.subscription_id, row.price_id, row.period.start), units)
+        update_lease(transaction, row)
+    book.save()
+    refresh_accounts(transaction, subscription_ids={row.subscription_id for row, _ in freed}, now=now)
+
+
+def _grant(
+    transaction: Transaction,
+    request: LeaseRequest,
+    subscription: Subscription,
+    period: Period,
+    *,
+    new_id: IdSource,
+    now: datetime,
+) -> LeaseAnswer:
+    metered = metered_prices_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
+    prices = {price.price_id: price for price in metered}
+    if any(unit.price_id not in prices for unit in request.units):
+        return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
+    keys = {price_id: TotalKey(subscription.subscription_id, price_id, period.start) for price_id in prices}
+    book = AccountBook(transaction, prices, dict.fromkeys(keys.values(), period))
+    available = book.accounts[subscription.subscription_id].available
+    needs = [
+        UnitNeed(use=book.use(keys[unit.price_id]), floor=unit.floor, call=unit.call, slice=unit.slice)
+        for unit in request.units
+    ]
+    granted = share_out(needs, available=available)
+    if granted is None:
+        uses = [book.use(key) for key in keys.values()]
+        return LeaseAnswer(
+            refused=Refused.EXHAUSTED if is_exhausted(uses, available=available) else Refused.INSUFFICIENT,
+            outstanding=any(use.outstanding for use in uses),
+        )
+    rows = []
+    for unit, units in zip(request.units, granted, strict=True):
+        book.put_out(keys[unit.price_id], units)
+        rows.append(
+            LeaseRow(
+                lease_id=new_id("lse"),
+                lease_request_id=request.lease_request_id,
+                gateway_id=request.gateway_id,
+                epoch=request.epoch,
+                subscription_id=subscription.subscription_id,
+                price_id=unit.price_id,
+                period=period,
+                granted_units=units,
+                drawn_units=0,
+                returned_units=0,
+                duration_ms=LEASE_DURATION_MS,
+                created_at=now,
+            )
+        )
+    add_leases(transaction, rows)
+    book.save()
+    return LeaseAnswer(leases=[_wire_lease(row) for row in rows])
+
+
+def _wire_lease(row: LeaseRow) -> Lease:
+    return Lease(
+        lease_id=row.lease_id,
+        price_id=row.price_id,
+        period_start=row.period.start,
+        period_end=row.period.end,
+        units=row.granted_units,
+        duration_ms=row.duration_ms,
+    )

@@ -1,0 +1,81 @@
+"""From events to quantities: every active meter is asked of every admitted event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from faregate.domain.metering.event import Event
+from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
+from faregate.domain.metering.metric import Unmeterable
+from faregate.services.admit_events import AdmittedEvent
+from faregate.storage.database import Transaction
+from faregate.storage.events import UnmeterableEvent
+from faregate.storage.metered import read_all_meters
+from faregate.storage.state_feed import latest_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one event counts for on one meter, and whose usage it is."""
+
+    position: int
+    meter: Meter
+    company_id: str
+    event: Event
+    quantity: Decimal
+
+
+class MeterSet:
+    """The meters of every application, compiled once and again whenever one changes."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._compiled: dict[str, list[tuple[Meter, CompiledMeter]]] = {}
+
+    def of(self, transaction: Transaction, application_id: str) -> list[tuple[Meter, CompiledMeter]]:
+        """Return an application's meters as the transaction sees them."""
+        version = latest_version(transaction, "meter")
+        if version != self._version:
+            self._compiled = {
+                key: [(meter, compile_meter(meter)) for meter in meters]
+                for key, meters in read_all_meters(transaction).items()
+            }
+            self._version = version
+        return self._compiled.get(application_id, [])
+
+
+def meter_events(
+    application_id: str, meters: Sequence[tuple[Meter, CompiledMeter]], admitted: Sequence[AdmittedEvent]
+) -> tuple[list[Measured], list[UnmeterableEvent]]:
+    """Return what the events count for, and those that matched a meter but give it nothing, with the reason."""
+    measured: list[Measured] = []
+    unmeterable: list[UnmeterableEvent] = []
+    for entry in admitted:
+        for meter, read in meters:
+            quantity = read(entry.event)
+            if quantity is None:
+                continue
+            if entry.event.company_id is None:
+                quantity = Unmeterable("the caller belongs to no known company")
+            if isinstance(quantity, Unmeterable):
+                unmeterable.append(
+                    UnmeterableEvent(
+                        position=entry.position,
+                        meter_id=meter.meter_id,
+                        application_id=application_id,
+                        reason=quantity.reason,
+                    )
+                )
+                continue
+            measured.append(
+                Measured(
+                    position=entry.position,
+                    meter=meter,
+                    company_id=entry.event.company_id or "",
+                    event=entry.event,
+                    quantity=quantity,
+                )
+            )
+    return measured, unmeterable

@@ -1,0 +1,152 @@
+"""The event log, the identities seen, and the consumer's position: what makes metering exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+
+from faregate.storage.database import Transaction
+from faregate.storage.tables import consumer, event_identity, event_log, set_aside, unmeterable
+
+APPLIER = "applier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """An event as it was accepted; `position` orders the log."""
+
+    position: int
+    application_id: str
+    ingested_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenIdentity:
+    """An identity that has been applied, with the content it had and where it stands in the log."""
+
+    identity: bytes
+    content_hash: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """An event that is kept but not metered, and why."""
+
+    position: int
+    application_id: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmeterableEvent:
+    """An event that matched a meter without giving it a quantity."""
+
+    position: int
+    meter_id: str
+    application_id: str
+    reason: str
+
+
+def append_to_log(transaction: Transaction, application_id: str, bodies: Sequence[bytes], ingested_at: datetime) -> None:
+    """Append events in order."""
+    rows = [{"application_id": application_id, "ingested_at": ingested_at, "body": body} for body in bodies]
+    if rows:
+        transaction.execute(insert(event_log), rows)
+
+
+def log_head(transaction: Transaction) -> int:
+    """Return the position of the newest event, 0 for an empty log."""
+    return transaction.execute(select(func.max(event_log.c.position))).scalar() or 0
+
+
+def consumer_position(transaction: Transaction) -> int:
+    """Return the position up to which events are applied; locks it where the database has row locks."""
+    statement = select(consumer.c.position).where(consumer.c.name == APPLIER).with_for_update()
+    found = transaction.execute(statement).scalar()
+    if found is None:
+        transaction.execute(insert(consumer).values(name=APPLIER, position=0))
+        return 0
+    return found
+
+
+def move_consumer(transaction: Transaction, position: int) -> None:
+    """Set the position up to which events are applied."""
+    transaction.execute(update(consumer).where(consumer.c.name == APPLIER).values(position=position))
+
+
+def read_log(transaction: Transaction, after: int, most: int) -> list[LoggedEvent]:
+    """Return the next events after a position, oldest first."""
+    statement = select(event_log).where(event_log.c.position > after).order_by(event_log.c.position).limit(most)
+    return [
+        LoggedEvent(position=row.position, application_id=row.application_id, ingested_at=row.ingested_at, body=row.body)
+        for row in transaction.execute(statement)
+    ]
+
+
+def read_logged_event(transaction: Transaction, position: int) -> LoggedEvent | None:
+    """Return the event at a position."""
+    return next(iter(read_log(transaction, position - 1, 1)), None)
+
+
+def find_identities(
+    transaction: Transaction, application_id: str, identities: Collection[bytes]
+) -> dict[bytes, SeenIdentity]:
+    """Return those of the identities that were applied before."""
+    statement = select(event_identity).where(
+        event_identity.c.application_id == application_id, event_identity.c.identity.in_(identities)
+    )
+    return {
+        row.identity: SeenIdentity(identity=row.identity, content_hash=row.content_hash, position=row.position)
+        for row in transaction.execute(statement)
+    }
+
+
+def add_identities(transaction: Transaction, application_id: str, seen: Sequence[SeenIdentity]) -> None:
+    """Remember applied identities."""
+    rows = [
+        {
+            "application_id": application_id,
+            "identity": entry.identity,
+            "content_hash": entry.content_hash,
+            "position": entry.position,
+        }
+        for entry in seen
+    ]
+    if rows:
+        transaction.execute(insert(event_identity), rows)
+
+
+def add_set_aside(transaction: Transaction, events: Sequence[SetAside]) -> None:
+    """Keep events that were not metered, with their reasons."""
+    rows = [
+        {
+            "position": event.position,
+            "application_id": event.application_id,
+            "reason": event.reason,
+            "detail": event.detail,
+        }
+        for event in events
+    ]
+    if rows:
+        transaction.execute(insert(set_aside), rows)
+
+
+def add_unmeterable(transaction: Transaction, events: Sequence[UnmeterableEvent]) -> None:
+    """Keep what matched a meter without a quantity."""
+    rows = [
+        {
+            "position": event.position,
+            "meter_id": event.meter_id,
+            "application_id": event.application_id,
+            "reason": event.reason,
+        }
+        for event in events
+    ]
+    if rows:
+        transaction.execute(insert(unmeterable), rows)

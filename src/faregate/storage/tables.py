@@ -1,0 +1,393 @@
+"""Every table. Read from the top: it follows an event's way to money and to a decision."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+
+from faregate.storage.columns import Digest, Exact, Instant, Serial, Units
+
+metadata = MetaData()
+
+# --- the application and who operates it --------------------------------------------------------------------------
+
+application = Table(
+    "application",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("collector_id_hash", Text, nullable=False, unique=True),
+    Column("clock_offset_us", Units, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+operator = Table(
+    "operator",
+    metadata,
+    Column("login", Text, primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=True),
+    Column("application_id", Text, nullable=False),
+    Column("ingested_at", Instant, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+event_identity = Table(
+    "event_identity",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("identity", Digest, primary_key=True),
+    Column("content_hash", Digest, nullable=False),
+    Column("position", Units, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+consumer = Table(
+    "consumer",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", Units, nullable=False),
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("position", Units, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+# --- catalog and meters -------------------------------------------------------------------------------------------
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+price = Table(
+    "price",
+    metadata,
+    Column("price_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("package_amount", Exact, nullable=False),
+    Column("package_size", Exact, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("tax_behavior", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("plan_id", "name"),
+)
+
+meter = Table(
+    "meter",
+    metadata,
+    Column("meter_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("price_id", Text, nullable=False),
+    Column("conditions", Text, nullable=False),
+    Column("sum_path", Text, nullable=False),
+    Column("reporting_period_s", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+route = Table(
+    "route",
+    metadata,
+    Column("route_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+# --- customers ----------------------------------------------------------------------------------------------------
+
+company = Table(
+    "company",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+user = Table(
+    "customer_user",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("user_id", Text),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("key_hash", Text, nullable=False, unique=True),
+    Column("replay", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("pays", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("payment_terms_s", Integer, nullable=False),
+    Column("billed_until", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "company_id", "plan_id"),
+)
+
+# --- usage --------------------------------------------------------------------------------------------------------
+
+usage_window = Table(
+    "usage_window",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("start_at", Instant, primary_key=True),
+    Column("end_at", Instant, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("quantity", Exact, nullable=False),
+    Column("event_count", Units, nullable=False),
+    Column("reported_quantity", Exact, nullable=False),
+    Column("reported_revision", Integer, nullable=False),
+    Column("dirty", Boolean, nullable=False),
+    Index("usage_window_dirty", "dirty", "end_at"),
+)
+
+charge = Table(
+    "charge",
+    metadata,
+    Column("position", Units, primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("price_id", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("quantity", Exact, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("entry_id", Units),
+    sqlite_with_rowid=False,
+)
+
+unmeterable = Table(
+    "unmeterable",
+    metadata,
+    Column("position", Units, primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+account = Table(
+    "account",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("balance", Units, nullable=False),
+    Column("reserved", Units, nullable=False),
+    Column("exhausted", Boolean, nullable=False),
+)
+
+price_total = Table(
+    "price_total",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("period_end", Instant, nullable=False),
+    Column("settled", Exact, nullable=False),
+    Column("outstanding", Units, nullable=False),
+    Column("debited", Units, nullable=False),
+    Column("reserved", Units, nullable=False),
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("entry_id", Serial, primary_key=True, autoincrement=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("caller_id", Text, nullable=False),
+    Column("price_id", Text),
+    Column("period_start", Instant),
+    Column("quantity", Exact),
+    Column("description", Text, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    UniqueConstraint("subscription_id", "caller_id"),
+    sqlite_autoincrement=True,
+)
+
+grant = Table(
+    "credit_grant",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("caller_id", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("subscription_id", "caller_id"),
+)
+
+gateway = Table(
+    "gateway",
+    metadata,
+    Column("gateway_id", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("applied_sequence", Units, nullable=False),
+    Column("release_through", Units),
+    Column("seen_at", Instant, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("lease_id", Text, primary_key=True),
+    Column("lease_request_id", Text, nullable=False),
+    Column("gateway_id", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("price_id", Text, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("period_end", Instant, nullable=False),
+    Column("granted_units", Units, nullable=False),
+    Column("drawn_units", Units, nullable=False),
+    Column("returned_units", Units, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("lease_request_id", "price_id"),
+    Index("lease_open", "gateway_id", "is_open", "epoch"),
+)
+
+# --- billing ------------------------------------------------------------------------------------------------------
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", Serial, primary_key=True, autoincrement=True),
+    Column("application_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False, unique=True),
+    Column("subscription_id", Text, nullable=False, server_default=""),
+    Column("payload", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text),
+    sqlite_autoincrement=True,
+)
+Index("outbox_waiting", outbox.c.outbox_id, sqlite_where=outbox.c.delivered_at.is_(None), postgresql_where=outbox.c.delivered_at.is_(None))
+
+invoice = Table(
+    "invoice",
+    metadata,
+    Column("invoice_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("period_end", Instant, nullable=False),
+    Column("lines", Text, nullable=False),
+    Column("total", Units, nullable=False),
+    Column("credit_applied", Units, nullable=False),
+    Column("amount_due", Units, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("paid_at", Instant),
+    UniqueConstraint("subscription_id", "period_start"),
+)
+
+# --- governance ---------------------------------------------------------------------------------------------------
+
+rule = Table(
+    "rule",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("cohort", Text, nullable=False),
+    Column("block_what", Text, nullable=False),
+    Column("refusal", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("cohorts", Text, nullable=False),
+)
+
+state_change = Table(
+    "state_change",
+    metadata,
+    Column("version", Serial, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("entity_id", Text, nullable=False),
+    Index("state_change_kind", "kind", "version"),
+    sqlite_autoincrement=True,
+)

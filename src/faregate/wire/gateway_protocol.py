@@ -1,0 +1,287 @@
+"""The protocol between a gateway process and the control plane (docs/decisions/0003).
+
+All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
+
+    POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at each process start; fences earlier processes of that gateway
+    GET  /gateway/v1/state     ?after=N      -> lines of StateMessage, forever
+    POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
+    POST /gateway/v1/events    JSON array of events, each with `faregate` facts (GatewayFacts) -> 201 EventsAccepted after the durable write
+    POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "nothing of earlier epochs is unsettled beyond this sequence number"
+
+Instants are RFC 3339 in UTC with microseconds; units are whole numbers; durations are milliseconds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from faregate.domain.governance.rule import Cohort
+
+
+class Enforce(StrEnum):
+    """`strict`: credit is held before the upstream call and the upstream is bounded by it. `none`: usage is debited afterwards."""
+
+    STRICT = "strict"
+    NONE = "none"
+
+
+class OnAbort(StrEnum):
+    """When the caller goes away in mid-stream: read on to the end, or stop and bill what was counted so far."""
+
+    DRAIN = "drain"
+    CANCEL = "cancel"
+
+
+class Dialect(StrEnum):
+    """How a route's usage is bounded, asked for and read."""
+
+    OPENAI_CHAT = "openai_chat"
+    NONE = "none"
+
+
+# --- state: what a gateway needs to decide alone -----------------------------------------------------------------
+
+
+class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
+    """A route. Header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
+
+    route_id: str
+    application_id: str
+    name: str
+    upstream_url: str
+    upstream_headers: dict[str, str]
+    dialect: Dialect
+    enforce: Enforce
+    on_abort: OnAbort
+    max_request_bytes: int
+    default_output_tokens: int
+    least_output_tokens: int
+    hold_wait_ms: int
+    connect_timeout_ms: int
+    read_timeout_ms: int
+    total_timeout_ms: int
+
+
+class KeyState(Struct, frozen=True, kw_only=True, tag="key"):
+    """A live API key: SHA-256 of its text, in hex. `replay` keys may date their calls (`x-faregate-occurred-at`)."""
+
+    key_id: str
+    application_id: str
+    key_hash: str
+    company_id: str
+    user_id: str | None
+    replay: bool
+
+
+class AccountState(Struct, frozen=True, kw_only=True, tag="account"):
+    """A live subscription: whether calls of its company need a hold, and which prices its plan has."""
+
+    subscription_id: str
+    application_id: str
+    company_id: str
+    prepaid: bool
+    started_at: datetime
+    price_ids: list[str]
+
+
+class ConditionState(Struct, frozen=True, kw_only=True):
+    """A meter's condition: the field at `path` is `value`."""
+
+    path: str
+    value: str | int | bool
+
+
+class MeterState(Struct, frozen=True, kw_only=True, tag="meter"):
+    """A billing meter: what it counts, and the price it feeds."""
+
+    meter_id: str
+    application_id: str
+    price_id: str
+    conditions: list[ConditionState]
+    sum_path: str
+
+
+class CriterionState(Struct, frozen=True, kw_only=True):
+    """A pattern to be found in a field of the request."""
+
+    field: str
+    pattern: str
+
+
+class RuleState(Struct, frozen=True, kw_only=True, tag="rule"):
+    """An active governance rule and the answer it gives."""
+
+    rule_id: str
+    application_id: str
+    name: str
+    template: str
+    cohort: Cohort
+    block_what: list[CriterionState]
+    status: int
+    headers: dict[str, str]
+    error_type: str
+    error_code: str
+    message: str
+    priority: int
+
+
+class MembershipState(Struct, frozen=True, kw_only=True, tag="membership"):
+    """The cohorts a company is in now; a company in none has no such entity."""
+
+    company_id: str
+    application_id: str
+    cohorts: list[Cohort]
+
+
+class ClockState(Struct, frozen=True, kw_only=True, tag="clock"):
+    """How far an application's business time runs ahead of the wall clock."""
+
+    application_id: str
+    offset_us: int
+
+
+EntityState = RouteState | KeyState | AccountState | MeterState | RuleState | MembershipState | ClockState
+
+
+class Reset(Struct, frozen=True, kw_only=True, tag="reset"):
+    """Forget all state: a full set of upserts follows. `generation` rises when the ledger was restored."""
+
+    generation: int
+
+
+class Upsert(Struct, frozen=True, kw_only=True, tag="upsert"):
+    """`kind` and `entity_id` name the entity as `Remove` does."""
+
+    kind: str
+    entity_id: str
+    entity: EntityState
+
+
+class Remove(Struct, frozen=True, kw_only=True, tag="remove"):
+    """The entity is gone: revoked, archived, or out of every cohort."""
+
+    kind: str
+    entity_id: str
+
+
+class UpToDate(Struct, frozen=True, kw_only=True, tag="up_to_date"):
+    """Everything up to `version` has been sent. Also the heartbeat: one every five seconds at least."""
+
+    version: int
+
+
+StateMessage = Reset | Upsert | Remove | UpToDate
+
+
+# --- epochs and leases --------------------------------------------------------------------------------------------
+
+
+class OpenEpoch(Struct, frozen=True, kw_only=True):
+    """A gateway process starts. `gateway_id` lives in its spool folder."""
+
+    gateway_id: str
+
+
+class EpochOpened(Struct, frozen=True, kw_only=True):
+    """The epoch that this process writes on everything it sends."""
+
+    epoch: int
+    generation: int
+
+
+class UnitRequest(Struct, frozen=True, kw_only=True):
+    """Units of one price: refuse the call below `floor`, `call` is its bound, `slice` what to keep at hand."""
+
+    price_id: str
+    floor: int
+    call: int
+    slice: int
+
+
+class LeaseReturn(Struct, frozen=True, kw_only=True):
+    """Units of a lease that no call holds or has used; a running total, so that a repeat changes nothing."""
+
+    lease_id: str
+    returned_units: int
+
+
+class LeaseRequest(Struct, frozen=True, kw_only=True):
+    """Returns are taken first, then all of `units` are granted or none is. Without `units` it only returns."""
+
+    lease_request_id: str
+    gateway_id: str
+    epoch: int
+    returns: list[LeaseReturn] = field(default_factory=list)
+    subscription_id: str = ""
+    occurred_at: datetime | None = None
+    units: list[UnitRequest] = field(default_factory=list)
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """Units of one price in one period. Hold from it for 80 % of `duration_ms`, counted from before the request was sent."""
+
+    lease_id: str
+    price_id: str
+    period_start: datetime
+    period_end: datetime
+    units: int
+    duration_ms: int
+
+
+class Refused(StrEnum):
+    """Why a lease request was refused, in the order they are checked."""
+
+    FENCED = "fenced"
+    NO_SUBSCRIPTION = "no_subscription"
+    EXHAUSTED = "exhausted"
+    INSUFFICIENT = "insufficient"
+
+
+class LeaseAnswer(Struct, frozen=True, kw_only=True):
+    """Either leases, or why not. `outstanding`: whether units of this account are still out, so that waiting may help."""
+
+    leases: list[Lease] = field(default_factory=list)
+    refused: Refused | None = None
+    outstanding: bool = False
+
+
+class ReleaseEarlierEpochs(Struct, frozen=True, kw_only=True):
+    """All leases of earlier epochs are free once events up to `through_sequence` are applied."""
+
+    gateway_id: str
+    epoch: int
+    through_sequence: int
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+class Drawn(Struct, frozen=True, kw_only=True):
+    """Units that the call used up of a lease."""
+
+    lease_id: str
+    units: int
+
+
+class GatewayFacts(Struct, frozen=True, kw_only=True):
+    """What only our gateway knows of a call. `sequence` counts the gateway's events, over all epochs, without a gap."""
+
+    gateway_id: str
+    epoch: int
+    sequence: int
+    request_id: str
+    attempt: int
+    route_id: str
+    key_id: str | None = None
+    drawn: list[Drawn] = field(default_factory=list)
+    estimated: bool = False
+    replay: bool = False
+
+
+class EventsAccepted(Struct, frozen=True, kw_only=True):
+    """How many events of the batch are durable now."""
+
+    accepted: int
