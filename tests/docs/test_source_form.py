@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.support.tree import SOURCE, shown, source_files
 
 MOST_LINES: Final = 400
@@ -69,12 +67,3 @@ def test_base_and_domain_reach_no_clock_chance_file_socket_or_log() -> None:
     found = {shown(path): set(_imported(path)) & IMPURE for path in _core()}
     refused = {path: sorted(names - SOURCES_OF_IMPURITY.get(path, set())) for path, names in found.items()}
     assert {path: names for path, names in refused.items() if names} == {}
-
-
-@pytest.mark.parametrize(
-    ("library", "home"),
-    [("sqlalchemy", "storage"), ("alembic", "storage"), ("stripe", "providers")],
-)
-def test_a_library_stays_in_its_layer(library: str, home: str) -> None:
-    users = [path for path in source_files() if library in set(_imported(path))]
-    assert [shown(path) for path in users if not path.is_relative_to(SOURCE / home)] == []
