@@ -1,0 +1,88 @@
+"""Billing meters, for those who make and change them; metering itself reads `metered.py`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+
+from faregate.domain.metering.meter import Meter
+from faregate.storage.database import Transaction
+from faregate.storage.metered import conditions_text, meter_from_row
+from faregate.storage.tables import meter, unmeterable, usage_window
+
+
+def insert_meter(transaction: Transaction, application_id: str, new: Meter, *, created_at: datetime) -> None:
+    """Keep a new meter."""
+    transaction.execute(
+        insert(meter).values(
+            meter_id=new.meter_id,
+            application_id=application_id,
+            price_id=new.price_id,
+            created_at=created_at,
+            **_changeable(new),
+        )
+    )
+
+
+def update_meter(transaction: Transaction, changed: Meter) -> None:
+    """Replace a meter's name, filter, metric and reporting period. The price that it feeds stays."""
+    transaction.execute(update(meter).where(meter.c.meter_id == changed.meter_id).values(**_changeable(changed)))
+
+
+def delete_meter(transaction: Transaction, meter_id: str) -> None:
+    """Forget a meter."""
+    transaction.execute(delete(meter).where(meter.c.meter_id == meter_id))
+
+
+def find_meter(transaction: Transaction, application_id: str, meter_id: str) -> Meter | None:
+    """Return the meter with the id."""
+    return next(iter(_meters(transaction, application_id, meter.c.meter_id == meter_id)), None)
+
+
+def find_meter_by_name(transaction: Transaction, application_id: str, name: str) -> Meter | None:
+    """Return the meter with the name."""
+    return next(iter(_meters(transaction, application_id, meter.c.name == name)), None)
+
+
+def list_meters(transaction: Transaction, application_id: str, *, after: str, limit: int) -> list[Meter]:
+    """Return meters in id order, from the first one after `after`."""
+    return _meters(transaction, application_id, meter.c.meter_id > after, limit=limit)
+
+
+def meters_of_application(transaction: Transaction, application_id: str) -> list[Meter]:
+    """Return all meters, in id order."""
+    return _meters(transaction, application_id)
+
+
+def meter_has_counted(transaction: Transaction, meter_id: str) -> bool:
+    """Return whether any event has matched the meter."""
+    found = transaction.execute(
+        select(
+            exists(select(1).where(usage_window.c.meter_id == meter_id))
+            | exists(select(1).where(unmeterable.c.meter_id == meter_id))
+        )
+    ).scalar()
+    return bool(found)
+
+
+def _changeable(of: Meter) -> dict[str, Any]:
+    return {
+        "name": of.name,
+        "conditions": conditions_text(of.filter),
+        "sum_path": of.metric.path.text,
+        "reporting_period_s": int(of.reporting_period.total_seconds()),
+    }
+
+
+def _meters(
+    transaction: Transaction, application_id: str, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[Meter]:
+    statement = (
+        select(meter)
+        .where(meter.c.application_id == application_id, *conditions)
+        .order_by(meter.c.meter_id)
+        .limit(limit)
+    )
+    return [meter_from_row(row) for row in transaction.execute(statement)]
