@@ -20,7 +20,7 @@ from faregate.storage.ledger import (
     TotalKey,
     change_reserved,
     empty_total,
-    read_accounts,
+    lock_accounts,
     read_totals,
     write_totals,
 )
@@ -32,7 +32,7 @@ class AccountBook:
     def __init__(self, transaction: Transaction, prices: Mapping[str, Price], keys: Mapping[TotalKey, Period]) -> None:
         self._transaction = transaction
         self._prices = prices
-        self.accounts = read_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
+        self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._totals = read_totals(transaction, keys)
         for key, period in keys.items():
             if key not in self._totals:

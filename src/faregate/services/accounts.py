@@ -15,7 +15,7 @@ from faregate.storage.ledger import (
     PriceTotal,
     TotalKey,
     insert_account,
-    read_accounts,
+    lock_accounts,
     read_totals,
     set_exhausted,
 )
@@ -35,11 +35,11 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
     if not prepaid:
         return
     prices = metered_prices_of_plans(transaction, {found.plan_id for found in prepaid.values()})
-    accounts = read_accounts(transaction, prepaid)
+    accounts = lock_accounts(transaction, prepaid)
     changed: dict[str, set[str]] = {}
     for subscription_id, account in accounts.items():
         found = prepaid[subscription_id]
-        uses = price_uses(transaction, found, prices.get(found.plan_id, []), now)
+        uses = price_uses(transaction, found, prices.get(found.plan_id, []), now=now)
         exhausted = is_exhausted(uses.values(), available=account.available)
         if exhausted != account.exhausted:
             set_exhausted(transaction, subscription_id, exhausted=exhausted)
@@ -49,7 +49,7 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
 
 
 def price_uses(
-    transaction: Transaction, subscription: Subscription, prices: Collection[Price], now: datetime
+    transaction: Transaction, subscription: Subscription, prices: Collection[Price], *, now: datetime
 ) -> dict[str, PriceUse]:
     """Return what a subscription has used and has out, by price, in the period that holds `now`."""
     period = subscription.period_at(now)

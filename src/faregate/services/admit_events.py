@@ -22,6 +22,8 @@ from faregate.storage.metered import companies_of_users
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity, to_event
 from faregate.wire.gateway_protocol import GatewayFacts
 
+_MOST_DETAIL_CHARACTERS = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmittedEvent:
@@ -40,10 +42,21 @@ class Admission:
     set_aside: list[SetAside] = field(default_factory=list)
     facts: list[GatewayFacts] = field(default_factory=list)
 
+    def put_aside(self, row: LoggedEvent, reason: str, detail: str) -> None:
+        """Keep an event out of metering, and visible."""
+        self.set_aside.append(
+            SetAside(
+                position=row.position,
+                application_id=row.application_id,
+                reason=reason,
+                detail=detail[:_MOST_DETAIL_CHARACTERS],
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    position: int
+    row: LoggedEvent
     wire: WireEvent
     seen: SeenIdentity
 
@@ -57,8 +70,8 @@ def admit_events(
     five minutes after `now`, the application's business time).
     """
     admission = Admission()
-    decoded = _decode(application_id, logged, admission)
-    fresh = _first_seen(transaction, application_id, decoded, admission)
+    decoded = _decode(logged, admission)
+    fresh = _first_seen(transaction, application_id, decoded, admission=admission)
     unresolved = {entry.wire.user_id for entry in fresh if entry.wire.company_id is None and entry.wire.user_id}
     companies = companies_of_users(transaction, application_id, {user_id for user_id in unresolved if user_id})
     latest = now + EVENT_AHEAD_TOLERANCE
@@ -66,37 +79,37 @@ def admit_events(
         company_id = entry.wire.company_id or companies.get(entry.wire.user_id or "")
         event = to_event(entry.wire, company_id)
         if event.occurred_at > latest and not _is_replay(entry.wire):
-            _set_aside(admission, entry.position, application_id, "ahead", f"dated {event.occurred_at.isoformat()}")
+            admission.put_aside(entry.row, "ahead", f"dated {event.occurred_at.isoformat()}")
         else:
             admission.admitted.append(
-                AdmittedEvent(position=entry.position, event=event, facts=entry.wire.faregate)
+                AdmittedEvent(position=entry.row.position, event=event, facts=entry.wire.faregate)
             )
     add_identities(transaction, application_id, [entry.seen for entry in fresh])
     add_set_aside(transaction, admission.set_aside)
     return admission
 
 
-def _decode(application_id: str, logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decoded]:
+def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decoded]:
     decoded = []
     for row in logged:
         if len(row.body) > MAX_EVENT_BYTES:
-            _set_aside(admission, row.position, application_id, "malformed", f"larger than {MAX_EVENT_BYTES} bytes")
+            admission.put_aside(row, "malformed", f"larger than {MAX_EVENT_BYTES} bytes")
             continue
         try:
             wire = decode_event(row.body)
             body_hash = content_hash(row.body)
         except InvalidInput as error:
-            _set_aside(admission, row.position, application_id, "malformed", error.message)
+            admission.put_aside(row, "malformed", error.message)
             continue
         if wire.faregate is not None:
             admission.facts.append(wire.faregate)
         seen = SeenIdentity(identity=identity(wire, body_hash), content_hash=body_hash, position=row.position)
-        decoded.append(_Decoded(row.position, wire, seen))
+        decoded.append(_Decoded(row, wire, seen))
     return decoded
 
 
 def _first_seen(
-    transaction: Transaction, application_id: str, decoded: Sequence[_Decoded], admission: Admission
+    transaction: Transaction, application_id: str, decoded: Sequence[_Decoded], *, admission: Admission
 ) -> list[_Decoded]:
     known = find_identities(transaction, application_id, [entry.seen.identity for entry in decoded])
     fresh = []
@@ -106,20 +119,9 @@ def _first_seen(
             known[entry.seen.identity] = entry.seen
             fresh.append(entry)
         elif earlier.content_hash != entry.seen.content_hash:
-            _set_aside(
-                admission,
-                entry.position,
-                application_id,
-                "conflict",
-                f"the same call stands at position {earlier.position} with other content",
-            )
+            detail = f"the same call stands at position {earlier.position} with other content"
+            admission.put_aside(entry.row, "conflict", detail)
     return fresh
-
-
-def _set_aside(admission: Admission, position: int, application_id: str, reason: str, detail: str) -> None:
-    admission.set_aside.append(
-        SetAside(position=position, application_id=application_id, reason=reason, detail=detail[:500])
-    )
 
 
 def _is_replay(wire: WireEvent) -> bool:

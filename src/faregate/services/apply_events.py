@@ -1,11 +1,11 @@
 """Event -> usage window -> rating -> ledger, exactly once: every effect of a batch, and the log position, in one transaction.
 
-    read the log after our position
-      -> admit_events    decode, drop repeats, set aside what cannot count, find the company
-      -> meter_events    ask every meter for a quantity
-      -> debit_usage     windows, period totals, debits, one entry a price
-      -> settle_leases   drawn units leave their leases
-      -> move_consumer   the position commits with the effects
+read the log after our position
+  -> admit_events    decode, drop repeats, set aside what cannot count, find the company
+  -> meter_events    ask every meter for a quantity
+  -> debit_usage     windows, period totals, debits, one entry a price
+  -> settle_leases   drawn units leave their leases
+  -> move_consumer   the position commits with the effects
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class EventApplier:
         )
         add_unmeterable(transaction, unmeterable)
         prices = read_all_prices(transaction)
-        postings = place_usage(transaction, application_id, measured, prices)
+        postings = place_usage(transaction, application_id, measured, prices=prices)
         leases = drawn_leases(transaction, admission.admitted)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
-        debit_usage(transaction, application_id, postings, book, now=now)
-        settle_leases(transaction, admission.admitted, leases, book)
+        debit_usage(transaction, application_id, postings, book=book, now=now)
+        settle_leases(transaction, admission.admitted, leases, book=book)
         book.save()
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)

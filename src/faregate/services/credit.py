@@ -17,7 +17,7 @@ from faregate.domain.customers.subscription import Subscription
 from faregate.services.accounts import refresh_accounts
 from faregate.storage.credit import GrantRow, add_grant, find_grant
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, post_entry, read_account
+from faregate.storage.ledger import EntryKind, NewEntry, lock_accounts, post_entry
 from faregate.storage.metered import read_subscriptions
 from faregate.storage.outbox import add_to_outbox
 
@@ -48,8 +48,8 @@ def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, 
     ledger's resolution, or would overflow the balance.
     """
     subscription = read_subscriptions(transaction, [wanted.subscription_id]).get(wanted.subscription_id)
-    account = read_account(transaction, wanted.subscription_id)
-    if subscription is None or account.application_id != wanted.application_id:
+    account = lock_accounts(transaction, [wanted.subscription_id]).get(wanted.subscription_id)
+    if subscription is None or account is None or account.application_id != wanted.application_id:
         raise NotFound("subscription", wanted.subscription_id)
     given = find_grant(transaction, wanted.subscription_id, wanted.caller_id)
     if given is not None:
@@ -80,7 +80,7 @@ def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, 
             occurred_at=now,
         ),
     )
-    _mirror(transaction, grant, subscription, now)
+    _mirror(transaction, grant, subscription)
     refresh_accounts(transaction, subscription_ids=[wanted.subscription_id], now=now)
     return grant
 
@@ -94,7 +94,7 @@ def _units(amount: Decimal, subscription: Subscription) -> int:
     return units
 
 
-def _mirror(transaction: Transaction, grant: GrantRow, subscription: Subscription, now: datetime) -> None:
+def _mirror(transaction: Transaction, grant: GrantRow, subscription: Subscription) -> None:
     payload = {
         "subscription_id": grant.subscription_id,
         "grant_id": grant.grant_id,
@@ -109,5 +109,5 @@ def _mirror(transaction: Transaction, grant: GrantRow, subscription: Subscriptio
         key=f"credit_grant:{grant.grant_id}",
         subscription_id=grant.subscription_id,
         payload=msgspec.json.encode(payload).decode(),
-        now=now,
+        now=grant.created_at,
     )

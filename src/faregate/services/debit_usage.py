@@ -32,9 +32,7 @@ class Posting:
 class PostingRules:
     """Which subscription and period a company's usage of a price belongs to."""
 
-    def __init__(
-        self, prices: Mapping[str, Price], subscriptions: Sequence[tuple[Subscription, datetime]]
-    ) -> None:
+    def __init__(self, prices: Mapping[str, Price], subscriptions: Sequence[tuple[Subscription, datetime]]) -> None:
         self._prices = prices
         self._by_plan = {
             (found.company_id, found.plan_id): (found, billed_until) for found, billed_until in subscriptions
@@ -64,7 +62,7 @@ class PostingRules:
 
 
 def place_usage(
-    transaction: Transaction, application_id: str, measured: Sequence[Measured], prices: Mapping[str, Price]
+    transaction: Transaction, application_id: str, measured: Sequence[Measured], *, prices: Mapping[str, Price]
 ) -> list[Posting]:
     """Find the account and period of every measured event."""
     companies = {entry.company_id for entry in measured}
@@ -82,16 +80,19 @@ def total_keys(postings: Sequence[Posting]) -> dict[TotalKey, Period]:
 
 
 def debit_usage(
-    transaction: Transaction, application_id: str, postings: Sequence[Posting], book: AccountBook, *, now: datetime
+    transaction: Transaction, application_id: str, postings: Sequence[Posting], *, book: AccountBook, now: datetime
 ) -> None:
     """Charge postings in log order and add them to their windows. `now` is the application's business time."""
     if not postings:
         return
     charges = [_charge(application_id, posting, book) for posting in postings]
-    entry_ids = _post_entries(transaction, application_id, postings, charges, now)
+    entry_ids = _post_entries(transaction, application_id, postings, charges=charges, now=now)
     add_charges(
         transaction,
-        [replace(charge, entry_id=entry_ids.get(_key(posting))) for charge, posting in zip(charges, postings, strict=True)],
+        [
+            replace(charge, entry_id=entry_ids.get(_key(posting)))
+            for charge, posting in zip(charges, postings, strict=True)
+        ],
     )
     _add_to_windows(transaction, application_id, postings)
 
@@ -123,6 +124,7 @@ def _post_entries(
     transaction: Transaction,
     application_id: str,
     postings: Sequence[Posting],
+    *,
     charges: Sequence[Charge],
     now: datetime,
 ) -> dict[TotalKey | None, int | None]:
@@ -174,9 +176,7 @@ def _window_key(application_id: str, posting: Posting) -> WindowKey:
     if posting.period is not None and start < posting.period.start <= measured.event.occurred_at:
         # A window that a billing period begins in is cut there: its usage must be reported inside the period.
         start = posting.period.start
-    return WindowKey(
-        application_id, measured.company_id, measured.meter.meter_id, posting.subscription_id or "", start
-    )
+    return WindowKey(application_id, measured.company_id, measured.meter.meter_id, posting.subscription_id or "", start)
 
 
 def _new_window(key: WindowKey, posting: Posting) -> Window:

@@ -11,4 +11,4 @@ from faregate.storage.events import append_to_log
 
 def append_events(transaction: Transaction, *, application_id: str, bodies: Sequence[bytes], now: datetime) -> None:
     """Append raw events in order. Nothing is judged here: what cannot be metered is set aside when it is applied."""
-    append_to_log(transaction, application_id, bodies, now)
+    append_to_log(transaction, application_id, bodies, ingested_at=now)

@@ -64,12 +64,10 @@ def answer_lease_request(
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None:
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
-    return _grant(transaction, request, subscription, period, new_id=new_id, now=now)
+    return _grant(transaction, request, subscription=subscription, period=period, new_id=new_id, now=now)
 
 
-def take_returns(
-    transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime
-) -> None:
+def take_returns(transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime) -> None:
     """Take back units that no call holds or has used. Running totals: a repeat or an older message changes nothing."""
     rows = read_leases(transaction, [entry.lease_id for entry in returns]) if returns else {}
     freed: list[tuple[LeaseRow, int]] = []
@@ -121,9 +119,9 @@ def _free_units(transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]],
 def _grant(
     transaction: Transaction,
     request: LeaseRequest,
+    *,
     subscription: Subscription,
     period: Period,
-    *,
     new_id: IdSource,
     now: datetime,
 ) -> LeaseAnswer:

@@ -21,7 +21,7 @@ def drawn_leases(transaction: Transaction, admitted: Sequence[AdmittedEvent]) ->
 
 
 def settle_leases(
-    transaction: Transaction, admitted: Sequence[AdmittedEvent], leases: dict[str, LeaseRow], book: AccountBook
+    transaction: Transaction, admitted: Sequence[AdmittedEvent], leases: dict[str, LeaseRow], *, book: AccountBook
 ) -> None:
     """Take the units that events used up out of their leases; each event is admitted once, so each draws once."""
     for entry in admitted:
@@ -46,6 +46,6 @@ def move_sequences(transaction: Transaction, facts: Sequence[GatewayFacts], *, n
         if gateway is None:
             continue
         applied = max(gateway.applied_sequence, sequence)
-        set_applied_sequence(transaction, gateway_id, applied, now)
+        set_applied_sequence(transaction, gateway_id, applied, now=now)
         if gateway.release_through is not None and applied >= gateway.release_through:
             free_earlier_leases(transaction, gateway_id, gateway.epoch, now=now)

@@ -53,7 +53,9 @@ class UnmeterableEvent:
     reason: str
 
 
-def append_to_log(transaction: Transaction, application_id: str, bodies: Sequence[bytes], ingested_at: datetime) -> None:
+def append_to_log(
+    transaction: Transaction, application_id: str, bodies: Sequence[bytes], *, ingested_at: datetime
+) -> None:
     """Append events in order."""
     rows = [{"application_id": application_id, "ingested_at": ingested_at, "body": body} for body in bodies]
     if rows:
@@ -68,7 +70,7 @@ def log_head(transaction: Transaction) -> int:
 def consumer_position(transaction: Transaction) -> int:
     """Return the position up to which events are applied; locks it where the database has row locks."""
     statement = select(consumer.c.position).where(consumer.c.name == APPLIER).with_for_update()
-    found = transaction.execute(statement).scalar()
+    found: int | None = transaction.execute(statement).scalar()
     if found is None:
         transaction.execute(insert(consumer).values(name=APPLIER, position=0))
         return 0
@@ -84,7 +86,9 @@ def read_log(transaction: Transaction, after: int, most: int) -> list[LoggedEven
     """Return the next events after a position, oldest first."""
     statement = select(event_log).where(event_log.c.position > after).order_by(event_log.c.position).limit(most)
     return [
-        LoggedEvent(position=row.position, application_id=row.application_id, ingested_at=row.ingested_at, body=row.body)
+        LoggedEvent(
+            position=row.position, application_id=row.application_id, ingested_at=row.ingested_at, body=row.body
+        )
         for row in transaction.execute(statement)
     ]
 

@@ -78,7 +78,7 @@ def set_release_through(transaction: Transaction, gateway_id: str, sequence: int
     transaction.execute(update(gateway).where(gateway.c.gateway_id == gateway_id).values(release_through=sequence))
 
 
-def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: int, now: datetime) -> None:
+def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: int, *, now: datetime) -> None:
     """Keep the newest sequence whose event is applied."""
     transaction.execute(
         update(gateway).where(gateway.c.gateway_id == gateway_id).values(applied_sequence=sequence, seen_at=now)
@@ -87,7 +87,9 @@ def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: in
 
 def read_leases(transaction: Transaction, lease_ids: Collection[str]) -> dict[str, LeaseRow]:
     """Return leases by id, open or not."""
-    return {row.lease_id: _lease(row) for row in transaction.execute(select(lease).where(lease.c.lease_id.in_(lease_ids)))}
+    return {
+        row.lease_id: _lease(row) for row in transaction.execute(select(lease).where(lease.c.lease_id.in_(lease_ids)))
+    }
 
 
 def read_leases_of_request(transaction: Transaction, lease_request_id: str) -> list[LeaseRow]:
@@ -98,9 +100,7 @@ def read_leases_of_request(transaction: Transaction, lease_request_id: str) -> l
 
 def read_earlier_leases(transaction: Transaction, gateway_id: str, before_epoch: int) -> list[LeaseRow]:
     """Return a gateway's open leases of earlier epochs."""
-    statement = select(lease).where(
-        lease.c.gateway_id == gateway_id, lease.c.is_open, lease.c.epoch < before_epoch
-    )
+    statement = select(lease).where(lease.c.gateway_id == gateway_id, lease.c.is_open, lease.c.epoch < before_epoch)
     return [_lease(row) for row in transaction.execute(statement)]
 
 

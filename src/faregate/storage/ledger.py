@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import Row, insert, select, tuple_, update
 
 from faregate.base.errors import NotFound
 from faregate.base.periods import Period
@@ -88,7 +88,7 @@ def insert_account(transaction: Transaction, application_id: str, subscription_i
     )
 
 
-def read_accounts(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, Account]:
+def lock_accounts(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, Account]:
     """Return accounts by subscription, locked in id order where the database has row locks."""
     statement = (
         select(account)
@@ -96,24 +96,15 @@ def read_accounts(transaction: Transaction, subscription_ids: Collection[str]) -
         .order_by(account.c.subscription_id)
         .with_for_update()
     )
-    return {
-        row.subscription_id: Account(
-            subscription_id=row.subscription_id,
-            application_id=row.application_id,
-            balance=row.balance,
-            reserved=row.reserved,
-            exhausted=row.exhausted,
-        )
-        for row in transaction.execute(statement)
-    }
+    return {row.subscription_id: _account(row) for row in transaction.execute(statement)}
 
 
 def read_account(transaction: Transaction, subscription_id: str) -> Account:
-    """Return one account; `NotFound` if the subscription has none."""
-    found = read_accounts(transaction, [subscription_id]).get(subscription_id)
-    if found is None:
+    """Return one account as it is, without a lock; `NotFound` if the subscription has none."""
+    row = transaction.execute(select(account).where(account.c.subscription_id == subscription_id)).first()
+    if row is None:
         raise NotFound("subscription", subscription_id)
-    return found
+    return _account(row)
 
 
 def change_reserved(transaction: Transaction, subscription_id: str, difference: int) -> None:
@@ -128,9 +119,7 @@ def change_reserved(transaction: Transaction, subscription_id: str, difference: 
 
 def set_exhausted(transaction: Transaction, subscription_id: str, *, exhausted: bool) -> None:
     """Keep whether any further unit is affordable."""
-    transaction.execute(
-        update(account).where(account.c.subscription_id == subscription_id).values(exhausted=exhausted)
-    )
+    transaction.execute(update(account).where(account.c.subscription_id == subscription_id).values(exhausted=exhausted))
 
 
 def post_entry(transaction: Transaction, entry: NewEntry) -> int | None:
@@ -163,7 +152,8 @@ def post_entry(transaction: Transaction, entry: NewEntry) -> int | None:
         .where(account.c.subscription_id == entry.subscription_id)
         .values(balance=account.c.balance + entry.amount)
     )
-    return result.scalar_one()
+    entry_id: int = result.scalar_one()
+    return entry_id
 
 
 def read_totals(transaction: Transaction, keys: Collection[TotalKey]) -> dict[TotalKey, PriceTotal]:
@@ -215,4 +205,14 @@ def write_totals(transaction: Transaction, totals: Collection[PriceTotal]) -> No
             }
             for total in totals
         ],
+    )
+
+
+def _account(row: Row[tuple[object, ...]]) -> Account:
+    return Account(
+        subscription_id=row.subscription_id,
+        application_id=row.application_id,
+        balance=row.balance,
+        reserved=row.reserved,
+        exhausted=row.exhausted,
     )

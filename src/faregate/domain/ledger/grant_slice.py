@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faregate.domain.ledger.reserve import PriceUse, affordable_units, further_cost
+from faregate.domain.ledger.reserve import PriceUse, affordable_units, further_cost, is_affordable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +23,22 @@ class UnitNeed:
 def share_out(needs: list[UnitNeed], *, available: int) -> list[int] | None:
     """Return the units granted per need, in order, or None where the floors together cost more than `available`.
 
+    Each need is of another price: two needs of one price would both count the same open package as theirs.
     The calls' bounds come before the gateway's slices, and a slice never takes more than half of what would be left:
     another gateway must find credit too.
     """
+    left = max(available, 0)
+    for need in needs:
+        if not is_affordable(need.use, need.floor, budget=left):
+            return None
+        left -= further_cost(need.use, need.floor)
     granted = [need.floor for need in needs]
-    left = available - sum(further_cost(need.use, need.floor) for need in needs)
-    if left < 0 and any(further_cost(need.use, need.floor) for need in needs):
-        return None
-    left = max(left, 0)
-    for target, divisor in ((lambda need: need.call, 1), (lambda need: need.slice, 2)):
-        for index, need in enumerate(needs):
+    for targets, divisor in (([need.call for need in needs], 1), ([need.slice for need in needs], 2)):
+        for index, (need, target) in enumerate(zip(needs, targets, strict=True)):
             grown = PriceUse(
                 price=need.use.price, settled=need.use.settled, outstanding=need.use.outstanding + granted[index]
             )
-            more = affordable_units(grown, budget=left // divisor, most=max(0, target(need) - granted[index]))
+            more = affordable_units(grown, budget=left // divisor, most=max(0, target - granted[index]))
             left -= further_cost(grown, more)
             granted[index] += more
     return granted

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
+from faregate.base.errors import InvalidInput
 from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.rating import debit_total
 
@@ -37,14 +38,22 @@ def further_cost(use: PriceUse, units: int) -> int:
     return reserved_amount(grown) - reserved_amount(use)
 
 
+def is_affordable(use: PriceUse, units: int, *, budget: int) -> bool:
+    """Return whether `units` more cost at most `budget`. What they cost need not fit the ledger: then no budget is enough."""
+    try:
+        return further_cost(use, units) <= budget
+    except InvalidInput:
+        return False
+
+
 def affordable_units(use: PriceUse, *, budget: int, most: int) -> int:
-    """Return the largest number of further units, up to `most`, whose `further_cost` is within `budget`."""
-    if further_cost(use, most) <= budget:
+    """Return the largest number of further units, up to `most`, whose `further_cost` is within `budget`, at least 0."""
+    if is_affordable(use, most, budget=budget):
         return most
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        if further_cost(use, middle) <= budget:
+        if is_affordable(use, middle, budget=budget):
             low = middle
         else:
             high = middle
@@ -57,4 +66,5 @@ def is_exhausted(uses: Collection[PriceUse], *, available: int) -> bool:
     Units out in leases are not used yet: while there are any, the account is not exhausted. Without a metered price there is
     nothing to run out of, and such an account never is.
     """
-    return bool(uses) and all(use.outstanding == 0 and further_cost(use, 1) > max(available, 0) for use in uses)
+    budget = max(available, 0)
+    return bool(uses) and all(use.outstanding == 0 and not is_affordable(use, 1, budget=budget) for use in uses)

@@ -1,0 +1,127 @@
+from decimal import Decimal
+
+import pytest
+
+from faregate.services.leases import release_earlier_epochs
+from faregate.storage.database import Database
+from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused, ReleaseEarlierEpochs
+from tests.services.world import DOLLAR, NOW, Call, World, make_world, need
+
+
+@pytest.fixture
+def funded(world: World) -> World:
+    world.open_epoch()
+    world.grant("2")
+    return world
+
+
+def test_a_lease_reserves_what_its_units_can_cost(funded: World) -> None:
+    funded.lease("prc_in", 1_000)
+    assert (funded.account().reserved, funded.account().available) == (DOLLAR // 2, DOLLAR * 3 // 2)
+
+
+def test_units_of_an_open_package_cost_nothing_more(funded: World) -> None:
+    funded.lease("prc_in", 1_000)
+    funded.lease("prc_in", 999_000, request_id="ask-2")
+    assert funded.account().reserved == DOLLAR // 2
+
+
+def test_what_leases_reserve_never_exceeds_the_balance(funded: World) -> None:
+    funded.lease("prc_out", 1_000)
+    assert funded.ask(need("prc_out", 1_000_000), request_id="ask-2").refused is Refused.INSUFFICIENT
+    assert funded.account().available == DOLLAR // 2
+
+
+def test_all_prices_of_a_request_are_granted_or_none(funded: World) -> None:
+    answer = funded.ask(need("prc_in", 1_000_001), need("prc_out", 1))
+    assert answer.refused is Refused.INSUFFICIENT
+    assert funded.account().reserved == 0
+
+
+def test_a_repeated_lease_request_gets_the_same_leases(funded: World) -> None:
+    first = funded.ask(need("prc_in", 10))
+    assert funded.ask(need("prc_in", 10)) == first
+    assert funded.total("prc_in").outstanding == 10
+
+
+def test_a_fenced_process_gets_nothing(funded: World) -> None:
+    funded.open_epoch()
+    assert funded.ask(need("prc_in", 10), epoch=1).refused is Refused.FENCED
+    assert funded.ask(need("prc_in", 10), epoch=2).refused is None
+
+
+def test_a_return_restores_the_available_balance_once(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    back = LeaseReturn(lease_id=lease.lease_id, returned_units=400)
+    funded.ask(returns=(back,), request_id="r1")
+    funded.ask(returns=(back,), request_id="r2")
+    assert funded.total("prc_in").outstanding == 600
+    funded.ask(returns=(LeaseReturn(lease_id=lease.lease_id, returned_units=1_000),), request_id="r3")
+    assert funded.account().available == 2 * DOLLAR
+
+
+def test_a_return_larger_than_what_is_out_frees_only_what_is_out(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    funded.take(Call(prompt_tokens=300, drawn=(Drawn(lease_id=lease.lease_id, units=300),)))
+    funded.ask(returns=(LeaseReturn(lease_id=lease.lease_id, returned_units=9_999),), request_id="r1")
+    assert funded.total("prc_in").outstanding == 0
+
+
+def test_drawn_units_leave_the_lease_with_the_event_that_used_them(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    call = Call(prompt_tokens=300, drawn=(Drawn(lease_id=lease.lease_id, units=300),))
+    funded.take(call, call)
+    total = funded.total("prc_in")
+    assert (total.settled, total.outstanding) == (Decimal(300), 700)
+
+
+def test_earlier_epochs_are_freed_only_after_their_events_are_applied(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    late = Call(prompt_tokens=300, sequence=5, drawn=(Drawn(lease_id=lease.lease_id, units=300),))
+    epoch = funded.open_epoch()
+    with funded.database.begin() as transaction:
+        request = ReleaseEarlierEpochs(gateway_id="gtw_1", epoch=epoch, through_sequence=5)
+        release_earlier_epochs(transaction, request, now=NOW)
+    assert funded.total("prc_in").outstanding == 1_000
+    funded.take(late)
+    assert funded.total("prc_in").outstanding == 0
+    assert funded.account().reserved == 0
+
+
+def test_earlier_epochs_are_freed_at_once_when_nothing_is_unsettled(funded: World) -> None:
+    funded.lease("prc_in", 1_000)
+    epoch = funded.open_epoch()
+    with funded.database.begin() as transaction:
+        request = ReleaseEarlierEpochs(gateway_id="gtw_1", epoch=epoch, through_sequence=0)
+        release_earlier_epochs(transaction, request, now=NOW)
+    assert funded.account().available == 2 * DOLLAR
+
+
+def test_an_account_is_exhausted_only_when_nothing_is_out_and_nothing_is_affordable(database: Database) -> None:
+    world = make_world(database, input_size=100)
+    world.open_epoch()
+    world.grant("0.50")
+    assert not world.account().exhausted
+    lease = world.lease("prc_in", 100)
+    answer = world.ask(need("prc_in", 1), request_id="ask-2")
+    assert (answer.refused, answer.outstanding) == (Refused.INSUFFICIENT, True)
+    assert not world.account().exhausted
+    world.take(Call(prompt_tokens=100, completion_tokens=0, drawn=(Drawn(lease_id=lease.lease_id, units=100),)))
+    assert world.account().exhausted
+    answer = world.ask(need("prc_in", 1), request_id="ask-3")
+    assert (answer.refused, answer.outstanding) == (Refused.EXHAUSTED, False)
+    world.grant("0.50", caller_id="grant-2")
+    assert not world.account().exhausted
+
+
+def test_a_new_prepaid_account_without_credit_is_exhausted(world: World) -> None:
+    assert world.account().exhausted
+
+
+def test_a_slice_leaves_half_of_what_is_left_for_other_gateways(database: Database) -> None:
+    world = make_world(database, input_size=100)
+    world.open_epoch()
+    world.grant("5")
+    answer = world.ask(need("prc_in", 100, slice_units=100_000))
+    assert answer.leases[0].units == 500
+    assert world.account().available == 2 * DOLLAR + DOLLAR // 2
