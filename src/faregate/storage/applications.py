@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, select, update
 
 from faregate.storage.database import Transaction
 from faregate.storage.tables import api_token, application, operator
@@ -55,6 +55,13 @@ def list_applications(transaction: Transaction) -> list[ApplicationRow]:
 def find_application(transaction: Transaction, application_id: str) -> ApplicationRow | None:
     """Return the application with the id."""
     return next(iter(_applications(transaction, application.c.application_id == application_id)), None)
+
+
+def set_clock_offset(transaction: Transaction, application_id: str, offset_us: int) -> None:
+    """Set how far the application's business time runs ahead of the wall clock."""
+    transaction.execute(
+        update(application).where(application.c.application_id == application_id).values(clock_offset_us=offset_us)
+    )
 
 
 def find_application_of_collector(transaction: Transaction, collector_id_hash: str) -> ApplicationRow | None:

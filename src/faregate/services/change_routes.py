@@ -1,0 +1,72 @@
+"""Make, change and delete routes."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from faregate.base.errors import Conflict
+from faregate.domain.catalog.validation import require
+from faregate.services.change import Change
+from faregate.services.reservable import require_reservable
+from faregate.services.routes import find_existing, route_to_row
+from faregate.storage import routes as stored
+from faregate.storage.database import Transaction
+from faregate.storage.state_feed import record_change
+from faregate.wire.api.routes import RouteChange, RouteCreate, route_faults
+from faregate.wire.gateway_protocol import Dialect, Enforce, RouteState
+
+
+def create_route(transaction: Transaction, change: Change, request: RouteCreate) -> RouteState:
+    """Make a route; `InvalidInput` names what cannot be, `Conflict` a name that is taken."""
+    enforce = request.enforce
+    if enforce is UNSET:
+        enforce = Enforce.NONE if request.dialect is Dialect.NONE else Enforce.STRICT
+    route = RouteState(
+        route_id=change.new_id("rte"),
+        application_id=change.application_id,
+        name=request.name,
+        upstream_url=request.upstream_url.rstrip("/"),
+        upstream_headers=request.upstream_headers,
+        dialect=request.dialect,
+        enforce=enforce,
+        on_abort=request.on_abort,
+        max_request_bytes=request.max_request_bytes,
+        default_output_tokens=request.default_output_tokens,
+        least_output_tokens=request.least_output_tokens,
+        hold_wait_ms=request.hold_wait_ms,
+        connect_timeout_ms=request.connect_timeout_ms,
+        read_timeout_ms=request.read_timeout_ms,
+        total_timeout_ms=request.total_timeout_ms,
+    )
+    require(route_faults(route))
+    if stored.find_route_by_name(transaction, change.application_id, route.name) is not None:
+        raise Conflict("name", f"there is already a route {route.name!r}")
+    stored.insert_route(transaction, route_to_row(route), created_at=change.now)
+    _follow(transaction, route)
+    return route
+
+
+def change_route(transaction: Transaction, change: Change, request: RouteChange, *, route_id: str) -> RouteState:
+    """Change what is given of a route; errors as `create_route`, and `NotFound`."""
+    before = find_existing(transaction, change.application_id, route_id)
+    given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
+    after = msgspec.structs.replace(before, **given)
+    after = msgspec.structs.replace(after, upstream_url=after.upstream_url.rstrip("/"))
+    require(route_faults(after))
+    if after != before:
+        stored.update_route(transaction, route_to_row(after))
+        _follow(transaction, after)
+    return after
+
+
+def delete_route(transaction: Transaction, change: Change, route_id: str) -> None:
+    """Delete a route: gateways answer 404 for it from now on."""
+    find_existing(transaction, change.application_id, route_id)
+    stored.delete_route(transaction, route_id)
+    record_change(transaction, "route", route_id)
+
+
+def _follow(transaction: Transaction, route: RouteState) -> None:
+    require_reservable(transaction, route.application_id, "enforce")
+    record_change(transaction, "route", route.route_id)

@@ -1,0 +1,51 @@
+"""Zero overspend is only claimed where a call's cost has a bound before the call (DESIGN, section 7, rule 2).
+
+The combination that has none can arise from four sides (a meter, a route, a subscription, or all at once from a file),
+so each of them asks here, after its write and in the same transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from faregate.base.errors import InvalidInput
+from faregate.domain.metering.filter import may_match
+from faregate.services.routes import route_from_row
+from faregate.storage.catalog import find_price
+from faregate.storage.database import Transaction
+from faregate.storage.meters import meters_of_application
+from faregate.storage.routes import routes_of_application
+from faregate.storage.subscriptions import prepaid_plan_ids
+from faregate.wire.gateway_protocol import Enforce
+
+BOUNDED_FIELDS: Final = (
+    "response.body.usage.prompt_tokens",
+    "response.body.usage.completion_tokens",
+    "response.body.usage.total_tokens",
+)
+"""Sums of these can be bounded from a chat request before it is sent on."""
+
+
+def require_reservable(transaction: Transaction, application_id: str, field: str) -> None:
+    """Raise `InvalidInput` on `field` if a strict route may feed a prepaid plan with a sum that has no bound."""
+    unbounded = [
+        meter
+        for meter in meters_of_application(transaction, application_id)
+        if meter.metric.path.text not in BOUNDED_FIELDS
+    ]
+    if not unbounded:
+        return
+    prepaid = prepaid_plan_ids(transaction, application_id)
+    routes = [route_from_row(row) for row in routes_of_application(transaction, application_id)]
+    for meter in unbounded:
+        price = find_price(transaction, application_id, meter.price_id)
+        if price is None or price.plan_id not in prepaid:
+            continue
+        for route in routes:
+            if route.enforce is Enforce.STRICT and may_match(meter.filter, {"request.route": route.name}):
+                raise InvalidInput.of(
+                    field,
+                    f"the strict route {route.name!r} would hold credit for the meter {meter.name!r} of a prepaid "
+                    f"plan, but a call's {meter.metric.path.text} has no bound before the call; meter one of "
+                    f"{', '.join(BOUNDED_FIELDS)}, or set the route's enforce to 'none'",
+                )

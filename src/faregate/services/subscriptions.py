@@ -1,0 +1,95 @@
+"""Put a company on a plan, and give it credit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from msgspec import UNSET
+
+from faregate.base.errors import Conflict, InvalidInput, NotFound
+from faregate.base.money import Currency, currency
+from faregate.domain.catalog.price import Plan
+from faregate.domain.customers.subscription import Subscription
+from faregate.services.accounts import open_account
+from faregate.services.change import Change
+from faregate.services.customers import require_company
+from faregate.services.reservable import require_reservable
+from faregate.storage import subscriptions as stored
+from faregate.storage.catalog import find_plan, prices_of_plan
+from faregate.storage.database import Transaction
+from faregate.storage.state_feed import record_change
+from faregate.storage.subscriptions import SubscriptionRow
+from faregate.wire.api.common import to_utc
+from faregate.wire.api.customers import SubscriptionCreate
+
+_EARLIEST_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST_START: Final = timedelta(days=366)
+
+
+def create_subscription(transaction: Transaction, change: Change, request: SubscriptionCreate) -> SubscriptionRow:
+    """Put a company on a plan and open its account.
+
+    Raises `InvalidInput` on what cannot be and `Conflict` on `plan_id` if the company is on the plan: two live
+    subscriptions would meter one price.
+    """
+    require_company(transaction, change.application_id, request.company_id)
+    plan = find_plan(transaction, change.application_id, request.plan_id)
+    if plan is None:
+        raise InvalidInput.of("plan_id", f"there is no plan {request.plan_id!r}")
+    if stored.find_subscription_to_plan(
+        transaction, change.application_id, company_id=request.company_id, plan_id=request.plan_id
+    ):
+        message = f"company {request.company_id!r} is on the plan {plan.name!r} already, and a price is metered once"
+        raise Conflict("plan_id", message)
+    started_at = _start(change.now if request.started_at is UNSET else to_utc(request.started_at), change.now)
+    row = SubscriptionRow(
+        subscription=Subscription(
+            subscription_id=change.new_id("sub"),
+            company_id=request.company_id,
+            plan_id=request.plan_id,
+            pays=request.pays,
+            currency=_currency(transaction, plan, None if request.currency is UNSET else request.currency),
+            started_at=started_at,
+            payment_terms=timedelta(days=request.payment_terms_days),
+        ),
+        billed_until=started_at,
+        created_at=change.now,
+    )
+    _keep(transaction, change, row)
+    return row
+
+
+def find_existing(transaction: Transaction, application_id: str, subscription_id: str) -> SubscriptionRow:
+    """Return the subscription; `NotFound` if there is none of that id."""
+    row = stored.find_subscription(transaction, application_id, subscription_id)
+    if row is None:
+        raise NotFound("subscription", subscription_id)
+    return row
+
+
+def _keep(transaction: Transaction, change: Change, row: SubscriptionRow) -> None:
+    subscription_id = row.subscription.subscription_id
+    stored.insert_subscription(transaction, change.application_id, row)
+    require_reservable(transaction, change.application_id, "pays")
+    open_account(transaction, application_id=change.application_id, subscription_id=subscription_id, now=change.now)
+    record_change(transaction, "account", subscription_id)
+
+
+def _start(started_at: datetime, now: datetime) -> datetime:
+    if not _EARLIEST_START <= started_at <= now + _LATEST_START:
+        raise InvalidInput.of("started_at", "must be after the year 1999 and at most a year from now")
+    return started_at
+
+
+def _currency(transaction: Transaction, plan: Plan, code: str | None) -> Currency:
+    prices = prices_of_plan(transaction, plan.plan_id)
+    if code is None:
+        if not prices:
+            raise InvalidInput.of("currency", f"is required: the plan {plan.name!r} has no price that would say it")
+        return prices[0].currency
+    unit = currency(code)
+    if prices and prices[0].currency != unit:
+        message = f"must be that of the plan {plan.name!r}, {prices[0].currency.code}"
+        raise InvalidInput.of("currency", message)
+    return unit
