@@ -38,6 +38,18 @@ MAX_LEDGER_UNITS: Final = (1 << 63) - 1
 MAX_QUANTITY_DIGITS: Final = 30
 """Digits of a metered quantity, before and after the point together."""
 
+MAX_PACKAGE_AMOUNT: Final = 1_000_000_000
+"""Major units that one package may cost: fits the ledger in every currency."""
+
+MAX_AMOUNT_PLACES: Final = 12
+"""Decimal places of a price's amount."""
+
+MAX_PACKAGE_SIZE: Final = 10**15
+"""Units in one package."""
+
+EVENT_YEARS: Final = range(1970, 9999)
+"""Years that an event may be dated in: the zones, windows and periods around them can all be written."""
+
 MAX_LEASE_UNITS: Final = 1_000_000_000_000
 """Units one lease request may ask for."""
 
@@ -57,3 +69,18 @@ WINDOW_CLOSE_GRACE: Final = timedelta(seconds=60)
 
 LEASE_DURATION_MS: Final = 30_000
 """How long a gateway may hold from a lease; it stops at 80 % of this."""
+
+MAX_CLOCK_AHEAD: Final = timedelta(days=3_660)
+"""How far an application's business time may run ahead of the wall clock."""
+
+UNRETURNED_UNITS_GRACE: Final = timedelta(hours=1)
+"""A billing period with units still out in leases is closed this long after its end, and not before."""
+
+WINDOWS_PER_TRANSACTION: Final = 1_000
+"""Usage windows closed in one transaction."""
+
+DELIVERY_BATCH_ROWS: Final = 200
+"""Outbox rows of one subscription that are delivered before they are marked."""
+
+PROVIDER_TIMEOUT_S: Final = 30
+"""How long a batch of calls to the billing provider may take."""

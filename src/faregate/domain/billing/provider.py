@@ -1,7 +1,8 @@
 """What Faregate asks of a billing provider, in the provider's own words (Stripe's), with our ids as its lookup keys.
 
-It stands in the core because services call it and providers answer it, and those two do not import each other. Every call is
-synchronous, made outside any transaction, and repeatable: the caller's key names the thing, and a repeat changes nothing.
+It stands in the core because services call it and providers answer it, and those two do not import each other. Every
+call is synchronous, made outside any transaction, and repeatable: the caller's key names the thing, and a repeat
+changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from faregate.domain.billing.invoice import InvoiceStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderPrice:
-    """A metered price of the package model: `unit_amount` minor units for every begun `divide_by` units, rounded up once a period."""
+    """A metered package price: `unit_amount` minor units for every begun `divide_by` units of a period's total."""
 
     lookup_key: str
     product: str
@@ -29,7 +30,7 @@ class ProviderPrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSubscription:
-    """A customer on prices, billed monthly from `billing_cycle_anchor`; invoices are sent and due `payment_terms` after."""
+    """A customer on prices, billed monthly from `billing_cycle_anchor`; an invoice is due `payment_terms` after."""
 
     lookup_key: str
     customer: str
@@ -42,7 +43,7 @@ class ProviderSubscription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterEvent:
-    """Raw units of a price used by a customer, counted in the period that holds `timestamp`. `identifier` makes it one event."""
+    """Raw units of a price used by a customer, counted in the period that holds `timestamp`, once an `identifier`."""
 
     identifier: str
     customer: str
@@ -93,10 +94,10 @@ class ProviderInvoice:
 
 
 class BillingProvider(Protocol):
-    """The calls that services make. All raise `Unavailable` where repeating may help, other `FaregateError`s where it will not."""
+    """The calls that services make. `Unavailable`: repeating may help; any other `FaregateError`: it will not."""
 
     def ensure_subscription(self, wanted: ProviderSubscription) -> None:
-        """Make customer, prices and subscription where they do not exist yet, and add prices that the subscription lacks."""
+        """Make customer, prices and subscription where they do not stand yet; add prices the subscription lacks."""
 
     def report_usage(self, usage: MeterEvent) -> None:
         """Take a meter event; one whose identifier was taken before is delivered, and counts once."""

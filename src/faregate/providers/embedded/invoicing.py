@@ -1,0 +1,128 @@
+"""Finalizing a period: lines from the meter events received, credit applied, a number without a gap."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from fractions import Fraction
+from math import floor
+
+from faregate.base.clock import to_microseconds
+from faregate.base.errors import Conflict, NotFound
+from faregate.base.ids import IdSource
+from faregate.base.periods import Period
+from faregate.providers.embedded.arithmetic import numeral, package_line
+from faregate.providers.embedded.catalog import SubscriptionRow
+
+
+def finalize(
+    connection: sqlite3.Connection,
+    subscription: SubscriptionRow,
+    period: Period,
+    *,
+    issued_at: datetime,
+    new_id: IdSource,
+) -> str:
+    """Issue the invoice of a period; return its id. A period that was finalized before gives the invoice of then.
+
+    `Conflict` on a period that begins before the last finalized one ends.
+    """
+    start, end = to_microseconds(period.start), to_microseconds(period.end)
+    standing = connection.execute(
+        "SELECT id FROM invoice WHERE subscription = ? AND period_start = ? AND period_end = ?",
+        (subscription.id, start, end),
+    ).fetchone()
+    if standing:
+        return str(standing["id"])
+    if start < subscription.closed_until_us:
+        raise Conflict("period", f"the period from {period.start.isoformat()} overlaps one that is finalized")
+    invoice_id = new_id("in")
+    subtotal = _write_lines(connection, invoice_id, subscription, start=start, end=end)
+    applied = _apply_credit(connection, invoice_id, subscription.id, subtotal=subtotal)
+    created = to_microseconds(issued_at)
+    sequence = connection.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM invoice").fetchone()[0]
+    connection.execute(
+        "INSERT INTO invoice (sequence, id, number, subscription, customer, currency, period_start, period_end,"
+        " subtotal, credit_applied, amount_due, status, created, due_date, paid_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            sequence,
+            invoice_id,
+            f"INV-{sequence:06}",
+            subscription.id,
+            subscription.customer,
+            subscription.currency,
+            start,
+            end,
+            subtotal,
+            applied,
+            subtotal - applied,
+            "open" if subtotal > applied else "paid",
+            created,
+            created + subscription.payment_terms_us,
+            None if subtotal > applied else created,
+        ),
+    )
+    connection.execute("UPDATE subscription SET closed_until = ? WHERE id = ?", (end, subscription.id))
+    return invoice_id
+
+
+def mark_paid(connection: sqlite3.Connection, invoice_id: str, paid_at: datetime) -> None:
+    """Record that what is due was paid; a paid invoice stays as it is. `NotFound` for an unknown one."""
+    connection.execute(
+        "UPDATE invoice SET status = 'paid', paid_at = ? WHERE id = ? AND status = 'open'",
+        (to_microseconds(paid_at), invoice_id),
+    )
+    if not connection.execute("SELECT 1 FROM invoice WHERE id = ?", (invoice_id,)).fetchone():
+        raise NotFound("invoice", invoice_id)
+
+
+def _write_lines(
+    connection: sqlite3.Connection, invoice_id: str, subscription: SubscriptionRow, *, start: int, end: int
+) -> int:
+    """Write a line for every price with usage in [start, end); return their sum in minor units."""
+    prices = connection.execute(
+        "SELECT price.* FROM price JOIN subscription_item ON subscription_item.price = price.id"
+        " WHERE subscription_item.subscription = ? ORDER BY price.lookup_key",
+        (subscription.id,),
+    ).fetchall()
+    subtotal = 0
+    for position, price in enumerate(prices):
+        rows = connection.execute(
+            "SELECT value FROM meter_event WHERE customer = ? AND price = ? AND timestamp >= ? AND timestamp < ?",
+            (subscription.customer, price["id"], start, end),
+        )
+        values = (row["value"] for row in rows)
+        quantity, amount = package_line(values, unit_amount=price["unit_amount_decimal"], divide_by=price["divide_by"])
+        if not quantity:
+            continue
+        connection.execute(
+            "INSERT INTO invoice_line (invoice, position, price, description, quantity, amount)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (invoice_id, position, price["lookup_key"], price["nickname"], numeral(quantity), amount),
+        )
+        subtotal += amount
+    return subtotal
+
+
+def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription: str, *, subtotal: int) -> int:
+    """Use up grants, promotional before paid, oldest first; return the whole minor units that they pay."""
+    grants = connection.execute(
+        "SELECT id, remaining FROM credit_grant WHERE subscription = ? AND remaining <> '0'"
+        " ORDER BY category = 'paid', created_order",
+        (subscription,),
+    ).fetchall()
+    remaining = {grant["id"]: Fraction(grant["remaining"]) for grant in grants}
+    applied = min(subtotal, floor(sum(remaining.values(), Fraction(0))))
+    wanted = Fraction(applied)
+    for grant_id, left in remaining.items():
+        used = min(left, wanted)
+        if not used:
+            break
+        wanted -= used
+        connection.execute("UPDATE credit_grant SET remaining = ? WHERE id = ?", (numeral(left - used), grant_id))
+        connection.execute(
+            "INSERT INTO credit_applied (invoice, credit_grant, amount) VALUES (?, ?, ?)",
+            (invoice_id, grant_id, numeral(used)),
+        )
+    return applied

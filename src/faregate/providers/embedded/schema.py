@@ -1,0 +1,97 @@
+"""The provider's tables. Instants are microseconds, exact numbers are numerals, amounts are minor units."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS customer (
+    id TEXT PRIMARY KEY,
+    lookup_key TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS price (
+    id TEXT PRIMARY KEY,
+    lookup_key TEXT NOT NULL UNIQUE,
+    product TEXT NOT NULL,
+    nickname TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    unit_amount_decimal TEXT NOT NULL,
+    divide_by INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS subscription (
+    id TEXT PRIMARY KEY,
+    lookup_key TEXT NOT NULL UNIQUE,
+    customer TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    billing_cycle_anchor INTEGER NOT NULL,
+    payment_terms INTEGER NOT NULL,
+    closed_until INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS subscription_item (
+    subscription TEXT NOT NULL,
+    price TEXT NOT NULL,
+    PRIMARY KEY (subscription, price)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS meter_event (
+    identifier TEXT PRIMARY KEY,
+    customer TEXT NOT NULL,
+    price TEXT NOT NULL,
+    value TEXT NOT NULL,
+    timestamp INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS meter_event_period ON meter_event (customer, price, timestamp);
+
+CREATE TABLE IF NOT EXISTS credit_grant (
+    created_order INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    lookup_key TEXT NOT NULL UNIQUE,
+    subscription TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    category TEXT NOT NULL CHECK (category IN ('paid', 'promotional')),
+    value TEXT NOT NULL,
+    remaining TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS credit_grant_subscription ON credit_grant (subscription);
+
+CREATE TABLE IF NOT EXISTS invoice (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    number TEXT NOT NULL UNIQUE,
+    subscription TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    period_start INTEGER NOT NULL,
+    period_end INTEGER NOT NULL,
+    subtotal INTEGER NOT NULL,
+    credit_applied INTEGER NOT NULL,
+    amount_due INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('open', 'paid')),
+    created INTEGER NOT NULL,
+    due_date INTEGER NOT NULL,
+    paid_at INTEGER,
+    CHECK (subtotal = credit_applied + amount_due),
+    UNIQUE (subscription, period_start)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS invoice_line (
+    invoice TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    price TEXT NOT NULL,
+    description TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (invoice, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS credit_applied (
+    invoice TEXT NOT NULL,
+    credit_grant TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    PRIMARY KEY (invoice, credit_grant)
+) STRICT, WITHOUT ROWID;
+"""

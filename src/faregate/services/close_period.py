@@ -1,0 +1,263 @@
+"""End billing periods and keep the invoices that come of them.
+
+Two transactions, with the provider's answer between them:
+
+    end_periods      freezes the period's totals: reports its last windows, writes what the invoice must say behind them
+                     in the outbox, and begins the next period; from then on late events are charged there
+    record_invoice   compares the provider's lines with ours and moves the debt from the account to the invoice
+
+A crash between them repeats the provider's call, which answers with the same invoice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_FLOOR, Decimal
+
+import structlog
+
+from faregate.base.clock import to_microseconds
+from faregate.base.errors import Conflict, NotFound
+from faregate.base.limits import UNRETURNED_UNITS_GRACE, WINDOW_CLOSE_GRACE
+from faregate.base.money import from_ledger_units, minor_to_ledger_units, quantize
+from faregate.base.periods import Period
+from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entry
+from faregate.domain.billing.provider import ProviderInvoice
+from faregate.domain.catalog.price import Price
+from faregate.domain.customers.subscription import Subscription
+from faregate.domain.pricing.rating import line_amount
+from faregate.services.accounts import refresh_accounts
+from faregate.services.close_windows import report_windows
+from faregate.services.membership import refresh_membership
+from faregate.services.provider_messages import PERIOD_CLOSE, ExpectedLine, PeriodCloseMessage, encode_message
+from faregate.storage.billing import insert_invoice, invoices_of_subscription
+from faregate.storage.closing import (
+    OpenPeriod,
+    move_billed_until,
+    open_periods,
+    totals_of_period,
+    unreported_windows_of_period,
+)
+from faregate.storage.credit import list_grants
+from faregate.storage.database import Transaction
+from faregate.storage.ledger import EntryKind, NewEntry, PriceTotal, post_entry, read_account
+from faregate.storage.metered import read_all_prices
+from faregate.storage.outbox import add_to_outbox
+
+_log = structlog.get_logger(__name__)
+
+
+def ended_period(open_period: OpenPeriod, now: datetime) -> Period | None:
+    """Return the open period if it is over and its grace too at the business time `now`."""
+    period = open_period.subscription.period_at(open_period.billed_until)
+    return period if period is not None and period.end + WINDOW_CLOSE_GRACE <= now else None
+
+
+def end_periods(transaction: Transaction, subscription_id: str, *, now: datetime) -> int:
+    """End every period of a subscription that is over, in order; return how many.
+
+    A period with units still out in leases waits for them, up to `UNRETURNED_UNITS_GRACE`: a call that began in it
+    should be charged to it. One without usage makes no invoice.
+    """
+    read_account(transaction, subscription_id)  # locks the totals
+    open_period = open_periods(transaction, [subscription_id])[subscription_id]
+    ended = 0
+    while (period := ended_period(open_period, now)) is not None:
+        totals = totals_of_period(transaction, subscription_id, period.start)
+        if any(total.outstanding for total in totals) and now < period.end + UNRETURNED_UNITS_GRACE:
+            break
+        _freeze(transaction, open_period, period, totals=totals, now=now)
+        open_period = OpenPeriod(
+            application_id=open_period.application_id, subscription=open_period.subscription, billed_until=period.end
+        )
+        ended += 1
+    if ended:
+        refresh_accounts(transaction, subscription_ids=[subscription_id], now=now)
+    return ended
+
+
+def _freeze(
+    transaction: Transaction, open_period: OpenPeriod, period: Period, *, totals: list[PriceTotal], now: datetime
+) -> None:
+    subscription_id = open_period.subscription.subscription_id
+    report_windows(transaction, unreported_windows_of_period(transaction, subscription_id, period.start), now=now)
+    used = [total for total in totals if total.settled]
+    if used:
+        prices = read_all_prices(transaction)
+        message = PeriodCloseMessage(
+            subscription_id=subscription_id,
+            period_start=period.start,
+            period_end=period.end,
+            issued_at=now,
+            lines=tuple(_expected(prices[total.key.price_id], total) for total in used),
+        )
+        add_to_outbox(
+            transaction,
+            application_id=open_period.application_id,
+            kind=PERIOD_CLOSE,
+            key=f"{PERIOD_CLOSE}:{subscription_id}:{to_microseconds(period.start)}",
+            subscription_id=subscription_id,
+            payload=encode_message(message),
+            now=now,
+        )
+    move_billed_until(transaction, subscription_id, period.end)
+
+
+def _expected(price: Price, total: PriceTotal) -> ExpectedLine:
+    return ExpectedLine(price_id=price.price_id, quantity=total.settled, amount=line_amount(price, total.settled))
+
+
+def record_invoice(
+    transaction: Transaction, expected: PeriodCloseMessage, issued: ProviderInvoice, *, now: datetime
+) -> Invoice:
+    """Keep a closed period's invoice, make its debits equal its lines, and move what is due out of the account.
+
+    All in this transaction. A repeat changes nothing. Raises `Conflict` on `invoice`, and logs both figures, where the
+    provider's invoice is not what our totals and grants come to; nothing is written then.
+    """
+    open_period = open_periods(transaction, [expected.subscription_id]).get(expected.subscription_id)
+    if open_period is None:
+        raise NotFound("subscription", expected.subscription_id)
+    account = read_account(transaction, expected.subscription_id)
+    earlier = invoices_of_subscription(transaction, expected.subscription_id)
+    for standing in earlier:
+        if standing.period == expected.period:
+            return standing
+    subscription = open_period.subscription
+    _require_equal(expected, issued, _Credit.of(transaction, subscription, earlier=earlier, period=expected.period))
+    invoice = _invoice(issued, subscription)
+    insert_invoice(transaction, account.application_id, invoice)
+    _post_closing(transaction, account.application_id, subscription=subscription, expected=expected, invoice=invoice)
+    refresh_accounts(transaction, subscription_ids=[subscription.subscription_id], now=now)
+    refresh_membership(
+        transaction, application_id=account.application_id, company_ids=[subscription.company_id], now=now
+    )
+    return invoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Credit:
+    """Minor units of credit that an invoice may use at most, and what of it was given before the period ended."""
+
+    most: int
+    least: int
+
+    @classmethod
+    def of(
+        cls, transaction: Transaction, subscription: Subscription, *, earlier: list[Invoice], period: Period
+    ) -> _Credit:
+        grants = list_grants(transaction, subscription.subscription_id)
+        used = sum(invoice.credit_applied for invoice in earlier)
+        unit = subscription.currency
+
+        def left(units: int) -> int:
+            return max(0, quantize(from_ledger_units(units, unit), unit.minor_places, ROUND_FLOOR) - used)
+
+        return cls(
+            most=left(sum(grant.amount for grant in grants)),
+            least=left(sum(grant.amount for grant in grants if grant.created_at < period.end)),
+        )
+
+
+def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: _Credit) -> None:
+    ours = {line.price_id: (line.quantity, line.amount) for line in expected.lines}
+    theirs = {line.price: (line.quantity, line.amount) for line in issued.lines}
+    total = sum(line.amount for line in expected.lines)
+    credit_range = (min(total, credit.least), min(total, credit.most))
+    if ours == theirs and issued.subtotal == total and _adds_up(issued, credit_range):
+        return
+    _log.error(
+        "invoice.differed",
+        invoice_id=issued.id,
+        subscription_id=expected.subscription_id,
+        period_start=expected.period_start.isoformat(),
+        our_lines=_figures(ours),
+        provider_lines=_figures(theirs),
+        our_total=total,
+        provider_total=issued.subtotal,
+        our_credit=credit_range,
+        provider_credit=issued.credit_applied,
+    )
+    raise Conflict(
+        "invoice",
+        f"the provider's invoice {issued.number} says {_figures(theirs)}, total {issued.subtotal},"
+        f" credit {issued.credit_applied};"
+        f" our ledger {_figures(ours)}, total {total}, credit {credit_range[0]} to {credit_range[1]}",
+    )
+
+
+def _adds_up(issued: ProviderInvoice, credit_range: tuple[int, int]) -> bool:
+    least, most = credit_range
+    return least <= issued.credit_applied <= most and issued.credit_applied + issued.amount_due == issued.subtotal
+
+
+def _figures(lines: Mapping[str, tuple[Decimal, int]]) -> dict[str, str]:
+    return {price_id: f"{quantity:f} units = {amount}" for price_id, (quantity, amount) in sorted(lines.items())}
+
+
+def _invoice(issued: ProviderInvoice, subscription: Subscription) -> Invoice:
+    return Invoice(
+        invoice_id=issued.id,
+        number=issued.number,
+        subscription_id=subscription.subscription_id,
+        company_id=subscription.company_id,
+        currency=subscription.currency.code,
+        period=issued.period,
+        lines=tuple(
+            InvoiceLine(price_id=line.price, description=line.description, quantity=line.quantity, amount=line.amount)
+            for line in issued.lines
+        ),
+        total=issued.subtotal,
+        credit_applied=issued.credit_applied,
+        amount_due=issued.amount_due,
+        status=issued.status,
+        issued_at=issued.created,
+        due_at=issued.due_date,
+        paid_at=issued.paid_at,
+    )
+
+
+def _post_closing(
+    transaction: Transaction,
+    application_id: str,
+    *,
+    subscription: Subscription,
+    expected: PeriodCloseMessage,
+    invoice: Invoice,
+) -> None:
+    """Post a rounding entry for each line that debits differ from, and the one that moves the debt to the invoice."""
+    prices = read_all_prices(transaction)
+    period = to_microseconds(expected.period_start)
+    for line in expected.lines:
+        difference = closing_entry(prices[line.price_id], line.quantity)
+        if difference:
+            post_entry(
+                transaction,
+                NewEntry(
+                    application_id=application_id,
+                    subscription_id=subscription.subscription_id,
+                    kind=EntryKind.ROUNDING,
+                    amount=-difference,
+                    caller_id=f"rounding:{line.price_id}:{period}",
+                    description=f"rounding of invoice {invoice.number}",
+                    occurred_at=invoice.issued_at,
+                    price_id=line.price_id,
+                    period_start=expected.period_start,
+                ),
+            )
+    if invoice.amount_due:
+        post_entry(
+            transaction,
+            NewEntry(
+                application_id=application_id,
+                subscription_id=subscription.subscription_id,
+                kind=EntryKind.INVOICED,
+                amount=minor_to_ledger_units(invoice.amount_due, subscription.currency),
+                caller_id=f"invoiced:{period}",
+                description=f"invoice {invoice.number}",
+                occurred_at=invoice.issued_at,
+                period_start=expected.period_start,
+            ),
+        )

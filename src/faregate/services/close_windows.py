@@ -1,0 +1,72 @@
+"""Close usage windows: tell the billing provider what they hold, as raw units, once, and later only the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from faregate.base.limits import WINDOW_CLOSE_GRACE, WINDOWS_PER_TRANSACTION
+from faregate.base.money import EXACT
+from faregate.services.provider_messages import USAGE, UsageMessage, encode_message
+from faregate.storage.closing import OpenPeriod, UnreportedWindow, mark_reported, open_periods, unreported_windows
+from faregate.storage.database import Transaction
+from faregate.storage.outbox import add_to_outbox
+
+
+def close_windows(transaction: Transaction, *, application_id: str, now: datetime) -> int:
+    """Close windows that ended `WINDOW_CLOSE_GRACE` before the business time `now`; return how many, 0 if none is left.
+
+    At most `WINDOWS_PER_TRANSACTION` at a time. What a period's end still finds open is closed with the period.
+    """
+    windows = unreported_windows(
+        transaction, application_id, ended_by=now - WINDOW_CLOSE_GRACE, limit=WINDOWS_PER_TRANSACTION
+    )
+    report_windows(transaction, windows, now=now)
+    return len(windows)
+
+
+def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow], *, now: datetime) -> None:
+    """Write a usage message for every window that differs from what was reported of it; keep it as reported.
+
+    A window of a company without a subscription is nobody's to bill: it only stops being looked at.
+    """
+    periods = open_periods(transaction, {window.key.subscription_id for window in windows}) if windows else {}
+    for window in windows:
+        period = periods.get(window.key.subscription_id)
+        if period is not None and window.quantity != window.reported_quantity:
+            add_to_outbox(
+                transaction,
+                application_id=window.key.application_id,
+                kind=USAGE,
+                key=usage_key(window),
+                subscription_id=window.key.subscription_id,
+                payload=encode_message(_usage(window, period)),
+                now=now,
+            )
+    mark_reported(transaction, windows)
+
+
+def usage_key(window: UnreportedWindow) -> str:
+    """Return what makes a report one report: meter, customer and window, with a revision after the first."""
+    revision = f":r{window.reported_revision}" if window.reported_revision else ""
+    return f"{window.key.meter_id}:{window.key.company_id}:{window.key.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{revision}"
+
+
+def _usage(window: UnreportedWindow, open_period: OpenPeriod) -> UsageMessage:
+    period_start = _billed_period_start(window, open_period)
+    return UsageMessage(
+        subscription_id=window.key.subscription_id,
+        company_id=window.key.company_id,
+        price_id=window.price_id,
+        value=EXACT.subtract(window.quantity, window.reported_quantity),
+        timestamp=max(window.key.start_at, period_start),
+        period_start=period_start,
+    )
+
+
+def _billed_period_start(window: UnreportedWindow, open_period: OpenPeriod) -> datetime:
+    """Return the start of the period that the usage is billed in: the window's, or the open one where that is invoiced.
+
+    The same rule by which events are charged, so that the provider's total is our total.
+    """
+    return max(window.period_start, open_period.billed_until)

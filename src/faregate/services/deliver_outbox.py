@@ -1,0 +1,240 @@
+"""Deliver what the billing provider must be told: in order within a subscription, outside any transaction, repeat-safe.
+
+Customers, prices and subscriptions are not messages: the provider is asked to have them before each batch, under our
+ids, which is one read where it has them already. A crash between a call and its mark repeats the call; its key makes
+that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, assert_never
+
+import structlog
+
+from faregate.base.clock import Clock
+from faregate.base.errors import FaregateError
+from faregate.base.limits import DELIVERY_BATCH_ROWS, PROVIDER_TIMEOUT_S
+from faregate.base.money import EXACT, currency
+from faregate.domain.billing.provider import (
+    BillingProvider,
+    MeterEvent,
+    ProviderGrant,
+    ProviderInvoice,
+    ProviderPrice,
+    ProviderSubscription,
+)
+from faregate.domain.catalog.price import Price
+from faregate.services.business_clock import business_now
+from faregate.services.close_period import record_invoice
+from faregate.services.provider_messages import (
+    PERIOD_CLOSE,
+    CreditMessage,
+    PeriodCloseMessage,
+    UsageMessage,
+    decode_message,
+)
+from faregate.storage.closing import BilledCustomer, read_billed_customer
+from faregate.storage.database import Database, Transaction
+from faregate.storage.outbox import OutboxRow, mark_delivered, mark_failed, ready_subscriptions, waiting_rows
+
+_log = structlog.get_logger(__name__)
+
+_ROUND_SUBSCRIPTIONS: Final = 100
+_FIRST_DELAY_S: Final = 1.0
+_LONGEST_DELAY_S: Final = 300.0
+_MOST_DOUBLINGS: Final = 16
+_SPREAD_STEPS: Final = 16
+
+
+async def deliver_outbox(database: Database, provider: BillingProvider, clock: Clock) -> int:
+    """Deliver every message that waits and is not held back by a failure; return how many were delivered.
+
+    A failed message is counted with its error and tried again after a growing delay; it holds back its own subscription
+    only.
+    """
+    delivered = 0
+    while ready := await database.read(_ready(clock.now())):
+        for subscription_id in ready:
+            delivered += await _deliver_batch(database, provider, clock, subscription_id=subscription_id)
+    return delivered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Messages of one subscription, in order, and who it is; a period's close is the last of its batch."""
+
+    customer: BilledCustomer | None
+    rows: list[OutboxRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Closed:
+    row: OutboxRow
+    expected: PeriodCloseMessage
+    issued: ProviderInvoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    row: OutboxRow
+    error: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sent:
+    """What became of a batch: messages that need nothing more, an invoice to record, the message that failed."""
+
+    delivered: list[int] = field(default_factory=list)
+    closed: _Closed | None = None
+    failure: _Failure | None = None
+
+
+async def _deliver_batch(database: Database, provider: BillingProvider, clock: Clock, *, subscription_id: str) -> int:
+    batch = await database.read(lambda tx: _read_batch(tx, subscription_id))
+    if not batch.rows:
+        return 0
+    try:
+        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+            sent = await asyncio.to_thread(_send, provider, batch)
+    except TimeoutError:
+        slow = f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s"
+        sent = _Sent(failure=_Failure(row=batch.rows[0], error=slow))
+    await database.write(lambda tx: mark_delivered(tx, sent.delivered, clock.now()))
+    failure = sent.failure
+    if sent.closed is not None:
+        failure = await _keep_invoice(database, clock, sent.closed)
+    if failure is not None:
+        held_back = failure
+        _log.warning(
+            "outbox.delivery_failed", key=held_back.row.key, attempts=held_back.row.attempts + 1, error=held_back.error
+        )
+        await database.write(lambda tx: _hold_back(tx, held_back, clock.now()))
+    return len(sent.delivered) + (sent.closed is not None and failure is None)
+
+
+def _ready(now: datetime) -> Callable[[Transaction], list[str]]:
+    return lambda tx: ready_subscriptions(tx, now=now, limit=_ROUND_SUBSCRIPTIONS)
+
+
+def _read_batch(transaction: Transaction, subscription_id: str) -> _Batch:
+    rows = waiting_rows(transaction, subscription_id, limit=DELIVERY_BATCH_ROWS)
+    for index, row in enumerate(rows):
+        if row.kind == PERIOD_CLOSE:
+            rows = rows[: index + 1]
+            break
+    return _Batch(customer=read_billed_customer(transaction, subscription_id), rows=rows)
+
+
+def _send(provider: BillingProvider, batch: _Batch) -> _Sent:
+    """Call the provider for every message until one fails. Runs on a thread of its own."""
+    sent = _Sent()
+    row = batch.rows[0]
+    if batch.customer is None:
+        sent.failure = _Failure(row=row, error=f"there is no subscription {row.subscription_id!r}")
+        return sent
+    try:
+        provider.ensure_subscription(_provider_subscription(batch.customer))
+        for row in batch.rows:
+            _send_message(provider, batch.customer, row, sent=sent)
+    except FaregateError as error:
+        sent.failure = _Failure(row=row, error=error.message)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one subscription, the others go on
+        _log.exception("outbox.delivery_crashed", key=row.key)
+        sent.failure = _Failure(row=row, error=f"{type(error).__name__}: {error}")
+    return sent
+
+
+def _send_message(provider: BillingProvider, customer: BilledCustomer, row: OutboxRow, *, sent: _Sent) -> None:
+    match decode_message(row.kind, row.payload):
+        case UsageMessage() as usage:
+            provider.report_usage(_meter_event(row, customer, usage))
+            sent.delivered.append(row.outbox_id)
+        case CreditMessage() as credit:
+            provider.create_credit_grant(_provider_grant(credit))
+            sent.delivered.append(row.outbox_id)
+        case PeriodCloseMessage() as close:
+            issued = provider.close_period(close.subscription_id, close.period, issued_at=close.issued_at)
+            sent.closed = _Closed(row=row, expected=close, issued=issued)
+        case other:
+            assert_never(other)
+
+
+async def _keep_invoice(database: Database, clock: Clock, closed: _Closed) -> _Failure | None:
+    def keep(transaction: Transaction) -> None:
+        now = business_now(transaction, closed.row.application_id, clock)
+        record_invoice(transaction, closed.expected, closed.issued, now=now)
+        mark_delivered(transaction, [closed.row.outbox_id], clock.now())
+
+    try:
+        await database.write(keep)
+    except FaregateError as error:
+        return _Failure(row=closed.row, error=error.message)
+    return None
+
+
+def _hold_back(transaction: Transaction, failure: _Failure, now: datetime) -> None:
+    delay = retry_delay(failure.row.attempts, failure.row.outbox_id)
+    mark_failed(transaction, failure.row.outbox_id, error=failure.error, retry_at=now + delay)
+
+
+def retry_delay(attempts: int, outbox_id: int) -> timedelta:
+    """Return how long to wait after `attempts` earlier failures: doubling from a second to five minutes.
+
+    Up to a quarter is added by the message's number, so that messages that failed together do not come back together.
+    """
+    delay_s = min(_FIRST_DELAY_S * 2 ** min(attempts, _MOST_DOUBLINGS), _LONGEST_DELAY_S)
+    return timedelta(seconds=delay_s * (1 + (outbox_id % _SPREAD_STEPS) / (4 * _SPREAD_STEPS)))
+
+
+def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:
+    subscription = billed.subscription
+    return ProviderSubscription(
+        lookup_key=subscription.subscription_id,
+        customer=_customer(billed),
+        customer_name=billed.company_name,
+        currency=subscription.currency.code,
+        prices=tuple(_provider_price(price, billed.plan_name) for price in billed.prices),
+        billing_cycle_anchor=subscription.started_at,
+        payment_terms=subscription.payment_terms,
+    )
+
+
+def _provider_price(price: Price, plan_name: str) -> ProviderPrice:
+    return ProviderPrice(
+        lookup_key=price.price_id,
+        product=plan_name,
+        nickname=price.name,
+        currency=price.currency.code,
+        unit_amount=EXACT.scaleb(price.model.amount, price.currency.minor_places),
+        divide_by=int(price.model.size),
+    )
+
+
+def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:
+    return MeterEvent(
+        identifier=row.key,
+        customer=_customer(customer),
+        price=usage.price_id,
+        value=usage.value,
+        timestamp=usage.timestamp,
+    )
+
+
+def _provider_grant(credit: CreditMessage) -> ProviderGrant:
+    unit = currency(credit.currency)
+    return ProviderGrant(
+        lookup_key=credit.grant_id,
+        subscription=credit.subscription_id,
+        currency=credit.currency,
+        value=EXACT.scaleb(Decimal(credit.amount), unit.minor_places - unit.ledger_places),
+        category=credit.kind,
+    )
+
+
+def _customer(billed: BilledCustomer) -> str:
+    return f"{billed.application_id}/{billed.subscription.company_id}"

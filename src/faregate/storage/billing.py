@@ -1,0 +1,106 @@
+"""Our copies of invoices, as the billing provider issued them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, insert, select, update
+
+from faregate.base.periods import Period
+from faregate.domain.billing.invoice import Invoice, InvoiceLine, InvoiceStatus
+from faregate.storage.database import Transaction
+from faregate.storage.tables import invoice
+
+
+def insert_invoice(transaction: Transaction, application_id: str, issued: Invoice) -> None:
+    """Keep an invoice; a subscription has one for each period at most."""
+    transaction.execute(
+        insert(invoice).values(
+            invoice_id=issued.invoice_id,
+            application_id=application_id,
+            subscription_id=issued.subscription_id,
+            company_id=issued.company_id,
+            number=issued.number,
+            currency=issued.currency,
+            period_start=issued.period.start,
+            period_end=issued.period.end,
+            lines=msgspec.json.encode(issued.lines).decode(),
+            total=issued.total,
+            credit_applied=issued.credit_applied,
+            amount_due=issued.amount_due,
+            status=issued.status.value,
+            issued_at=issued.issued_at,
+            due_at=issued.due_at,
+            paid_at=issued.paid_at,
+        )
+    )
+
+
+def set_invoice_paid(transaction: Transaction, invoice_id: str, paid_at: datetime) -> None:
+    """Record when an open invoice was paid; a paid one stays as it is."""
+    transaction.execute(
+        update(invoice)
+        .where(invoice.c.invoice_id == invoice_id, invoice.c.status == InvoiceStatus.OPEN.value)
+        .values(status=InvoiceStatus.PAID.value, paid_at=paid_at)
+    )
+
+
+def find_invoice(transaction: Transaction, application_id: str, invoice_id: str) -> Invoice | None:
+    """Return the invoice with the id."""
+    found = _invoices(transaction, invoice.c.application_id == application_id, invoice.c.invoice_id == invoice_id)
+    return next(iter(found), None)
+
+
+def invoices_of_subscription(transaction: Transaction, subscription_id: str) -> list[Invoice]:
+    """Return a subscription's invoices, oldest first."""
+    return _invoices(transaction, invoice.c.subscription_id == subscription_id)
+
+
+def list_invoice_rows(
+    transaction: Transaction, application_id: str, *, company_id: str | None, after: str, limit: int
+) -> list[Invoice]:
+    """Return invoices, of one company or of all, in id order (oldest first), from the first one after `after`."""
+    conditions = [invoice.c.application_id == application_id, invoice.c.invoice_id > after]
+    if company_id is not None:
+        conditions.append(invoice.c.company_id == company_id)
+    return _invoices(transaction, *conditions, limit=limit)
+
+
+def due_invoices(
+    transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str] | None = None
+) -> list[Invoice]:
+    """Return open invoices, of the companies named or of all, whose due time is not after `now`."""
+    conditions = [
+        invoice.c.application_id == application_id,
+        invoice.c.status == InvoiceStatus.OPEN.value,
+        invoice.c.due_at <= now,
+    ]
+    if company_ids is not None:
+        conditions.append(invoice.c.company_id.in_(company_ids))
+    return _invoices(transaction, *conditions)
+
+
+def _invoices(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Invoice]:
+    statement = select(invoice).where(*conditions).order_by(invoice.c.invoice_id).limit(limit)
+    return [_invoice(row) for row in transaction.execute(statement)]
+
+
+def _invoice(row: Row[tuple[object, ...]]) -> Invoice:
+    return Invoice(
+        invoice_id=row.invoice_id,
+        number=row.number,
+        subscription_id=row.subscription_id,
+        company_id=row.company_id,
+        currency=row.currency,
+        period=Period(row.period_start, row.period_end),
+        lines=msgspec.json.decode(row.lines, type=tuple[InvoiceLine, ...]),
+        total=row.total,
+        credit_applied=row.credit_applied,
+        amount_due=row.amount_due,
+        status=InvoiceStatus(row.status),
+        issued_at=row.issued_at,
+        due_at=row.due_at,
+        paid_at=row.paid_at,
+    )

@@ -1,0 +1,201 @@
+"""What closing needs: windows that the provider must hear of, subscriptions whose period is over, and who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, bindparam, select, update
+
+from faregate.domain.catalog.price import Price
+from faregate.domain.customers.subscription import Subscription
+from faregate.storage.database import Transaction
+from faregate.storage.ledger import PriceTotal, TotalKey
+from faregate.storage.metered import price_from_row, subscription_from_row
+from faregate.storage.tables import company, meter, plan, price, price_total, subscription, usage_window
+from faregate.storage.usage import WindowKey
+
+_SHORTEST_PERIOD = timedelta(days=28)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreportedWindow:
+    """A usage window whose quantity may differ from what was reported of it."""
+
+    key: WindowKey
+    period_start: datetime
+    price_id: str
+    quantity: Decimal
+    reported_quantity: Decimal
+    reported_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPeriod:
+    """A subscription and the start of the period that is not billed yet."""
+
+    application_id: str
+    subscription: Subscription
+    billed_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledCustomer:
+    """Who and what a subscription is, in the names that the provider shows."""
+
+    application_id: str
+    subscription: Subscription
+    company_name: str
+    plan_name: str
+    prices: tuple[Price, ...]
+
+
+def unreported_windows(
+    transaction: Transaction, application_id: str, *, ended_by: datetime, limit: int
+) -> list[UnreportedWindow]:
+    """Return windows that ended by an instant and changed since they were reported, earliest first."""
+    return _windows(
+        transaction, usage_window.c.application_id == application_id, usage_window.c.end_at <= ended_by, limit=limit
+    )
+
+
+def unreported_windows_of_period(
+    transaction: Transaction, subscription_id: str, period_start: datetime
+) -> list[UnreportedWindow]:
+    """Return a subscription's changed windows that are billed in the period: its own, and late ones of earlier ones."""
+    return _windows(
+        transaction, usage_window.c.subscription_id == subscription_id, usage_window.c.period_start <= period_start
+    )
+
+
+def mark_reported(transaction: Transaction, windows: Sequence[UnreportedWindow]) -> None:
+    """Keep the windows' quantities as reported; a revision is counted where they differed."""
+    if not windows:
+        return
+    columns = usage_window.c
+    transaction.execute(
+        update(usage_window)
+        .where(
+            columns.application_id == bindparam("of_application"),
+            columns.company_id == bindparam("of_company"),
+            columns.meter_id == bindparam("of_meter"),
+            columns.subscription_id == bindparam("of_subscription"),
+            columns.start_at == bindparam("from_start"),
+        )
+        .values(reported_quantity=bindparam("told"), reported_revision=bindparam("revision"), dirty=False),
+        [
+            {
+                "of_application": window.key.application_id,
+                "of_company": window.key.company_id,
+                "of_meter": window.key.meter_id,
+                "of_subscription": window.key.subscription_id,
+                "from_start": window.key.start_at,
+                "told": window.quantity,
+                "revision": window.reported_revision + (window.quantity != window.reported_quantity),
+            }
+            for window in windows
+        ],
+    )
+
+
+def open_periods(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, OpenPeriod]:
+    """Return the open periods of subscriptions."""
+    found = _open_periods(transaction, subscription.c.subscription_id.in_(subscription_ids))
+    return {period.subscription.subscription_id: period for period in found}
+
+
+def periods_perhaps_ended(transaction: Transaction, application_id: str, *, by: datetime) -> list[OpenPeriod]:
+    """Return the open periods that are old enough to have ended by an instant: a month has 28 days at least."""
+    return _open_periods(
+        transaction,
+        subscription.c.application_id == application_id,
+        subscription.c.billed_until <= by - _SHORTEST_PERIOD,
+    )
+
+
+def move_billed_until(transaction: Transaction, subscription_id: str, instant: datetime) -> None:
+    """Begin a subscription's next open period: later events are charged there, whenever they occurred."""
+    transaction.execute(
+        update(subscription).where(subscription.c.subscription_id == subscription_id).values(billed_until=instant)
+    )
+
+
+def totals_of_period(transaction: Transaction, subscription_id: str, period_start: datetime) -> list[PriceTotal]:
+    """Return the totals of every price that a subscription used or held in a period, in price order."""
+    statement = (
+        select(price_total)
+        .where(price_total.c.subscription_id == subscription_id, price_total.c.period_start == period_start)
+        .order_by(price_total.c.price_id)
+    )
+    return [
+        PriceTotal(
+            key=TotalKey(row.subscription_id, row.price_id, row.period_start),
+            period_end=row.period_end,
+            settled=row.settled,
+            outstanding=row.outstanding,
+            debited=row.debited,
+            reserved=row.reserved,
+        )
+        for row in transaction.execute(statement)
+    ]
+
+
+def read_billed_customer(transaction: Transaction, subscription_id: str) -> BilledCustomer | None:
+    """Return who a subscription is, with all prices of its plan in id order."""
+    statement = (
+        select(subscription, company.c.name.label("company_name"), plan.c.name.label("plan_name"))
+        .join(
+            company,
+            (company.c.application_id == subscription.c.application_id)
+            & (company.c.company_id == subscription.c.company_id),
+        )
+        .join(plan, plan.c.plan_id == subscription.c.plan_id)
+        .where(subscription.c.subscription_id == subscription_id)
+    )
+    row = transaction.execute(statement).first()
+    if row is None:
+        return None
+    prices = transaction.execute(select(price).where(price.c.plan_id == row.plan_id).order_by(price.c.price_id))
+    return BilledCustomer(
+        application_id=row.application_id,
+        subscription=subscription_from_row(row),
+        company_name=row.company_name,
+        plan_name=row.plan_name,
+        prices=tuple(price_from_row(found) for found in prices),
+    )
+
+
+def _open_periods(transaction: Transaction, *conditions: ColumnElement[bool]) -> list[OpenPeriod]:
+    statement = select(subscription).where(*conditions).order_by(subscription.c.subscription_id)
+    return [
+        OpenPeriod(
+            application_id=row.application_id, subscription=subscription_from_row(row), billed_until=row.billed_until
+        )
+        for row in transaction.execute(statement)
+    ]
+
+
+def _windows(
+    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[UnreportedWindow]:
+    columns = usage_window.c
+    statement = (
+        select(usage_window, meter.c.price_id)
+        .join(meter, meter.c.meter_id == columns.meter_id)
+        .where(columns.dirty, *conditions)
+        .order_by(columns.end_at, columns.company_id, columns.meter_id)
+        .limit(limit)
+    )
+    return [
+        UnreportedWindow(
+            key=WindowKey(row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at),
+            period_start=row.period_start,
+            price_id=row.price_id,
+            quantity=row.quantity,
+            reported_quantity=row.reported_quantity,
+            reported_revision=row.reported_revision,
+        )
+        for row in transaction.execute(statement)
+    ]
