@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import insert
 
 from faregate.services.credit import GrantKind, NewGrant, give_grant
@@ -136,11 +137,16 @@ def test_usage_of_a_period_already_invoiced_is_rated_in_the_open_one(world: Worl
     assert total["period_start"] == april
 
 
+def _apply_and_lose_the_connection(world: World) -> None:
+    with world.database.begin() as transaction:
+        assert world.applier.apply_next(transaction) == 1
+        raise ConnectionAbortedError
+
+
 def test_a_failed_transaction_leaves_no_effect_and_the_next_one_has_them_all(world: World) -> None:
     world.log(Call().body())
-    with world.database.engine.connect() as connection, connection.begin() as unfinished:
-        assert world.applier.apply_next(connection) == 1
-        unfinished.rollback()
+    with pytest.raises(ConnectionAbortedError):
+        _apply_and_lose_the_connection(world)
     assert world.rows("charge") == []
     assert world.apply() == 1
     assert world.total("prc_in").settled == Decimal(10)

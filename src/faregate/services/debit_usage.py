@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,10 +22,10 @@ from faregate.storage.usage import Charge, Window, WindowKey, add_charges, read_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """A measured event with the account and period that it is charged to; None where the company has no such plan."""
+    """A measured event, and the total and period that it is charged to: None where the company has no such plan."""
 
     measured: Measured
-    subscription_id: str | None
+    key: TotalKey | None
     period: Period | None
 
 
@@ -43,13 +43,14 @@ class PostingRules:
         """Return where the usage is charged. Usage of a period that is already invoiced goes to the open one."""
         price = self._prices.get(measured.meter.price_id)
         found = self._by_plan.get((measured.company_id, price.plan_id)) if price is not None else None
-        if found is None:
-            return Posting(measured=measured, subscription_id=None, period=None)
+        if price is None or found is None:
+            return Posting(measured=measured, key=None, period=None)
         subscription, billed_until = found
         period = self._period(subscription, max(measured.event.occurred_at, billed_until))
         if period is None:
-            return Posting(measured=measured, subscription_id=None, period=None)
-        return Posting(measured=measured, subscription_id=subscription.subscription_id, period=period)
+            return Posting(measured=measured, key=None, period=None)
+        key = TotalKey(subscription.subscription_id, price.price_id, period.start)
+        return Posting(measured=measured, key=key, period=period)
 
     def _period(self, subscription: Subscription, instant: datetime) -> Period | None:
         recent = self._periods.get(subscription.subscription_id)
@@ -73,9 +74,7 @@ def place_usage(
 def total_keys(postings: Sequence[Posting]) -> dict[TotalKey, Period]:
     """Return the totals that the postings move."""
     return {
-        TotalKey(posting.subscription_id, posting.measured.meter.price_id, posting.period.start): posting.period
-        for posting in postings
-        if posting.subscription_id is not None and posting.period is not None
+        posting.key: posting.period for posting in postings if posting.key is not None and posting.period is not None
     }
 
 
@@ -85,39 +84,18 @@ def debit_usage(
     """Charge postings in log order and add them to their windows. `now` is the application's business time."""
     if not postings:
         return
-    charges = [_charge(application_id, posting, book) for posting in postings]
-    entry_ids = _post_entries(transaction, application_id, postings, charges=charges, now=now)
+    amounts = [
+        0 if posting.key is None else book.settle(posting.key, posting.measured.quantity) for posting in postings
+    ]
+    entry_ids = _post_entries(transaction, application_id, postings, amounts=amounts, now=now)
     add_charges(
         transaction,
         [
-            replace(charge, entry_id=entry_ids.get(_key(posting)))
-            for charge, posting in zip(charges, postings, strict=True)
+            _charge(application_id, posting, amount, entry_id=entry_ids.get(posting.key))
+            for posting, amount in zip(postings, amounts, strict=True)
         ],
     )
     _add_to_windows(transaction, application_id, postings)
-
-
-def _charge(application_id: str, posting: Posting, book: AccountBook) -> Charge:
-    measured = posting.measured
-    key = _key(posting)
-    return Charge(
-        position=measured.position,
-        meter_id=measured.meter.meter_id,
-        application_id=application_id,
-        company_id=measured.company_id,
-        subscription_id=posting.subscription_id or "",
-        price_id=measured.meter.price_id,
-        occurred_at=measured.event.occurred_at,
-        quantity=measured.quantity,
-        amount=0 if key is None else book.settle(key, measured.quantity),
-        entry_id=None,
-    )
-
-
-def _key(posting: Posting) -> TotalKey | None:
-    if posting.subscription_id is None or posting.period is None:
-        return None
-    return TotalKey(posting.subscription_id, posting.measured.meter.price_id, posting.period.start)
 
 
 def _post_entries(
@@ -125,17 +103,17 @@ def _post_entries(
     application_id: str,
     postings: Sequence[Posting],
     *,
-    charges: Sequence[Charge],
+    amounts: Sequence[int],
     now: datetime,
 ) -> dict[TotalKey | None, int | None]:
-    amounts: dict[TotalKey, int] = {}
+    debits: dict[TotalKey, int] = {}
     quantities: dict[TotalKey, Decimal] = {}
-    for posting, charge in zip(postings, charges, strict=True):
-        key = _key(posting)
+    for posting, amount in zip(postings, amounts, strict=True):
+        key = posting.key
         if key is not None:
-            amounts[key] = amounts.get(key, 0) + charge.amount
-            quantities[key] = EXACT.add(quantities.get(key, Decimal(0)), charge.quantity)
-    first, last = charges[0].position, charges[-1].position
+            debits[key] = debits.get(key, 0) + amount
+            quantities[key] = EXACT.add(quantities.get(key, Decimal(0)), posting.measured.quantity)
+    first, last = postings[0].measured.position, postings[-1].measured.position
     return {
         key: post_entry(
             transaction,
@@ -152,9 +130,25 @@ def _post_entries(
                 quantity=quantities[key],
             ),
         )
-        for key, amount in amounts.items()
+        for key, amount in debits.items()
         if amount
     }
+
+
+def _charge(application_id: str, posting: Posting, amount: int, *, entry_id: int | None) -> Charge:
+    measured = posting.measured
+    return Charge(
+        position=measured.position,
+        meter_id=measured.meter.meter_id,
+        application_id=application_id,
+        company_id=measured.company_id,
+        subscription_id=posting.key.subscription_id if posting.key is not None else "",
+        price_id=measured.meter.price_id,
+        occurred_at=measured.event.occurred_at,
+        quantity=measured.quantity,
+        amount=amount,
+        entry_id=entry_id,
+    )
 
 
 def _add_to_windows(transaction: Transaction, application_id: str, postings: Sequence[Posting]) -> None:
@@ -176,13 +170,12 @@ def _window_key(application_id: str, posting: Posting) -> WindowKey:
     if posting.period is not None and start < posting.period.start <= measured.event.occurred_at:
         # A window that a billing period begins in is cut there: its usage must be reported inside the period.
         start = posting.period.start
-    return WindowKey(application_id, measured.company_id, measured.meter.meter_id, posting.subscription_id or "", start)
+    subscription_id = posting.key.subscription_id if posting.key is not None else ""
+    return WindowKey(application_id, measured.company_id, measured.meter.meter_id, subscription_id, start)
 
 
 def _new_window(key: WindowKey, posting: Posting) -> Window:
-    measured = posting.measured
-    whole = window_containing(key.start_at, measured.meter.reporting_period)
-    end = whole.end
+    end = window_containing(key.start_at, posting.measured.meter.reporting_period).end
     if posting.period is not None and key.start_at < posting.period.end < end:
         end = posting.period.end
     return Window(

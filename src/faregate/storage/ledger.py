@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import Row, insert, select, tuple_, update
 
@@ -42,8 +43,7 @@ class Account:
         return self.balance - self.reserved
 
 
-@dataclass(frozen=True, slots=True)
-class TotalKey:
+class TotalKey(NamedTuple):
     """One price of one account in the period that begins at `period_start`."""
 
     subscription_id: str

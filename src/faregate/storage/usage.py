@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import Row, insert, select, tuple_
 
@@ -14,8 +15,7 @@ from faregate.storage.tables import charge, usage_window
 from faregate.storage.upsert import upsert
 
 
-@dataclass(frozen=True, slots=True)
-class WindowKey:
+class WindowKey(NamedTuple):
     """A meter's window of one company; `subscription_id` is empty where the company has none for the price."""
 
     application_id: str
