@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from faregate.storage.database import Transaction
 from faregate.storage.tables import state_change
@@ -28,3 +29,36 @@ def latest_version(transaction: Transaction, *kinds: Kind) -> int:
     if kinds:
         statement = statement.where(state_change.c.kind.in_(kinds))
     return transaction.execute(statement).scalar() or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An entity that changed; of several changes the newest version."""
+
+    kind: Kind
+    entity_id: str
+    version: int
+
+
+def changes_after(transaction: Transaction, version: int, most: int) -> list[Change]:
+    """Return the next changes in commit order, each entity once."""
+    statement = (
+        select(state_change).where(state_change.c.version > version).order_by(state_change.c.version).limit(most)
+    )
+    newest: dict[tuple[Kind, str], int] = {}
+    for row in transaction.execute(statement):
+        newest.pop((row.kind, row.entity_id), None)
+        newest[row.kind, row.entity_id] = row.version
+    return [Change(kind=kind, entity_id=entity_id, version=newer) for (kind, entity_id), newer in newest.items()]
+
+
+def has_changes_since(transaction: Transaction, version: int) -> bool:
+    """Return whether all changes after `version` are still kept, and `version` has been reached at all."""
+    oldest = transaction.execute(select(func.min(state_change.c.version))).scalar()
+    return oldest is not None and oldest - 1 <= version <= latest_version(transaction)
+
+
+def prune_changes(transaction: Transaction, keep: int) -> int:
+    """Forget all but about the newest `keep` changes; return how many were forgotten."""
+    oldest_kept = latest_version(transaction) - keep
+    return transaction.execute(delete(state_change).where(state_change.c.version <= oldest_kept)).rowcount

@@ -1,0 +1,162 @@
+"""The commands. Each imports what it runs when it runs: see the package's docstring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from faregate.apps.cli import options
+from faregate.apps.log_settings import LogFormat, LogLevel
+
+
+def up(
+    *,
+    host: options.Host = options.HOST,
+    port: options.Port = options.PORT,
+    gateway_port: options.GatewayPort = options.GATEWAY_PORT,
+    data: options.Data = options.DATA,
+    database_url: options.DatabaseUrl = None,
+    gateway_token: options.GatewayToken = None,
+    log_format: options.LogFormatOption = LogFormat.CONSOLE,
+    log_level: options.LogLevelOption = LogLevel.INFO,
+) -> int:
+    """Run everything on this machine: the control plane and a gateway.
+
+    The first start makes an application and prints, once, the operator's login, an API token and a collector id. A
+    later start finds everything in the data folder again. Ctrl-C ends both processes in order; a second Ctrl-C ends
+    them at once.
+
+    For example:
+
+    ```
+    faregate up
+    faregate up --port 9080 --gateway-port 9000 --data /var/lib/faregate
+    OPENAI_API_KEY=sk-... faregate up
+    ```
+    """
+    from faregate.apps.cli.up import UpSettings, run_up
+
+    return run_up(
+        UpSettings(
+            host=host,
+            port=port,
+            gateway_port=gateway_port,
+            data=data,
+            database_url=database_url,
+            gateway_token=gateway_token,
+            log_format=log_format,
+            log_level=log_level,
+        )
+    )
+
+
+def serve(
+    *,
+    host: options.Host = options.HOST,
+    port: options.Port = options.PORT,
+    data: options.Data = options.DATA,
+    database_url: options.DatabaseUrl = None,
+    gateway_token: options.GatewayToken = None,
+    log_format: options.LogFormatOption = LogFormat.CONSOLE,
+    log_level: options.LogLevelOption = LogLevel.INFO,
+) -> int:
+    """Run the control plane alone: collector, management API and workers.
+
+    For example:
+
+    ```
+    faregate serve
+    faregate serve --database-url postgresql+psycopg://faregate:secret@db/faregate
+    ```
+    """
+    from faregate.apps.cli.processes import run_serve
+    from faregate.apps.control.settings import ControlSettings
+    from faregate.apps.secret_files import ensure_gateway_token
+
+    settings = ControlSettings(
+        host=host,
+        port=port,
+        data=data,
+        database_url=database_url,
+        gateway_token=gateway_token or ensure_gateway_token(data),
+    )
+    return run_serve(settings, log_format, log_level)
+
+
+def gateway(
+    *,
+    host: options.Host = options.HOST,
+    gateway_port: options.GatewayPort = options.GATEWAY_PORT,
+    control_plane_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    data: options.Data = options.DATA,
+    gateway_token: options.GatewayToken = None,
+    log_format: options.LogFormatOption = LogFormat.CONSOLE,
+    log_level: options.LogLevelOption = LogLevel.INFO,
+) -> int:
+    """Run a gateway alone, pointed at a control plane.
+
+    Each gateway needs a data folder of its own, and the same one at its next start: events that are not shipped yet
+    wait there. Headers of a route may name variables of this process' environment, such as `Bearer ${OPENAI_API_KEY}`.
+
+    For example:
+
+    ```
+    faregate gateway
+    faregate gateway --control-plane-url http://control:8080 --gateway-token fg_gateway_...
+    ```
+    """
+    from faregate.apps.cli.processes import run_gateway_process
+    from faregate.apps.gateway.settings import GatewaySettings
+    from faregate.apps.secret_files import GATEWAY_TOKEN_FILE, read_secret
+    from faregate.base.errors import ConfigurationError
+
+    token = gateway_token or read_secret(data / GATEWAY_TOKEN_FILE)
+    if token is None:
+        raise ConfigurationError(
+            f"gateway_token is not set, and there is no {data / GATEWAY_TOKEN_FILE}; "
+            "give the token of the control plane's data folder"
+        )
+    settings = GatewaySettings(
+        host=host,
+        port=gateway_port,
+        control_plane_url=control_plane_url.rstrip("/"),
+        gateway_token=token,
+        spool_folder=data / "gateway-spool",
+    )
+    return run_gateway_process(settings, log_format, log_level)
+
+
+def apply(
+    *,
+    file: Annotated[Path, Parameter(alias="-f", help="The catalog, in YAML.")],
+    dry_run: Annotated[bool, Parameter(help="Show the difference and change nothing.", negative=())] = False,
+    api_url: Annotated[str, Parameter(help="Where the control plane answers.")] = options.CONTROL_PLANE_URL,
+    api_token: Annotated[
+        str | None, Parameter(help="Token of the management API; the data folder's own where none is given.")
+    ] = None,
+    data: options.Data = options.DATA,
+) -> int:
+    """Make plans, prices, meters, routes, rules and customers what a file says.
+
+    Shows the difference first. All of it is applied in one transaction, or nothing is.
+
+    For example:
+
+    ```
+    faregate apply -f catalog.yaml --dry-run
+    faregate apply -f catalog.yaml
+    ```
+    """
+    from faregate.apps.cli.apply import run_apply
+    from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret
+    from faregate.base.errors import ConfigurationError
+
+    token = api_token or read_secret(data / CLI_TOKEN_FILE)
+    if token is None:
+        raise ConfigurationError(
+            f"api_token is not set, and there is no {data / CLI_TOKEN_FILE}; "
+            "start the control plane first, or give a token"
+        )
+    return run_apply(file, api_url=api_url.rstrip("/"), token=token, dry_run=dry_run)

@@ -1,0 +1,88 @@
+"""`faregate`: how a command is found, told its settings, and what its failures look like."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from faregate.apps.cli import commands
+from faregate.apps.cli.sources import sources
+from faregate.base.errors import ConfigurationError, FaregateError
+
+FAILED: Final = 1
+REFUSED: Final = 2
+"""The exit status where the command line or a setting cannot work: starting again would not help."""
+
+_COMMANDS: Final[tuple[Callable[..., int], ...]] = (commands.up, commands.serve, commands.gateway, commands.apply)
+
+_ASKED_EACH_TIME: Final = frozenset({"file", "dry_run"})
+"""Parameters that belong to one call of a command, not into a settings file."""
+
+_HELP: Final = """Meter API traffic, price it, bill it, and stop at the gateway the callers who can no longer pay.
+
+Start with `faregate up`; `faregate COMMAND --help` explains each command.
+
+Every setting is a flag (`--gateway-port 9000`), an environment variable (`FAREGATE_GATEWAY_PORT=9000`) or a line of the
+settings file (`gateway_port = 9000`). The first of these counts; without any, the default shown does.
+"""
+
+ConfigOption = Annotated[
+    Path | None,
+    Parameter(
+        help="Settings file; faregate.toml in the working directory, if there is one, when none is named.",
+        env_var="FAREGATE_CONFIG",
+        show_env_var=False,
+    ),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, 1 where the command failed, 2 where it was given what cannot work."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; return the exit status."""
+    try:
+        status = build().meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        error.verbose = False
+        return _complain(str(error), REFUSED)
+    except ConfigurationError as error:
+        return _complain(error.message, REFUSED)
+    except FaregateError as error:
+        return _complain(error.message, FAILED)
+    return status if isinstance(status, int) else 0
+
+
+def build() -> App:
+    """Return the command line."""
+    app = App(name="faregate", help=_HELP, help_format="markdown", version=_version, result_action="return_value")
+    for command in _COMMANDS:
+        app.command(command)
+    known = {name for command in _COMMANDS for name in inspect.signature(command).parameters} - _ASKED_EACH_TIME
+
+    @app.meta.default
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)], config: ConfigOption = None
+    ) -> object:
+        app.config = sources(config, known)
+        return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("faregate")
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"faregate: {' '.join(message.split())}", file=sys.stderr)
+    return status

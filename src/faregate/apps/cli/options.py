@@ -1,0 +1,54 @@
+"""Flags that several commands share. The environment calls them `FAREGATE_GATEWAY_PORT`, the file `gateway_port`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from cyclopts import CoercionError, Parameter, Token
+from cyclopts.validators import Number
+
+from faregate.apps.log_settings import LogFormat, LogLevel
+
+_PORT: Final = Number(gte=0, lte=65_535)
+
+
+def _read_database_url(kind: Any, tokens: list[Token]) -> str:  # noqa: ANN401 - cyclopts' signature
+    """Return the URL if it is of a database we run on; the message leaves its password out."""
+    del kind
+    token = tokens[0]
+    scheme = token.value.partition(":")[0]
+    if scheme not in {"sqlite", "postgresql+psycopg"}:
+        where = "" if token.source == "cli" else f" (from {token.source})"
+        raise CoercionError(
+            token=token,
+            msg=f"{scheme!r} is not a database that Faregate runs on{where}; "
+            "use sqlite:///path or postgresql+psycopg://user:password@host/name",
+        )
+    return token.value
+
+
+Host = Annotated[str, Parameter(help="Address to listen on.")]
+Port = Annotated[int, Parameter(help="Port of the control plane; 0 takes a free one.", validator=_PORT)]
+GatewayPort = Annotated[int, Parameter(help="Port of the gateway; 0 takes a free one.", validator=_PORT)]
+Data = Annotated[Path, Parameter(help="Folder for everything that is kept.")]
+DatabaseUrl = Annotated[
+    str | None,
+    Parameter(
+        help="State in PostgreSQL instead of SQLite in the data folder: postgresql+psycopg://user:password@host/name.",
+        converter=_read_database_url,
+    ),
+]
+GatewayToken = Annotated[
+    str | None,
+    Parameter(help="What gateways show the control plane. Made once, in the data folder, where none is given."),
+]
+ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
+LogFormatOption = Annotated[LogFormat, Parameter(help="For people or for machines.")]
+LogLevelOption = Annotated[LogLevel, Parameter(help="The least severe event to write.")]
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8080
+GATEWAY_PORT: Final = 8000
+DATA: Final = Path("faregate-data")
+CONTROL_PLANE_URL: Final = f"http://{HOST}:{PORT}"

@@ -1,0 +1,65 @@
+"""Run one of the processes in this one: its log, its event loop, and its end when whoever started it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import uvloop
+
+from faregate.apps.log_settings import LogFormat, LogLevel
+from faregate.apps.logs import configure_logs
+
+if TYPE_CHECKING:
+    from faregate.apps.control.main import RunningControlPlane
+    from faregate.apps.control.settings import ControlSettings
+    from faregate.apps.gateway.settings import GatewaySettings
+
+SUPERVISED: Final = "FAREGATE_SUPERVISED"
+"""Set for the children of `faregate up`: their standard input ends when the supervisor does."""
+
+
+def run_serve(settings: ControlSettings, log_format: LogFormat, log_level: LogLevel) -> int:
+    """Run the control plane until it is told to stop."""
+    from faregate.apps.control.main import run_control_plane
+
+    return _run(run_control_plane(settings, when_ready=_print_first_secrets), log_format, log_level)
+
+
+def run_gateway_process(settings: GatewaySettings, log_format: LogFormat, log_level: LogLevel) -> int:
+    """Run the gateway until it is told to stop."""
+    from faregate.apps.gateway.main import run_gateway
+
+    return _run(run_gateway(settings), log_format, log_level)
+
+
+def _run(process: Coroutine[Any, Any, None], log_format: LogFormat, log_level: LogLevel) -> int:
+    configure_logs(log_format, log_level)
+    if os.environ.get(SUPERVISED):
+        threading.Thread(target=_stop_with_supervisor, name="supervisor-watch", daemon=True).start()
+    uvloop.run(process)
+    return 0
+
+
+def _stop_with_supervisor() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _print_first_secrets(running: RunningControlPlane) -> None:
+    made = running.first_secrets
+    if made is None:
+        return
+    lines = (
+        "First start. These are shown once; keep them:",
+        f"  login         {made.login}",
+        f"  password      {made.password}",
+        f"  API token     {made.api_token}",
+        f"  collector id  {made.collector_id}",
+    )
+    print("\n".join(lines), flush=True)

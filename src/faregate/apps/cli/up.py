@@ -1,0 +1,88 @@
+"""`faregate up`: what its two processes are told, and what is printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from faregate.apps.cli.supervisor import Child, Supervisor
+from faregate.apps.log_settings import LogFormat, LogLevel
+from faregate.apps.ports import claim_port, origin, reachable
+from faregate.apps.secret_files import ensure_gateway_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """Settings of both processes."""
+
+    host: str
+    port: int
+    gateway_port: int
+    data: Path
+    database_url: str | None = field(repr=False)
+    gateway_token: str | None = field(repr=False)
+    log_format: LogFormat
+    log_level: LogLevel
+
+
+def run_up(settings: UpSettings) -> int:
+    """Run both processes until Ctrl-C or SIGTERM.
+
+    Raises:
+        ConfigurationError: A port is in use.
+    """
+    settings = replace(
+        settings,
+        port=claim_port(settings.host, settings.port),
+        gateway_port=claim_port(settings.host, settings.gateway_port),
+        gateway_token=settings.gateway_token or ensure_gateway_token(settings.data),
+    )
+    environment = _environment(settings)
+    children = [
+        Child(
+            name=name,
+            command=(sys.executable, "-m", "faregate", name),
+            environment=environment,
+            host=reachable(settings.host),
+            port=port,
+        )
+        # In the order in which they stop: the gateway hands its last events to a control plane that still listens.
+        for name, port in (("gateway", settings.gateway_port), ("serve", settings.port))
+    ]
+    return Supervisor(children, when_ready=lambda: _print_addresses(settings)).run()
+
+
+def _environment(settings: UpSettings) -> dict[str, str]:
+    """Return the children's environment: ours, and every setting, so that no file is asked twice."""
+    told = {
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "GATEWAY_PORT": str(settings.gateway_port),
+        "CONTROL_PLANE_URL": _control_plane(settings),
+        "DATA": str(settings.data),
+        "GATEWAY_TOKEN": settings.gateway_token or "",
+        "LOG_FORMAT": settings.log_format.value,
+        "LOG_LEVEL": settings.log_level.value,
+        "CONFIG": os.devnull,
+        "SUPERVISED": "1",
+    }
+    if settings.database_url is not None:
+        told["DATABASE_URL"] = settings.database_url
+    return dict(os.environ) | {f"FAREGATE_{name}": value for name, value in told.items()}
+
+
+def _control_plane(settings: UpSettings) -> str:
+    return origin(reachable(settings.host), settings.port)
+
+
+def _print_addresses(settings: UpSettings) -> None:
+    lines = (
+        "Faregate is ready. Ctrl-C ends it.",
+        f"  gateway        {origin(reachable(settings.host), settings.gateway_port)}",
+        f"  control plane  {_control_plane(settings)}",
+        f"  API            {_control_plane(settings)}/api",
+        f"  data           {settings.data.resolve()}",
+    )
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,88 @@
+"""The loop that applies the event log: meters, rates and debits what was accepted, batch after batch."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from faregate.services.apply_events import EventApplier
+from faregate.storage.database import Database, Transaction
+from faregate.storage.events import consumer_position, log_head
+
+_log: Final = structlog.stdlib.get_logger()
+
+_SHORTEST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    applied: int
+    position: int
+
+
+class Applying:
+    """Woken after every commit of the intake. A batch is one turn on the writing thread; others get theirs between."""
+
+    def __init__(self, *, database: Database, applier: EventApplier) -> None:
+        self._database = database
+        self._applier = applier
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self.position = 0
+        """Everything up to this position of the log is applied."""
+        self.failing = False
+        """Whether the last attempt failed; it is repeated."""
+
+    def wake(self) -> None:
+        """Say that there may be new events."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Apply what is in the log and what arrives, until cancelled."""
+        pause_s = _SHORTEST_PAUSE_S
+        self.wake()
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._drain()
+            except Exception:  # noqa: BLE001 - repeated, whatever it was
+                _log.exception("apply.failed", retry_in_s=pause_s)
+                self.failing = True
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                self.wake()
+            else:
+                self.failing = False
+                pause_s = _SHORTEST_PAUSE_S
+
+    async def catch_up(self, within_s: float) -> bool:
+        """Wait until everything that is in the log now is applied; return whether that was so within the time."""
+        head = await self._database.read(log_head)
+        if self.position >= head:
+            return True
+        self.wake()
+        try:
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self.position >= head)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _drain(self) -> None:
+        while True:
+            step = await self._database.write(self._apply_next)
+            if step.position != self.position:
+                async with self._moved:
+                    self.position = step.position
+                    self._moved.notify_all()
+            if step.applied == 0:
+                return
+
+    def _apply_next(self, transaction: Transaction) -> _Step:
+        applied = self._applier.apply_next(transaction)
+        return _Step(applied=applied, position=consumer_position(transaction))

@@ -1,0 +1,64 @@
+"""The loops beside the requests: the billing tick, and the pruning of the change feed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from faregate.apps.control.counters import Counters
+from faregate.services.state_stream import forget_old_changes
+from faregate.storage.database import Database
+
+_log: Final = structlog.stdlib.get_logger()
+
+TICK_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 60.0
+_PRUNE_EVERY_S: Final = 60.0
+
+
+class Ticking:
+    """Calls `tick` about every second, and at once when nudged; after failures ever more slowly."""
+
+    def __init__(self, *, tick: Callable[[], Awaitable[None]], counters: Counters) -> None:
+        self._tick = tick
+        self._counters = counters
+        self._nudged = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Ask for a tick now: business time has moved."""
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        pause_s = TICK_S
+        while True:
+            try:
+                await self._tick()
+            except Exception:  # noqa: BLE001 - the next tick does what this one left
+                self._counters.ticks_failed += 1
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                _log.exception("tick.failed", retry_in_s=pause_s)
+            else:
+                pause_s = TICK_S
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._nudged.wait()
+            except TimeoutError:
+                continue
+            self._nudged.clear()
+
+
+async def prune_state_changes(database: Database) -> None:
+    """Prune the change feed about once a minute, until cancelled."""
+    while True:
+        await asyncio.sleep(_PRUNE_EVERY_S)
+        try:
+            forgotten = await database.write(forget_old_changes)
+        except Exception:  # noqa: BLE001 - the next minute does it
+            _log.exception("state.prune_failed")
+        else:
+            if forgotten:
+                _log.info("state.changes_pruned", forgotten=forgotten)

@@ -1,0 +1,175 @@
+"""The control plane from its start to its end.
+
+    open the database -> migrate -> first application -> loops -> listen ... stop listening -> end the loops -> close
+
+Loops: `Intake` commits what arrives, `Applying` meters it, `StateFeed` tells gateways, `Ticking` bills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from faregate.apps.api import create_api
+from faregate.apps.control.applying import Applying
+from faregate.apps.control.collector import Collector
+from faregate.apps.control.counters import Counters
+from faregate.apps.control.dispatcher import Dispatcher, Routes
+from faregate.apps.control.gateway_link import GatewayLink
+from faregate.apps.control.health import Health
+from faregate.apps.control.intake import Intake
+from faregate.apps.control.loops import Ticking, prune_state_changes
+from faregate.apps.control.metrics import Metrics
+from faregate.apps.control.opening import prepare
+from faregate.apps.control.serving import listening
+from faregate.apps.control.settings import ControlSettings
+from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.ports import claim_port, origin, reachable
+from faregate.base.clock import Clock, SystemClock
+from faregate.providers.embedded.provider import EmbeddedProvider
+from faregate.services.apply_events import EventApplier
+from faregate.services.billing_tick import billing_tick
+from faregate.services.setup import FirstSecrets
+from faregate.storage.database import Database
+
+_log: Final = structlog.stdlib.get_logger()
+
+PROVIDER_FILE: Final = "sandbox.sqlite3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningControlPlane:
+    """A control plane that answers; `origin` is such as `http://127.0.0.1:8080`, without a path."""
+
+    origin: str
+    port: int
+    database: Database
+    first_secrets: FirstSecrets | None
+
+
+async def run_control_plane(
+    settings: ControlSettings, *, when_ready: Callable[[RunningControlPlane], None] = lambda _: None
+) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: The port or the SQLite file is in use.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running_control_plane(settings) as running:
+        _log.info("control_plane.started", origin=running.origin)
+        when_ready(running)
+        await stop.wait()
+    _log.info("control_plane.stopped")
+
+
+@asynccontextmanager
+async def running_control_plane(
+    settings: ControlSettings, *, clock: Clock | None = None
+) -> AsyncIterator[RunningControlPlane]:
+    """Run a control plane while the context lasts."""
+    clock = clock or SystemClock()
+    port = claim_port(settings.host, settings.port)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (
+        closing(Database(settings.resolved_database_url())) as database,
+        closing(EmbeddedProvider(settings.data / PROVIDER_FILE)) as provider,
+    ):
+        first_secrets = await prepare(database, data=settings.data, clock=clock)
+        parts = _Parts(database=database, provider=provider, clock=clock, settings=settings)
+        async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port):
+            yield RunningControlPlane(
+                origin=origin(reachable(settings.host), port),
+                port=port,
+                database=database,
+                first_secrets=first_secrets,
+            )
+
+
+class _Parts:
+    """The control plane's parts, wired."""
+
+    def __init__(
+        self, *, database: Database, provider: EmbeddedProvider, clock: Clock, settings: ControlSettings
+    ) -> None:
+        counters = Counters()
+        self._database = database
+        self._applying = Applying(database=database, applier=EventApplier(clock))
+        self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
+        self._feed = StateFeed(database)
+        self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
+        link = GatewayLink(
+            database=database,
+            clock=clock,
+            intake=self._intake,
+            applying=self._applying,
+            counters=counters,
+            gateway_token=settings.gateway_token,
+        )
+        health = Health(database=database, applying=self._applying)
+        metrics = Metrics(
+            counters=counters, intake=self._intake, applying=self._applying, feed=self._feed, health=health
+        )
+        collector = Collector(database=database, intake=self._intake, counters=counters)
+        self.dispatcher = Dispatcher(
+            routes=_routes(collector=collector, link=link, health=health, metrics=metrics),
+            api=create_api(database, clock, provider),
+            link=link,
+            feed=self._feed,
+            counters=counters,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the loops while the context lasts."""
+        loop = asyncio.get_running_loop()
+        self._database.after_commit = lambda: _in_loop(loop, self._feed.wake)
+        loops: tuple[Coroutine[Any, Any, None], ...] = (
+            self._intake.run(),
+            self._applying.run(),
+            self._feed.run(),
+            self._ticking.run(),
+            prune_state_changes(self._database),
+        )
+        tasks = [asyncio.create_task(each) for each in loops]
+        try:
+            yield
+        finally:
+            self._database.after_commit = _nothing
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+def _routes(*, collector: Collector, link: GatewayLink, health: Health, metrics: Metrics) -> Routes:
+    return {
+        "/v1/events": {"POST": collector.take_one},
+        "/v1/events/batch": {"POST": collector.take_batch},
+        "/gateway/v1/epochs": {"POST": link.open_epoch},
+        "/gateway/v1/leases": {"POST": link.lease},
+        "/gateway/v1/events": {"POST": link.take_events},
+        "/gateway/v1/release": {"POST": link.release},
+        "/healthz": {"GET": health.alive, "HEAD": health.alive},
+        "/readyz": {"GET": health.ready, "HEAD": health.ready},
+        "/metrics": {"GET": metrics.show},
+    }
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
+
+
+def _nothing() -> None:
+    """Stand in for the state feed once it has ended."""

@@ -1,0 +1,75 @@
+"""`/metrics`, in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from faregate.apps.control.applying import Applying
+from faregate.apps.control.asgi import Answer, Request
+from faregate.apps.control.counters import Counters
+from faregate.apps.control.health import Health
+from faregate.apps.control.intake import Intake
+from faregate.apps.control.state_feed import StateFeed
+
+_CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+
+Samples = Iterable[tuple[Mapping[str, str], int]]
+
+
+class Metrics:
+    """Reads the process' counters and gauges at the moment it is asked."""
+
+    def __init__(
+        self, *, counters: Counters, intake: Intake, applying: Applying, feed: StateFeed, health: Health
+    ) -> None:
+        self._counters = counters
+        self._intake = intake
+        self._applying = applying
+        self._feed = feed
+        self._health = health
+
+    async def show(self, request: Request) -> Answer:
+        """Answer `GET /metrics`."""
+        del request
+        return Answer(status=200, body="".join(await self._families()).encode(), content_type=_CONTENT_TYPE)
+
+    async def _families(self) -> list[str]:
+        counters = self._counters
+        head = await self._health.log_head()
+        requests = [({"area": area, "status": str(status)}, n) for (area, status), n in counters.requests.items()]
+        events = [({"source": source}, n) for source, n in counters.events_accepted.items()]
+        leases = [({"outcome": outcome}, n) for outcome, n in counters.lease_answers.items()]
+        queued: Samples = [({}, self._intake.queued_bytes)]
+        unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
+        return [
+            _counter("faregate_requests_total", "Requests by first part of the path and status.", requests),
+            _counter("faregate_events_accepted_total", "Events acknowledged after their durable write.", events),
+            _counter("faregate_lease_answers_total", "Answers to gateways' lease requests.", leases),
+            _counter("faregate_ticks_failed_total", "Billing ticks that failed.", [({}, counters.ticks_failed)]),
+            _gauge("faregate_intake_queued_bytes", "Events that wait for a commit.", queued),
+            _gauge("faregate_events_unapplied", "Events that are logged and not yet metered.", unapplied),
+            _gauge("faregate_state_subscribers", "Gateways that follow the state.", [({}, self._feed.subscribers)]),
+            _gauge("faregate_state_version", "Newest version of the state.", [({}, self._feed.version)]),
+        ]
+
+
+def _counter(name: str, explanation: str, samples: Samples) -> str:
+    return f"# HELP {name} {explanation}\n# TYPE {name} counter\n{_lines(name, samples)}"
+
+
+def _gauge(name: str, explanation: str, samples: Samples) -> str:
+    return f"# HELP {name} {explanation}\n# TYPE {name} gauge\n{_lines(name, samples)}"
+
+
+def _lines(name: str, samples: Samples) -> str:
+    return "".join(f"{name}{_labels(labels)} {value}\n" for labels, value in samples)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"{{{shown}}}" if shown else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

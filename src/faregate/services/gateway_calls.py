@@ -1,0 +1,52 @@
+"""What a gateway asks for, answered at the business time of the application it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from faregate.base.clock import Clock
+from faregate.base.errors import Unavailable
+from faregate.base.ids import new_id
+from faregate.services.business_clock import business_now
+from faregate.services.leases import answer_lease_request, open_epoch, release_earlier_epochs
+from faregate.services.state_stream import newest_generation
+from faregate.storage.applications import list_applications
+from faregate.storage.database import Transaction
+from faregate.storage.state_entities import read_metered_subscriptions, read_routes
+from faregate.wire.gateway_protocol import EpochOpened, LeaseAnswer, LeaseRequest, OpenEpoch, ReleaseEarlierEpochs
+
+
+def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock) -> EpochOpened:
+    """Give a starting gateway process its epoch."""
+    return open_epoch(transaction, request, generation=newest_generation(transaction), now=clock.now())
+
+
+def lease_units(transaction: Transaction, request: LeaseRequest, clock: Clock) -> LeaseAnswer:
+    """Take returns and grant units."""
+    application_id = _application_of(transaction, request.subscription_id)
+    now = business_now(transaction, application_id, clock)
+    return answer_lease_request(transaction, request, new_id=new_id, now=now)
+
+
+def release_gateway(transaction: Transaction, request: ReleaseEarlierEpochs, clock: Clock) -> None:
+    """Free what earlier processes of the gateway held, as soon as their events are applied."""
+    now = business_now(transaction, main_application(transaction), clock)
+    release_earlier_epochs(transaction, request, now=now)
+
+
+def applications_of_routes(transaction: Transaction, route_ids: Collection[str]) -> dict[str, str]:
+    """Return the application of each known route."""
+    return {row.route_id: row.application_id for row in read_routes(transaction, route_ids)}
+
+
+def main_application(transaction: Transaction) -> str:
+    """Return the oldest application; `Unavailable` before there is one."""
+    found = list_applications(transaction)
+    if not found:
+        raise Unavailable("there is no application yet")
+    return found[0].application_id
+
+
+def _application_of(transaction: Transaction, subscription_id: str) -> str:
+    found = read_metered_subscriptions(transaction, [subscription_id]) if subscription_id else []
+    return found[0].application_id if found else main_application(transaction)

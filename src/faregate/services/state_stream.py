@@ -1,0 +1,211 @@
+"""What a gateway is told: everything, or what changed since the version it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from faregate.domain.customers.subscription import Pays
+from faregate.domain.governance.rule import Cohort, Rule
+from faregate.domain.metering.meter import Meter
+from faregate.storage import state_entities as entities
+from faregate.storage.applications import list_applications
+from faregate.storage.database import Transaction
+from faregate.storage.routes import RouteRow
+from faregate.storage.state_feed import (
+    Kind,
+    changes_after,
+    has_changes_since,
+    latest_version,
+    membership_id,
+    prune_changes,
+)
+from faregate.wire.gateway_protocol import (
+    AccountState,
+    ClockState,
+    ConditionState,
+    CriterionState,
+    EntityState,
+    KeyState,
+    MembershipState,
+    MeterState,
+    Remove,
+    Reset,
+    RouteState,
+    RuleState,
+    StateMessage,
+    Upsert,
+    UpToDate,
+)
+
+CHANGES_AT_ONCE: Final = 2_000
+"""Changes that are looked up together; more than that travel as several bursts."""
+
+CHANGES_KEPT: Final = 100_000
+"""A gateway that was away for longer than this many changes gets everything anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateBurst:
+    """Messages in the order to send them; the last one is `UpToDate(version)`."""
+
+    messages: list[StateMessage]
+    version: int
+
+
+def whole_state(transaction: Transaction) -> StateBurst:
+    """Return a reset, every entity, and the version they stand at."""
+    version = latest_version(transaction)
+    messages: list[StateMessage] = [Reset(generation=newest_generation(transaction))]
+    for kind, read in _READERS.items():
+        messages += (Upsert(kind=kind, entity_id=key, entity=entity) for key, entity in read(transaction, None).items())
+    messages.append(UpToDate(version=version))
+    return StateBurst(messages=messages, version=version)
+
+
+def state_after(transaction: Transaction, version: int) -> StateBurst:
+    """Return what changed after `version`; the whole state where that is 0, unknown here, or too long ago."""
+    if version == 0 or not has_changes_since(transaction, version):
+        return whole_state(transaction)
+    changes = changes_after(transaction, version, CHANGES_AT_ONCE)
+    ids: dict[Kind, set[str]] = {}
+    for change in changes:
+        ids.setdefault(change.kind, set()).add(change.entity_id)
+    found = {kind: _READERS[kind](transaction, some) for kind, some in ids.items()}
+    messages = [_message(change.kind, change.entity_id, found[change.kind]) for change in changes]
+    reached = max((change.version for change in changes), default=version)
+    messages.append(UpToDate(version=reached))
+    return StateBurst(messages=messages, version=reached)
+
+
+def newest_generation(transaction: Transaction) -> int:
+    """Return the ledger's generation: the newest of all applications', 0 where there is none yet."""
+    return max((row.generation for row in list_applications(transaction)), default=0)
+
+
+def forget_old_changes(transaction: Transaction) -> int:
+    """Prune the change feed; return how many changes were forgotten."""
+    return prune_changes(transaction, CHANGES_KEPT)
+
+
+def _message(kind: Kind, entity_id: str, found: dict[str, EntityState]) -> StateMessage:
+    entity = found.get(entity_id)
+    if entity is None:
+        return Remove(kind=kind, entity_id=entity_id)
+    return Upsert(kind=kind, entity_id=entity_id, entity=entity)
+
+
+def _routes(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    return {row.route_id: _route(row) for row in entities.read_routes(transaction, ids)}
+
+
+def _route(row: RouteRow) -> RouteState:
+    settings = msgspec.json.decode(row.settings, type=dict[str, object])
+    own = {"route_id": row.route_id, "application_id": row.application_id, "name": row.name}
+    return msgspec.convert(settings | own, RouteState)
+
+
+def _keys(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    return {
+        key.key_id: KeyState(
+            key_id=key.key_id,
+            application_id=key.application_id,
+            key_hash=key.key_hash,
+            company_id=key.company_id,
+            user_id=key.user_id,
+            replay=key.replay,
+        )
+        for key in entities.read_live_keys(transaction, ids)
+    }
+
+
+def _accounts(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    return {
+        row.subscription_id: AccountState(
+            subscription_id=row.subscription_id,
+            application_id=row.application_id,
+            company_id=row.company_id,
+            prepaid=row.pays == Pays.PREPAID,
+            started_at=row.started_at,
+            price_ids=list(row.price_ids),
+        )
+        for row in entities.read_metered_subscriptions(transaction, ids)
+    }
+
+
+def _meters(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    found = entities.read_meters(transaction, ids)
+    return {owned.meter.meter_id: _meter(owned.application_id, owned.meter) for owned in found}
+
+
+def _meter(application_id: str, meter: Meter) -> MeterState:
+    return MeterState(
+        meter_id=meter.meter_id,
+        application_id=application_id,
+        price_id=meter.price_id,
+        conditions=[
+            ConditionState(path=condition.path.text, value=condition.value) for condition in meter.filter.conditions
+        ],
+        sum_path=meter.metric.path.text,
+    )
+
+
+def _rules(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    found = entities.read_active_rules(transaction, ids)
+    return {owned.rule.rule_id: _rule(owned.application_id, owned.rule) for owned in found}
+
+
+def _rule(application_id: str, rule: Rule) -> RuleState:
+    return RuleState(
+        rule_id=rule.rule_id,
+        application_id=application_id,
+        name=rule.name,
+        template=rule.template,
+        cohort=rule.cohort,
+        block_what=[CriterionState(field=criterion.field, pattern=criterion.pattern) for criterion in rule.block_what],
+        status=rule.refusal.status,
+        headers=dict(rule.refusal.headers),
+        error_type=rule.refusal.error_type,
+        error_code=rule.refusal.error_code,
+        message=rule.refusal.message,
+        priority=rule.priority,
+    )
+
+
+def _memberships(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    companies = None if ids is None else _companies(ids)
+    return {
+        membership_id(row.application_id, row.company_id): MembershipState(
+            company_id=row.company_id,
+            application_id=row.application_id,
+            cohorts=msgspec.json.decode(row.cohorts, type=list[Cohort]),
+        )
+        for row in entities.read_cohorts(transaction, companies)
+    }
+
+
+def _companies(ids: Iterable[str]) -> set[tuple[str, str]]:
+    # An application's id has no slash; a company's may.
+    return {(application_id, company_id) for application_id, _, company_id in (key.partition("/") for key in ids)}
+
+
+def _clocks(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    return {
+        row.application_id: ClockState(application_id=row.application_id, offset_us=row.offset_us)
+        for row in entities.read_business_clocks(transaction, ids)
+    }
+
+
+_READERS: Final[dict[Kind, Callable[[Transaction, Collection[str] | None], dict[str, EntityState]]]] = {
+    "clock": _clocks,
+    "route": _routes,
+    "meter": _meters,
+    "account": _accounts,
+    "rule": _rules,
+    "membership": _memberships,
+    "key": _keys,
+}
+"""In the order of a whole state: keys last, so that no caller is let in before what governs it is known."""
