@@ -175,3 +175,13 @@ def test_a_grant_reaches_the_provider_through_the_outbox(world: World) -> None:
 def test_period_totals_begin_with_the_subscriptions_period(world: World) -> None:
     world.take(Call())
     assert world.total("prc_in").key.period_start == PERIOD_START
+
+
+def test_usage_that_the_ledger_cannot_hold_is_set_aside_alone(world: World) -> None:
+    world.take(
+        Call(request_id="a", sequence=1),
+        Call(request_id="b", prompt_tokens=10**25, sequence=2),
+        Call(request_id="c", sequence=3),
+    )
+    assert world.total("prc_in").settled == Decimal(20)
+    assert [(row["position"], row["reason"]) for row in world.rows("set_aside")] == [(2, "unappliable")]

@@ -31,6 +31,8 @@ MAX_ID_CHARACTERS: Final = 128
 MAX_PATTERN_CHARACTERS: Final = 1_000
 MAX_FIELD_PATH_CHARACTERS: Final = 200
 MAX_CONDITIONS: Final = 50
+MAX_DETAIL_CHARACTERS: Final = 500
+"""What is kept of an explanation beside an event that was set aside."""
 
 MAX_LEDGER_UNITS: Final = (1 << 63) - 1
 """Amounts are stored in signed 64-bit columns."""

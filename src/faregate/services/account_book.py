@@ -1,7 +1,7 @@
 """The period totals that one transaction works on: loaded once, changed in memory, written once.
 
-Everything that settles units or moves them into and out of leases goes through a book, so that what is reserved is always
-computed from totals and never accumulated.
+Everything that settles units or moves them into and out of leases goes through a book, so that what is reserved is
+always computed from totals and never accumulated.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from faregate.base.errors import InvalidInput
+from faregate.base.limits import MAX_LEDGER_UNITS
 from faregate.base.money import EXACT
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
@@ -33,6 +35,7 @@ class AccountBook:
         self._transaction = transaction
         self._prices = prices
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
+        self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
         for key, period in keys.items():
             if key not in self._totals:
@@ -44,12 +47,19 @@ class AccountBook:
         return PriceUse(price=self._prices[key.price_id], settled=total.settled, outstanding=total.outstanding)
 
     def settle(self, key: TotalKey, quantity: Decimal) -> int:
-        """Add a quantity to the total; return its debit in ledger units: q(rate(after)) - q(rate(before))."""
+        """Add a quantity to the total; return its debit in ledger units: q(rate(after)) - q(rate(before)).
+
+        Raises `InvalidInput`, and changes nothing, where the total or the balance would not fit the ledger.
+        """
         total = self._totals[key]
-        total.settled = EXACT.add(total.settled, quantity)
-        debited = debit_total(self._prices[key.price_id], total.settled)
+        settled = EXACT.add(total.settled, quantity)
+        debited = debit_total(self._prices[key.price_id], settled)
         debit = debited - total.debited
-        total.debited = debited
+        balance = self._balances[key.subscription_id] - debit
+        if abs(balance) > MAX_LEDGER_UNITS:
+            raise InvalidInput.of("quantity", f"{quantity} would make the balance larger than the ledger can hold")
+        self._balances[key.subscription_id] = balance
+        total.settled, total.debited = settled, debited
         return debit
 
     def put_out(self, key: TotalKey, units: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from faregate.base.errors import InvalidInput
-from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_EVENT_BYTES
+from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_DETAIL_CHARACTERS, MAX_EVENT_BYTES
 from faregate.domain.metering.event import Event
 from faregate.storage.database import Transaction
 from faregate.storage.events import (
@@ -22,8 +22,6 @@ from faregate.storage.metered import companies_of_users
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity, to_event
 from faregate.wire.gateway_protocol import GatewayFacts
 
-_MOST_DETAIL_CHARACTERS = 500
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmittedEvent:
@@ -36,7 +34,10 @@ class AdmittedEvent:
 
 @dataclass(slots=True, kw_only=True)
 class Admission:
-    """What became of a batch. `facts` holds our gateways' facts of every event, admitted or not: their sequences count."""
+    """What became of a batch.
+
+    `facts` holds our gateways' facts of every event, admitted or not: their sequences count.
+    """
 
     admitted: list[AdmittedEvent] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Admission:
                 position=row.position,
                 application_id=row.application_id,
                 reason=reason,
-                detail=detail[:_MOST_DETAIL_CHARACTERS],
+                detail=detail[:MAX_DETAIL_CHARACTERS],
             )
         )
 
@@ -66,8 +67,8 @@ def admit_events(
 ) -> Admission:
     """Decide which events of a batch count. A repeat is dropped; what cannot count is set aside and stays visible.
 
-    Set aside, with `reason`: `malformed`; `conflict` (the identity is known with other content); `ahead` (dated more than
-    five minutes after `now`, the application's business time).
+    Set aside, with `reason`: `malformed`; `conflict` (the identity is known with other content); `ahead` (dated more
+    than five minutes after `now`, the application's business time). The applier adds `unappliable`.
     """
     admission = Admission()
     decoded = _decode(logged, admission)

@@ -1,4 +1,6 @@
-"""Event -> usage window -> rating -> ledger, exactly once: every effect of a batch, and the log position, in one transaction.
+"""Event -> usage window -> rating -> ledger, exactly once.
+
+Every effect of a batch, and the log position, are in one transaction:
 
 read the log after our position
   -> admit_events    decode, drop repeats, set aside what cannot count, find the company
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from faregate.base.clock import Clock
-from faregate.base.limits import APPLY_BATCH_EVENTS
+from faregate.base.limits import APPLY_BATCH_EVENTS, MAX_DETAIL_CHARACTERS
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.admit_events import admit_events
@@ -23,8 +25,16 @@ from faregate.services.debit_usage import debit_usage, place_usage, total_keys
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
 from faregate.services.settle_leases import drawn_leases, move_sequences, settle_leases
-from faregate.storage.database import Transaction
-from faregate.storage.events import LoggedEvent, add_unmeterable, consumer_position, move_consumer, read_log
+from faregate.storage.database import StoreFault, Transaction
+from faregate.storage.events import (
+    LoggedEvent,
+    SetAside,
+    add_set_aside,
+    add_unmeterable,
+    consumer_position,
+    move_consumer,
+    read_log,
+)
 from faregate.storage.metered import read_all_prices
 
 
@@ -40,10 +50,26 @@ class EventApplier:
         logged = read_log(transaction, consumer_position(transaction), most)
         if not logged:
             return 0
-        for application_id, events in groupby(logged, key=lambda row: row.application_id):
-            self._apply(transaction, application_id, list(events))
+        for _, events in groupby(logged, key=lambda row: row.application_id):
+            self._apply_or_isolate(transaction, list(events))
         move_consumer(transaction, logged[-1].position)
         return len(logged)
+
+    def _apply_or_isolate(self, transaction: Transaction, logged: Sequence[LoggedEvent]) -> None:
+        """Apply events of one application; halve until one that cannot be stands alone, and set it aside."""
+        try:
+            with transaction.begin_nested():
+                self._apply(transaction, logged[0].application_id, logged)
+        except StoreFault:
+            # Not an event's fault: the whole batch is repeated.
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad event must never stop the log
+            if len(logged) == 1:
+                add_set_aside(transaction, [_unappliable(logged[0], error)])
+                return
+            middle = len(logged) // 2
+            self._apply_or_isolate(transaction, logged[:middle])
+            self._apply_or_isolate(transaction, logged[middle:])
 
     def _apply(self, transaction: Transaction, application_id: str, logged: Sequence[LoggedEvent]) -> None:
         now = business_now(transaction, application_id, self._clock)
@@ -61,3 +87,12 @@ class EventApplier:
         book.save()
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
+
+
+def _unappliable(row: LoggedEvent, error: Exception) -> SetAside:
+    return SetAside(
+        position=row.position,
+        application_id=row.application_id,
+        reason="unappliable",
+        detail=f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS],
+    )

@@ -31,7 +31,10 @@ class GrantKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewGrant:
-    """Credit to give: `amount` in major units of the subscription's currency. A repeated `caller_id` gives nothing more."""
+    """Credit to give: `amount` in major units of the subscription's currency.
+
+    A repeated `caller_id` gives nothing more.
+    """
 
     application_id: str
     subscription_id: str
@@ -44,8 +47,8 @@ class NewGrant:
 def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, now: datetime) -> GrantRow:
     """Add credit to a subscription at the business time `now`; return the grant, the first one's if it is a repeat.
 
-    Raises `NotFound` for an unknown subscription and `InvalidInput` on `amount` when it is not above zero, finer than the
-    ledger's resolution, or would overflow the balance.
+    Raises `NotFound` for an unknown subscription and `InvalidInput` on `amount` when it is not above zero, finer than
+    the ledger's resolution, or would overflow the balance.
     """
     subscription = read_subscriptions(transaction, [wanted.subscription_id]).get(wanted.subscription_id)
     account = lock_accounts(transaction, [wanted.subscription_id]).get(wanted.subscription_id)

@@ -1,7 +1,7 @@
 """One database: a single writing thread, and readers beside it.
 
-SQLite: WAL with synchronous=FULL, so a commit is on disk before it is acknowledged; one process holds the file by a lock.
-PostgreSQL: the same code; the writing thread keeps one connection, as a single writer per control plane process.
+SQLite: WAL with synchronous=FULL, so a commit is on disk before it is acknowledged; one process holds the file by a
+lock. PostgreSQL: the same code; the writing thread keeps one connection, as a single writer per control plane process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from faregate.base.errors import ConfigurationError
@@ -26,12 +27,17 @@ from faregate.base.errors import ConfigurationError
 T = TypeVar("T")
 Transaction = Connection
 """An open transaction: storage functions take it first."""
+StoreFault = SQLAlchemyError
+"""The database failed or refused: not the fault of what was written."""
 
 _READER_THREADS = 3
 
 
 class Database:
-    """Open it once a process; `close` it at the end. `write` runs one function at a time, each in its own transaction."""
+    """Open it once a process; `close` it at the end.
+
+    `write` runs one function at a time, each in its own transaction.
+    """
 
     def __init__(self, url: str) -> None:
         self.after_commit: Callable[[], None] = _nothing
@@ -119,7 +125,13 @@ def _configure_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) 
     # The driver would open transactions by its own rules; ours begin where we say.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "cache_size=-32000", "temp_store=MEMORY"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=10000",
+        "cache_size=-32000",
+        "temp_store=MEMORY",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -15,7 +15,10 @@ from faregate.storage.tables import gateway, lease
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A gateway by its spool folder's id. `release_through`: earlier epochs' leases are free once this sequence is applied."""
+    """A gateway by its spool folder's id.
+
+    `release_through`: earlier epochs' leases are free once this sequence is applied.
+    """
 
     gateway_id: str
     epoch: int

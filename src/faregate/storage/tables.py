@@ -330,9 +330,11 @@ outbox = Table(
     Column("delivered_at", Instant),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("last_error", Text),
+    Column("retry_at", Instant),
     sqlite_autoincrement=True,
 )
-Index("outbox_waiting", outbox.c.outbox_id, sqlite_where=outbox.c.delivered_at.is_(None), postgresql_where=outbox.c.delivered_at.is_(None))
+_waiting = outbox.c.delivered_at.is_(None)
+Index("outbox_waiting", outbox.c.outbox_id, sqlite_where=_waiting, postgresql_where=_waiting)
 
 invoice = Table(
     "invoice",
@@ -354,6 +356,8 @@ invoice = Table(
     Column("due_at", Instant, nullable=False),
     Column("paid_at", Instant),
     UniqueConstraint("subscription_id", "period_start"),
+    Index("invoice_due", "application_id", "status", "due_at"),
+    Index("invoice_company", "application_id", "company_id"),
 )
 
 # --- governance ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def upsert(transaction: Transaction, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write whole rows: a row whose primary key exists is replaced, column by column. All rows name the same columns."""
+    """Write whole rows: a row whose primary key exists is replaced, column by column.
+
+    All rows name the same columns.
+    """
     if not rows:
         return
     insert = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert

@@ -2,11 +2,11 @@
 
 All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
 
-    POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at each process start; fences earlier processes of that gateway
+    POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at each process start; fences earlier ones of that gateway
     GET  /gateway/v1/state     ?after=N      -> lines of StateMessage, forever
     POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
-    POST /gateway/v1/events    JSON array of events, each with `faregate` facts (GatewayFacts) -> 201 EventsAccepted after the durable write
-    POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "nothing of earlier epochs is unsettled beyond this sequence number"
+    POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
+    POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "nothing of earlier epochs is unsettled after this event"
 
 Instants are RFC 3339 in UTC with microseconds; units are whole numbers; durations are milliseconds.
 """
@@ -22,7 +22,10 @@ from faregate.domain.governance.rule import Cohort
 
 
 class Enforce(StrEnum):
-    """`strict`: credit is held before the upstream call and the upstream is bounded by it. `none`: usage is debited afterwards."""
+    """`strict`: credit is held before the upstream call and the upstream is bounded by it.
+
+    `none`: usage is debited afterwards.
+    """
 
     STRICT = "strict"
     NONE = "none"
@@ -221,7 +224,10 @@ class LeaseRequest(Struct, frozen=True, kw_only=True):
 
 
 class Lease(Struct, frozen=True, kw_only=True):
-    """Units of one price in one period. Hold from it for 80 % of `duration_ms`, counted from before the request was sent."""
+    """Units of one price in one period.
+
+    Hold from it for 80 % of `duration_ms`, counted from before the request was sent.
+    """
 
     lease_id: str
     price_id: str
@@ -241,7 +247,10 @@ class Refused(StrEnum):
 
 
 class LeaseAnswer(Struct, frozen=True, kw_only=True):
-    """Either leases, or why not. `outstanding`: whether units of this account are still out, so that waiting may help."""
+    """Either leases, or why not.
+
+    `outstanding`: whether units of this account are still out, so that waiting may help.
+    """
 
     leases: list[Lease] = field(default_factory=list)
     refused: Refused | None = None
