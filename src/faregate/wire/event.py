@@ -6,14 +6,16 @@ Source of the shape: the events that Moesif's unmodified agents send to `POST /v
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
-from decimal import Decimal
-from urllib.parse import urlsplit
+from decimal import Decimal, InvalidOperation
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from faregate.base.errors import InvalidInput
+from faregate.base.limits import EVENT_YEARS
 from faregate.domain.metering.event import Event
 from faregate.wire.gateway_protocol import GatewayFacts
 
@@ -28,6 +30,10 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     headers: dict[str, object] | None = None
     body: Raw = Raw(b"null")
     ip_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.time.year not in EVENT_YEARS:
+            raise ValueError(f"`time` must be in the years {EVENT_YEARS[0]} to {EVENT_YEARS[-1]}")
 
 
 class WireResponse(Struct, frozen=True, kw_only=True):
@@ -52,22 +58,36 @@ class WireEvent(Struct, frozen=True, kw_only=True):
     faregate: GatewayFacts | None = None
 
 
-_EVENT_DECODER = msgspec.json.Decoder(WireEvent, float_hook=Decimal)
-_BODY_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+def _number(numeral: str) -> Decimal | str:
+    """Return a numeral's exact value; one whose exponent no Decimal can hold stays text, which no meter can count."""
+    try:
+        return Decimal(numeral)
+    except InvalidOperation:
+        return numeral
+
+
+_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=_number)
+_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=_number)
+_CANONICAL_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+
+_URI_PATH: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
+"""RFC 3986, appendix B: finds a path in every text. A caller chooses the host: a bad one must not cost the event."""
+
+_Decoded = TypeVar("_Decoded")
 
 
 def decode_event(raw: bytes | Raw) -> WireEvent:
     """Decode one event; `InvalidInput` says which field is wrong, in msgspec's words."""
-    try:
-        return _EVENT_DECODER.decode(raw)
-    except msgspec.DecodeError as error:
-        raise InvalidInput.of("event", str(error)) from error
+    return _decode(_EVENT_DECODER, raw)
 
 
 def to_event(wire: WireEvent, company_id: str | None) -> Event:
-    """Return the core's event. `company_id` is the company the caller belongs to, as resolved from our own records."""
+    """Return the core's event. `company_id` is the company the caller belongs to, as resolved from our own records.
+
+    Raises `InvalidInput` where a body cannot be read; a body that `content_hash` read can.
+    """
     request, response = wire.request, wire.response
-    path = urlsplit(request.uri).path
+    path = _path(request.uri)
     fields: dict[str, object] = {
         "request": {
             "route": request.route if request.route is not None else path,
@@ -76,11 +96,15 @@ def to_event(wire: WireEvent, company_id: str | None) -> Event:
             "verb": request.verb,
             "headers": request.headers,
             "ip_address": request.ip_address,
-            "body": _BODY_DECODER.decode(request.body),
+            "body": _decode(_JSON_DECODER, request.body),
         },
         "response": None
         if response is None
-        else {"status": response.status, "headers": response.headers, "body": _BODY_DECODER.decode(response.body)},
+        else {
+            "status": response.status,
+            "headers": response.headers,
+            "body": _decode(_JSON_DECODER, response.body),
+        },
         "user_id": wire.user_id,
         "company_id": company_id,
         "metadata": wire.metadata,
@@ -100,23 +124,47 @@ def as_utc(instant: datetime) -> datetime:
 
 
 def content_hash(raw: bytes | Raw) -> bytes:
-    """Return 16 bytes over the event's canonical JSON: keys sorted, times as sent, without our own facts."""
-    tree = _BODY_DECODER.decode(raw)
+    """Return 16 bytes over the event's canonical JSON: keys sorted, times as sent, without our own facts.
+
+    Raises `InvalidInput` where the JSON, bodies included, cannot be read.
+    """
+    tree = _decode(_JSON_DECODER, raw)
     if isinstance(tree, dict):
         tree.pop("faregate", None)
-    return hashlib.blake2b(msgspec.json.encode(tree, order="deterministic"), digest_size=16).digest()
+    return hashlib.blake2b(_CANONICAL_ENCODER.encode(tree), digest_size=16).digest()
 
 
 def identity(wire: WireEvent, body_hash: bytes) -> bytes:
-    """Return the 16 bytes that make a call one call (DESIGN, section 8).
+    """Return the 16 bytes that make a call one call.
 
-    Our gateway's events: request id and attempt. Others: the id they sent with the content's hash, or the hash alone, since
-    a caller can choose an agent's transaction id.
+    Our gateway's events: request id and attempt. Others: the id they sent with the content's hash, or the hash alone,
+    since a caller can choose an agent's transaction id.
     """
     if wire.faregate is not None:
-        text = f"gateway\0{wire.faregate.request_id}\0{wire.faregate.attempt}".encode()
-    elif wire.transaction_id:
-        text = b"agent\0" + wire.transaction_id.encode() + b"\0" + body_hash
-    else:
-        text = b"content\0" + body_hash
+        return call_identity(wire.faregate.request_id, wire.faregate.attempt)
+    if wire.transaction_id:
+        return _digest(b"agent\0" + wire.transaction_id.encode() + b"\0" + body_hash)
+    return _digest(b"content\0" + body_hash)
+
+
+def call_identity(request_id: str, attempt: int) -> bytes:
+    """Return the identity of a call that went through our gateway."""
+    return _digest(f"gateway\0{request_id}\0{attempt}".encode())
+
+
+def _digest(text: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | Raw) -> _Decoded:
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidInput.of("event", str(error)) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput.of("event", f"cannot be read as JSON: {error}") from error
+
+
+def _path(uri: str) -> str:
+    found = _URI_PATH.match(uri)
+    return found[1] if found else uri

@@ -1,0 +1,68 @@
+"""Puts the management API together."""
+
+from __future__ import annotations
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+
+from faregate.apps.api import (
+    application,
+    billing,
+    catalog,
+    customers,
+    governance,
+    subscriptions,
+    usage,
+)
+from faregate.apps.api.bodies import JsonBody
+from faregate.apps.api.call import Backend, authenticate
+from faregate.apps.api.errors import answer_faregate_error, answer_fault, answer_http_error
+from faregate.apps.api.openapi import DecimalSchema, openapi_config
+from faregate.apps.api.paging import read_paging
+from faregate.base.clock import Clock
+from faregate.base.errors import FaregateError
+from faregate.base.ids import IdSource, new_id
+from faregate.base.limits import MAX_API_BODY_BYTES
+from faregate.domain.billing.provider import BillingProvider
+from faregate.storage.database import Database
+
+
+def create_api(
+    database: Database, clock: Clock, provider: BillingProvider, *, id_source: IdSource = new_id
+) -> Litestar:
+    """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own."""
+    backend = Backend(database=database, clock=clock, provider=provider, new_id=id_source)
+    v1 = Router(
+        "/api/v1",
+        route_handlers=[
+            application.router,
+            catalog.router,
+            governance.router,
+            customers.router,
+            subscriptions.router,
+            usage.router,
+            billing.router,
+        ],
+        dto=JsonBody,
+        return_dto=None,
+        security=[{"token": []}],
+        dependencies={
+            "backend": Provide(lambda: backend, sync_to_thread=False),
+            "call": Provide(authenticate),
+            "paging": Provide(read_paging),
+            "selection": Provide(usage.read_selection),
+        },
+    )
+    return Litestar(
+        route_handlers=[v1],
+        exception_handlers={
+            FaregateError: answer_faregate_error,
+            HTTPException: answer_http_error,
+            Exception: answer_fault,
+        },
+        request_max_body_size=MAX_API_BODY_BYTES,
+        openapi_config=openapi_config(),
+        plugins=[DecimalSchema()],
+        logging_config=None,
+    )

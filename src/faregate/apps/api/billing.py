@@ -1,0 +1,101 @@
+"""Invoices and the clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK
+from msgspec import UNSET
+
+from faregate.apps.api.call import Call
+from faregate.apps.api.customers import OfCompany
+from faregate.apps.api.paging import Paging
+from faregate.base.errors import InvalidInput
+from faregate.domain.billing.invoice import Invoice
+from faregate.services import invoices
+from faregate.services.billing_tick import billing_tick
+from faregate.services.business_clock import BusinessTime, advance_clock, business_now, read_clock
+from faregate.storage.database import Transaction
+from faregate.wire.api.billing import ClockAdvance, ClockView, InvoiceView, invoice_view
+from faregate.wire.api.common import Page, plain, to_utc
+
+
+@get("/invoices", summary="List invoices", tags=["Billing"])
+async def list_invoices(
+    call: NamedDependency[Call], paging: NamedDependency[Paging], company_id: OfCompany = None
+) -> Page[InvoiceView]:
+    """Invoices, oldest first."""
+
+    def read(transaction: Transaction) -> tuple[list[Invoice], datetime]:
+        found = invoices.list_invoices(
+            transaction, call.application_id, company_id=company_id, after=paging.after, limit=paging.rows
+        )
+        return found, business_now(transaction, call.application_id, call.backend.clock)
+
+    rows, now = await call.read(read)
+    return paging.page(rows, lambda invoice: invoice.invoice_id, lambda invoice: invoice_view(invoice, now))
+
+
+@get("/invoices/{invoice_id:str}", summary="Get an invoice", tags=["Billing"])
+async def get_invoice(call: NamedDependency[Call], invoice_id: FromPath[str]) -> InvoiceView:
+    """Return one invoice."""
+
+    def read(transaction: Transaction) -> InvoiceView:
+        now = business_now(transaction, call.application_id, call.backend.clock)
+        return invoice_view(invoices.get_invoice(transaction, call.application_id, invoice_id), now)
+
+    return await call.read(read)
+
+
+@post("/invoices/{invoice_id:str}/pay", summary="Pay an invoice", tags=["Billing"], status_code=HTTP_200_OK)
+async def pay_invoice(call: NamedDependency[Call], invoice_id: FromPath[str]) -> InvoiceView:
+    """Take payment of an open invoice. A company that it blocked may call again at once. A repeat changes nothing."""
+    backend = call.backend
+    paid = await invoices.pay_invoice(
+        backend.database,
+        backend.provider,
+        backend.clock,
+        application_id=call.application_id,
+        invoice_id=invoice_id,
+    )
+    now = await call.read(lambda tx: business_now(tx, call.application_id, backend.clock))
+    return invoice_view(paid, now)
+
+
+@get("/clock", summary="Read the clock", tags=["Clock"])
+async def get_clock(call: NamedDependency[Call]) -> ClockView:
+    """Return the application's business time."""
+    return _clock(await call.read(lambda tx: read_clock(tx, call.application_id, call.backend.clock)))
+
+
+@post("/clock/advance", summary="Advance the clock", tags=["Clock"], status_code=HTTP_200_OK)
+async def move_clock(call: NamedDependency[Call], data: JSONBody[ClockAdvance]) -> ClockView:
+    """Move business time forward, never back. Windows, periods and overdue invoices are seen to before the answer."""
+    step = _step(data)
+    backend = call.backend
+    moved = await backend.database.write(lambda tx: advance_clock(tx, call.application_id, backend.clock, step=step))
+    await billing_tick(backend.database, backend.provider, backend.clock)
+    return _clock(moved)
+
+
+def _step(asked: ClockAdvance) -> datetime | timedelta:
+    if (asked.to is UNSET) == (asked.by_seconds is UNSET):
+        raise InvalidInput.of("to", "give either 'to' or 'by_seconds'")
+    if asked.to is not UNSET:
+        return to_utc(asked.to)
+    try:
+        return timedelta(seconds=0 if asked.by_seconds is UNSET else asked.by_seconds)
+    except OverflowError as error:
+        raise InvalidInput.of("by_seconds", "is more than time can hold") from error
+
+
+def _clock(time: BusinessTime) -> ClockView:
+    microseconds = Decimal(time.offset // timedelta(microseconds=1))
+    return ClockView(now=time.now, ahead_by_seconds=plain((microseconds.scaleb(-6)).normalize()))
+
+
+router = Router("/", route_handlers=[list_invoices, get_invoice, pay_invoice, get_clock, move_clock])

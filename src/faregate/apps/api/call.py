@@ -1,0 +1,74 @@
+"""One authenticated request: whose application it is about, and the way to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+
+from faregate.base.clock import Clock
+from faregate.base.errors import InvalidInput, Unauthorized
+from faregate.base.ids import IdSource
+from faregate.domain.billing.provider import BillingProvider
+from faregate.services.access import application_of_token
+from faregate.services.business_clock import business_now
+from faregate.services.change import Change
+from faregate.storage.database import Database, Transaction
+
+T = TypeVar("T")
+
+ApiRequest = Request[None, None, State]
+
+_BEARER: Final = "bearer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What the API stands on."""
+
+    database: Database
+    clock: Clock
+    provider: BillingProvider
+    new_id: IdSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request of whoever holds a token of the application."""
+
+    application_id: str
+    backend: Backend
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a consistent snapshot."""
+        return await self.backend.database.read(work)
+
+    async def change(self, work: Callable[[Transaction, Change], T]) -> T:
+        """Run `work` in a transaction that is committed, and durable, when this returns."""
+
+        def run(transaction: Transaction) -> T:
+            now = business_now(transaction, self.application_id, self.backend.clock)
+            change = Change(application_id=self.application_id, now=now, new_id=self.backend.new_id)
+            return work(transaction, change)
+
+        return await self.backend.database.write(run)
+
+
+async def authenticate(request: ApiRequest, backend: NamedDependency[Backend]) -> Call:
+    """Return the call; `Unauthorized` without a known token in `Authorization: Bearer`."""
+    refuse_nul(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != _BEARER or not token.strip():
+        raise Unauthorized("send an API token in the header 'Authorization: Bearer <token>'")
+    application_id = await backend.database.read(lambda tx: application_of_token(tx, token.strip()))
+    return Call(application_id=application_id, backend=backend)
+
+
+def refuse_nul(request: ApiRequest) -> None:
+    """Raise `InvalidInput` for a NUL character in path or query, which no stored text can have."""
+    if "\0" in request.url.path or "%00" in request.url.query or "%00" in request.url.path:
+        raise InvalidInput.of("path", "must have no NUL character")

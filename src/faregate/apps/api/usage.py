@@ -1,0 +1,95 @@
+"""Usage, charges, and single events with all that came of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from faregate.apps.api.call import Call
+from faregate.apps.api.customers import OfCompany
+from faregate.apps.api.paging import Paging
+from faregate.base.errors import InvalidInput
+from faregate.services import readings
+from faregate.services.usage_readings import read_usage
+from faregate.storage.readings import Selection
+from faregate.wire.api.common import Page, to_utc
+from faregate.wire.api.readings import (
+    ChargeView,
+    EventView,
+    Granularity,
+    SetAsideView,
+    UnmeterableView,
+    UsageView,
+)
+
+OfMeter = Annotated[str | None, QueryParameter(name="meter_id", description="Only of this meter.")]
+From = Annotated[datetime | None, QueryParameter(name="from", description="Not before this instant (RFC 3339).")]
+To = Annotated[datetime | None, QueryParameter(name="to", description="Before this instant (RFC 3339).")]
+By = Annotated[Granularity, QueryParameter(name="granularity", description="How usage is added up.")]
+
+
+async def read_selection(
+    *,
+    call: NamedDependency[Call],
+    company_id: OfCompany = None,
+    meter_id: OfMeter = None,
+    from_at: From = None,
+    to_at: To = None,
+) -> Selection:
+    """Return which usage or charges the query asks for."""
+    start, end = (None if instant is None else to_utc(instant) for instant in (from_at, to_at))
+    if start is not None and end is not None and start >= end:
+        raise InvalidInput.of("to", "must be after 'from'")
+    return Selection(
+        application_id=call.application_id, company_id=company_id, meter_id=meter_id, from_at=start, to_at=end
+    )
+
+
+@get("/usage", summary="Read usage", tags=["Usage"])
+async def get_usage(
+    *,
+    call: NamedDependency[Call],
+    selection: NamedDependency[Selection],
+    paging: NamedDependency[Paging],
+    granularity: By = Granularity.WINDOW,
+) -> Page[UsageView]:
+    """Usage by company, meter and time. A window belongs to the time asked for if it starts in it."""
+    return await call.read(lambda tx: read_usage(tx, selection, granularity, cursor=paging.cursor, limit=paging.limit))
+
+
+@get("/charges", summary="Read charges", tags=["Usage"])
+async def get_charges(
+    call: NamedDependency[Call], selection: NamedDependency[Selection], paging: NamedDependency[Paging]
+) -> Page[ChargeView]:
+    """What each event used and cost, in the order in which events were metered."""
+    return await call.read(lambda tx: readings.read_charges(tx, selection, cursor=paging.cursor, limit=paging.limit))
+
+
+@get("/events/{request_id:str}", summary="Explain a call", tags=["Usage"])
+async def get_event(call: NamedDependency[Call], request_id: FromPath[str]) -> EventView:
+    """Return the call whose answer bore this `x-request-id`: its facts, what each meter counted, what it cost."""
+    return await call.read(lambda tx: readings.read_event(tx, call.application_id, request_id))
+
+
+@get("/set-aside-events", summary="List events that were set aside", tags=["Usage"])
+async def list_set_aside(call: NamedDependency[Call], paging: NamedDependency[Paging]) -> Page[SetAsideView]:
+    """Events that were kept and not metered, each with the reason; nothing is dropped in silence."""
+    return await call.read(
+        lambda tx: readings.read_set_aside(tx, call.application_id, cursor=paging.cursor, limit=paging.limit)
+    )
+
+
+@get("/unmeterable", summary="Count what could not be metered", tags=["Usage"])
+async def count_unmeterable(call: NamedDependency[Call], paging: NamedDependency[Paging]) -> Page[UnmeterableView]:
+    """How many events matched a meter but gave it no quantity, by reason, the commonest first, in one part."""
+    return await call.read(lambda tx: readings.read_unmeterable(tx, call.application_id, limit=paging.limit))
+
+
+router = Router(
+    "/",
+    route_handlers=[get_usage, get_charges, get_event, list_set_aside, count_unmeterable],
+)

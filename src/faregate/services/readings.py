@@ -1,0 +1,189 @@
+"""Read what came of calls: charges, a single event with its effects, a balance, and the ledger behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Raw
+
+from faregate.base.errors import NotFound
+from faregate.base.money import currency, from_ledger_units
+from faregate.domain.catalog.price import Price
+from faregate.domain.pricing.rating import units_paid_ahead
+from faregate.services.subscriptions import find_existing
+from faregate.storage import readings as stored
+from faregate.storage.catalog import prices_of_plan
+from faregate.storage.database import Transaction
+from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
+from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
+from faregate.storage.readings import ChargeReading, Selection, SetAsideReading, UnmeterableCount
+from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain
+from faregate.wire.api.readings import (
+    BalanceView,
+    ChargeView,
+    EventView,
+    LedgerEntryView,
+    PriceBalanceView,
+    SetAsideView,
+    UnmeterableView,
+)
+from faregate.wire.event import call_identity, decode_event, to_event
+
+_MOST_ATTEMPTS: Final = 8
+"""Attempts of one call that are looked for."""
+
+
+def read_charges(transaction: Transaction, selection: Selection, *, cursor: str | None, limit: int) -> Page[ChargeView]:
+    """Return charges in the order in which they were made."""
+    after = (0, "") if cursor is None else decode_cursor(cursor, tuple[CursorNumber, str])
+    rows = stored.read_charges(transaction, selection, after=after, limit=limit + 1)
+    return Page(
+        data=[_charge_view(row) for row in rows[:limit]],
+        next_cursor=encode_cursor(rows[limit - 1].position, rows[limit - 1].meter_id) if len(rows) > limit else None,
+    )
+
+
+def read_event(transaction: Transaction, application_id: str, request_id: str) -> EventView:
+    """Return a call that went through the gateway, with its effects; `NotFound` before they are applied."""
+    identities = [call_identity(request_id, attempt) for attempt in range(_MOST_ATTEMPTS)]
+    seen = find_identities(transaction, application_id, identities)
+    if not seen:
+        raise NotFound("event", request_id)
+    position = max(found.position for found in seen.values())
+    logged = read_logged_event(transaction, position)
+    if logged is None:
+        raise NotFound("event", request_id)
+    return _event_view(transaction, request_id, logged)
+
+
+def read_balance(transaction: Transaction, application_id: str, subscription_id: str, *, now: datetime) -> BalanceView:
+    """Return a subscription's credit and, price by price, the period that holds the business time `now`."""
+    subscription = find_existing(transaction, application_id, subscription_id).subscription
+    account = stored.read_account_snapshot(transaction, subscription_id)
+    if account is None:
+        raise NotFound("subscription", subscription_id)
+    unit = subscription.currency
+    period = subscription.period_at(now)
+    prices = [] if period is None else prices_of_plan(transaction, subscription.plan_id)
+    totals = {}
+    if period is not None:
+        keys = [TotalKey(subscription_id, price.price_id, period.start) for price in prices]
+        found = read_totals(transaction, keys)
+        totals = {key.price_id: found.get(key) or empty_total(subscription_id, key.price_id, period) for key in keys}
+    return BalanceView(
+        subscription_id=subscription_id,
+        currency=unit.code,
+        balance=plain(from_ledger_units(account.balance, unit)),
+        reserved=plain(from_ledger_units(account.reserved, unit)),
+        available=plain(from_ledger_units(account.available, unit)),
+        exhausted=account.exhausted,
+        prices=[_price_balance(price, totals[price.price_id]) for price in prices],
+    )
+
+
+def read_ledger(
+    transaction: Transaction, application_id: str, subscription_id: str, *, cursor: str | None, limit: int
+) -> Page[LedgerEntryView]:
+    """Return a subscription's ledger entries, oldest first."""
+    unit = find_existing(transaction, application_id, subscription_id).subscription.currency
+    (after,) = (0,) if cursor is None else decode_cursor(cursor, tuple[CursorNumber])
+    rows = stored.read_entries(transaction, subscription_id, after=after, limit=limit + 1)
+    return Page(
+        data=[
+            LedgerEntryView(
+                entry_id=row.entry_id,
+                kind=row.kind,
+                amount=plain(from_ledger_units(row.amount, unit)),
+                currency=unit.code,
+                price_id=row.price_id,
+                period_start=row.period_start,
+                quantity=_plain_or_none(row.quantity),
+                description=row.description,
+                occurred_at=row.occurred_at,
+            )
+            for row in rows[:limit]
+        ],
+        next_cursor=encode_cursor(rows[limit - 1].entry_id) if len(rows) > limit else None,
+    )
+
+
+def read_set_aside(
+    transaction: Transaction, application_id: str, *, cursor: str | None, limit: int
+) -> Page[SetAsideView]:
+    """Return events that were kept and not metered, oldest first."""
+    (after,) = (0,) if cursor is None else decode_cursor(cursor, tuple[CursorNumber])
+    rows = stored.read_set_aside(transaction, application_id, after=after, limit=limit + 1)
+    return Page(
+        data=[_set_aside_view(row) for row in rows[:limit]],
+        next_cursor=encode_cursor(rows[limit - 1].position) if len(rows) > limit else None,
+    )
+
+
+def read_unmeterable(transaction: Transaction, application_id: str, *, limit: int) -> Page[UnmeterableView]:
+    """Return the commonest reasons for which events had no quantity."""
+    rows = stored.count_unmeterable(transaction, application_id, limit=limit)
+    return Page(data=[_unmeterable_view(row) for row in rows], next_cursor=None)
+
+
+def _event_view(transaction: Transaction, request_id: str, logged: LoggedEvent) -> EventView:
+    wire = decode_event(logged.body)
+    event = to_event(wire, wire.company_id)
+    aside = stored.set_aside_of_event(transaction, logged.position)
+    return EventView(
+        request_id=request_id,
+        position=logged.position,
+        occurred_at=event.occurred_at,
+        ingested_at=logged.ingested_at,
+        company_id=wire.company_id,
+        user_id=wire.user_id,
+        key_id=wire.faregate.key_id if wire.faregate else None,
+        route=wire.request.route,
+        status=wire.response.status if wire.response else None,
+        blocked_by=wire.blocked_by,
+        estimated=wire.faregate.estimated if wire.faregate else False,
+        charges=[_charge_view(row) for row in stored.charges_of_event(transaction, logged.position)],
+        unmeterable=[_unmeterable_view(row) for row in stored.unmeterable_of_event(transaction, logged.position)],
+        set_aside=None if aside is None else _set_aside_view(aside),
+        event=Raw(logged.body),
+    )
+
+
+def _charge_view(row: ChargeReading) -> ChargeView:
+    return ChargeView(
+        position=row.position,
+        meter_id=row.meter_id,
+        price_id=row.price_id,
+        company_id=row.company_id,
+        subscription_id=row.subscription_id,
+        occurred_at=row.occurred_at,
+        quantity=plain(row.quantity),
+        amount=plain(from_ledger_units(row.amount, currency(row.currency))),
+        currency=row.currency,
+    )
+
+
+def _price_balance(price: Price, total: PriceTotal) -> PriceBalanceView:
+    return PriceBalanceView(
+        price_id=price.price_id,
+        name=price.name,
+        period_start=total.key.period_start,
+        period_end=total.period_end,
+        quantity=plain(total.settled),
+        outstanding=total.outstanding,
+        debited=plain(from_ledger_units(total.debited, price.currency)),
+        units_paid_ahead=plain(units_paid_ahead(price, total.settled)),
+    )
+
+
+def _set_aside_view(row: SetAsideReading) -> SetAsideView:
+    return SetAsideView(position=row.position, ingested_at=row.ingested_at, reason=row.reason, detail=row.detail)
+
+
+def _unmeterable_view(row: UnmeterableCount) -> UnmeterableView:
+    return UnmeterableView(meter_id=row.meter_id, reason=row.reason, event_count=row.event_count)
+
+
+def _plain_or_none(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)

@@ -1,0 +1,116 @@
+"""Invoices, the clock, the application and tokens on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from faregate.base.money import currency, from_minor_units
+from faregate.domain.billing.invoice import Invoice, InvoiceStatus, is_overdue
+from faregate.wire.api.common import DecimalText, Name, plain
+
+
+class InvoiceLineView(Struct, frozen=True, kw_only=True):
+    """One price's total in the period, and what it came to."""
+
+    price_id: str
+    description: str
+    quantity: DecimalText
+    amount: DecimalText
+
+
+class InvoiceView(Struct, frozen=True, kw_only=True):
+    """An invoice: `total` = the sum of lines = `credit_applied` + `amount_due`."""
+
+    invoice_id: str
+    number: str
+    subscription_id: str
+    company_id: str
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    lines: list[InvoiceLineView]
+    total: DecimalText
+    credit_applied: DecimalText
+    amount_due: DecimalText
+    status: InvoiceStatus
+    overdue: bool
+    issued_at: datetime
+    due_at: datetime
+    paid_at: datetime | None
+
+
+class ClockView(Struct, frozen=True, kw_only=True):
+    """The application's business time, and how far it runs ahead of the wall clock."""
+
+    now: datetime
+    ahead_by_seconds: DecimalText
+
+
+class ClockAdvance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far to move business time forward: to an instant, or by seconds. One of the two."""
+
+    to: datetime | UnsetType = UNSET
+    by_seconds: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+
+
+class ApplicationView(Struct, frozen=True, kw_only=True):
+    """The application that the token gives access to."""
+
+    application_id: str
+    name: str
+    created_at: datetime
+
+
+class TokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A token to make for programs; the name says whose it is."""
+
+    name: Name
+
+
+class NewTokenView(Struct, frozen=True, kw_only=True):
+    """A new API token. `token` is shown here and never again."""
+
+    token_id: str
+    token: str
+    name: str
+    created_at: datetime
+
+
+def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
+    """Return an invoice as it travels; whether it is overdue is told at the business time `now`."""
+    unit = currency(invoice.currency)
+
+    def major(minor_units: int) -> str:
+        amount: Decimal = from_minor_units(minor_units, unit)
+        return plain(amount)
+
+    return InvoiceView(
+        invoice_id=invoice.invoice_id,
+        number=invoice.number,
+        subscription_id=invoice.subscription_id,
+        company_id=invoice.company_id,
+        currency=invoice.currency,
+        period_start=invoice.period.start,
+        period_end=invoice.period.end,
+        lines=[
+            InvoiceLineView(
+                price_id=line.price_id,
+                description=line.description,
+                quantity=plain(line.quantity),
+                amount=major(line.amount),
+            )
+            for line in invoice.lines
+        ],
+        total=major(invoice.total),
+        credit_applied=major(invoice.credit_applied),
+        amount_due=major(invoice.amount_due),
+        status=invoice.status,
+        overdue=is_overdue(invoice, now),
+        issued_at=invoice.issued_at,
+        due_at=invoice.due_at,
+        paid_at=invoice.paid_at,
+    )

@@ -1,0 +1,124 @@
+"""Usage, charges, events, balances and ledger entries on the wire: reading only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Raw, Struct
+
+from faregate.wire.api.common import DecimalText
+
+
+class Granularity(StrEnum):
+    """How usage is added up: as it is kept, or by hour, by day (UTC), or over the whole time asked for."""
+
+    WINDOW = "window"
+    HOUR = "hour"
+    DAY = "day"
+    TOTAL = "total"
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """What a company used of a meter in [start, end)."""
+
+    company_id: str
+    meter_id: str
+    start: datetime
+    end: datetime
+    quantity: DecimalText
+    event_count: int
+
+
+class ChargeView(Struct, frozen=True, kw_only=True):
+    """What one event used of one meter, and by how much that raised the period's amount."""
+
+    position: int
+    meter_id: str
+    price_id: str
+    company_id: str
+    subscription_id: str
+    occurred_at: datetime
+    quantity: DecimalText
+    amount: DecimalText
+    currency: str
+
+
+class UnmeterableView(Struct, frozen=True, kw_only=True):
+    """Events that matched a meter without giving it a quantity, and why."""
+
+    meter_id: str
+    reason: str
+    event_count: int
+
+
+class SetAsideView(Struct, frozen=True, kw_only=True):
+    """An event that was kept and not metered, and why."""
+
+    position: int
+    ingested_at: datetime
+    reason: str
+    detail: str
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """One call and all that came of it. `event` is the event as it was received; `position` its place in the log."""
+
+    request_id: str
+    position: int
+    occurred_at: datetime
+    ingested_at: datetime
+    company_id: str | None
+    user_id: str | None
+    key_id: str | None
+    route: str | None
+    status: int | None
+    blocked_by: str | None
+    estimated: bool
+    charges: list[ChargeView]
+    unmeterable: list[UnmeterableView]
+    set_aside: SetAsideView | None
+    event: Raw
+
+
+class PriceBalanceView(Struct, frozen=True, kw_only=True):
+    """One price in the period that is open now.
+
+    `quantity`: units used. `outstanding`: units in gateways' leases. `debited`: what the quantity has cost so far.
+    `units_paid_ahead`: further units that cost nothing, since their package is paid.
+    """
+
+    price_id: str
+    name: str
+    period_start: datetime
+    period_end: datetime
+    quantity: DecimalText
+    outstanding: int
+    debited: DecimalText
+    units_paid_ahead: DecimalText
+
+
+class BalanceView(Struct, frozen=True, kw_only=True):
+    """A subscription's credit: `available` is the balance less `reserved`, what units in gateways' leases can cost."""
+
+    subscription_id: str
+    currency: str
+    balance: DecimalText
+    reserved: DecimalText
+    available: DecimalText
+    exhausted: bool
+    prices: list[PriceBalanceView]
+
+
+class LedgerEntryView(Struct, frozen=True, kw_only=True):
+    """An immutable movement of credit; a positive amount adds."""
+
+    entry_id: int
+    kind: str
+    amount: DecimalText
+    currency: str
+    price_id: str | None
+    period_start: datetime | None
+    quantity: DecimalText | None
+    description: str
+    occurred_at: datetime
