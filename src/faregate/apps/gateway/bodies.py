@@ -1,0 +1,35 @@
+"""Request bodies: read within the route's limit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from granian.rsgi import HTTPProtocol
+
+from faregate.apps.gateway import answers
+from faregate.apps.gateway.headers import Headers, header
+
+
+async def read_body(protocol: HTTPProtocol, received: Headers, most_bytes: int) -> bytes:
+    """Return the whole body; raises the 413 `Refusal` where it is longer, `ProtocolClosed` where the caller broke off."""
+    length = header(received, "content-length")
+    if length is not None:
+        if not length.isdecimal() or int(length) > most_bytes:
+            raise answers.too_large(most_bytes)
+        return await protocol()
+    if header(received, "transfer-encoding") is None:
+        return b""
+    chunks = []
+    total = 0
+    async for chunk in protocol:
+        total += len(chunk)
+        if total > most_bytes:
+            raise answers.too_large(most_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def stream_body(protocol: HTTPProtocol) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives."""
+    async for chunk in protocol:
+        yield chunk

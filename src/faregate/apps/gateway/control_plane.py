@@ -1,0 +1,116 @@
+"""The control plane as a gateway reaches it: one method a path of `wire/gateway_protocol.py`, with timeouts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import RequestError
+
+from faregate.base.errors import Unauthorized, Unavailable
+from faregate.wire.gateway_protocol import (
+    EpochOpened,
+    EventsAccepted,
+    LeaseAnswer,
+    LeaseRequest,
+    OpenEpoch,
+    ReleaseEarlierEpochs,
+    StateMessage,
+)
+
+_CONNECT_WITHIN: Final = timedelta(seconds=2)
+_ANSWER_WITHIN: Final = timedelta(seconds=5)
+_SILENT_AT_MOST: Final = timedelta(seconds=15)
+_MOST_STATE_LINE_BYTES: Final = 8 << 20
+
+_Answer = TypeVar("_Answer", bound=Struct)
+
+
+class ControlPlane:
+    """Raises `Unavailable` where the control plane did not answer as it should, `Unauthorized` where the token is wrong.
+
+    Nothing is retried here: every message is repeatable, and its sender knows how long repeating makes sense.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._base = url.rstrip("/") + "/gateway/v1"
+        self._headers = {"authorization": f"Bearer {token}"}
+        self._client = _builder().timeout(_ANSWER_WITHIN).build()
+        self._stream_client = _builder().read_timeout(_SILENT_AT_MOST).build()
+        self._state_decoder: msgspec.json.Decoder[StateMessage] = msgspec.json.Decoder(StateMessage)
+
+    async def open_epoch(self, gateway_id: str) -> EpochOpened:
+        """Fence earlier processes of this gateway and get the epoch of this one."""
+        return await self._post("/epochs", msgspec.json.encode(OpenEpoch(gateway_id=gateway_id)), EpochOpened)
+
+    async def lease(self, request: LeaseRequest) -> LeaseAnswer:
+        """Give back and ask for units; repeatable with the same `lease_request_id`."""
+        return await self._post("/leases", msgspec.json.encode(request), LeaseAnswer)
+
+    async def ship(self, events: Sequence[bytes]) -> EventsAccepted:
+        """Hand over encoded events; they are durable over there when this returns."""
+        return await self._post("/events", b"[" + b",".join(events) + b"]", EventsAccepted)
+
+    async def release(self, release: ReleaseEarlierEpochs) -> None:
+        """Say that nothing of earlier epochs is unsettled."""
+        await self._send("/release", msgspec.json.encode(release))
+
+    async def state(self, after: int | None) -> AsyncIterator[StateMessage | None]:
+        """Yield state messages from `after` (None: all) until the connection ends; None for a line of a newer protocol."""
+        query = "" if after is None else f"?after={after}"
+        request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
+        try:
+            async with request.streamed_read_buffer_limit(0).build_streamed() as response:
+                _require_success(response.status)
+                pending = b""
+                while (chunk := await response.body_reader.read_chunk()) is not None:
+                    *lines, pending = (pending + bytes(chunk)).split(b"\n")
+                    if len(pending) > _MOST_STATE_LINE_BYTES:
+                        raise Unavailable("the control plane sent a line of state without an end")
+                    for line in lines:
+                        if line:
+                            yield self._state_message(line)
+        except RequestError as error:
+            raise Unavailable(f"the control plane's state stream ended: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        await self._stream_client.close()
+
+    def _state_message(self, line: bytes) -> StateMessage | None:
+        try:
+            return self._state_decoder.decode(line)
+        except msgspec.DecodeError:
+            return None
+
+    async def _post(self, path: str, body: bytes, shape: type[_Answer]) -> _Answer:
+        answer = await self._send(path, body)
+        try:
+            return msgspec.json.decode(answer, type=shape)
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"the control plane's answer to {path} cannot be read: {error}") from error
+
+    async def _send(self, path: str, body: bytes) -> bytes:
+        request = self._client.post(self._base + path).headers(self._headers).header("content-type", "application/json")
+        try:
+            response = await request.body_bytes(body).build().send()
+            _require_success(response.status)
+            return bytes(await response.bytes())
+        except RequestError as error:
+            raise Unavailable(f"the control plane did not answer {path}: {type(error).__name__}") from error
+
+
+def _builder() -> ClientBuilder:
+    return ClientBuilder().follow_redirects(enable=False).no_proxy().connect_timeout(_CONNECT_WITHIN)
+
+
+def _require_success(status: int) -> None:
+    if status in {401, 403}:
+        raise Unauthorized("the control plane does not accept this gateway's token")
+    if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's class of success
+        raise Unavailable(f"the control plane answered {status}")

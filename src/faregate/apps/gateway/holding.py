@@ -1,0 +1,313 @@
+"""Holding credit for a call: from memory where there is enough, else from the ledger, in the order the calls came.
+
+Calls of one account that find too little queue up; one task per account asks the ledger for the first of them and lets the
+others look again after each answer, so that one lease request is in flight per account at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.pools import Account, Hold, PriceNeed, Want
+from faregate.base.clock import Clock
+from faregate.base.errors import Unauthorized, Unavailable
+from faregate.base.ids import IdSource
+from faregate.base.limits import MAX_LEASE_UNITS
+from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest, LeaseReturn, Refused, UnitRequest
+
+_log = structlog.get_logger(__name__)
+
+ATTEMPTS: Final = 3
+_BACKOFF_S: Final = 0.05
+_POLL_LEAST_S: Final = 0.01
+_POLL_MOST_S: Final = 0.1
+_COUNTED_WAITING: Final = 256
+"""How many waiting calls a lease request asks units for."""
+
+_IDLE_AFTER_MS: Final = 3_000
+"""An account that no call used for so long gives its units back, so that its money is free elsewhere."""
+
+
+class Denied(StrEnum):
+    """Why no credit could be held."""
+
+    NO_CREDIT = "no_credit"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A call in the queue; times on the loop's clock."""
+
+    want: Want
+    arrived_at_s: float
+    deadline_s: float
+    outcome: asyncio.Future[Hold | Denied]
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    """What was refused last: it holds for calls that want as much, came before it was asked, while nothing has changed."""
+
+    want: Want
+    changes: int
+    asked_at_s: float
+
+
+@dataclass(slots=True, eq=False)
+class _Desk:
+    """An account and its queue. `changes` counts what may have made units free since a refusal."""
+
+    account: Account
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    asking: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changes: int = 0
+    denied: _Denial | None = None
+
+
+class Holding:
+    """All accounts' desks. `identity` gives gateway id and epoch, or None while no epoch is open."""
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        *,
+        identity: Callable[[], tuple[str, int] | None],
+        clock: Clock,
+        new_id: IdSource,
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._control_plane = control_plane
+        self._identity = identity
+        self._clock = clock
+        self._new_id = new_id
+        self._metrics = metrics
+        self._desks: dict[str, _Desk] = {}
+        self.fenced = False
+
+    def try_hold(self, subscription_id: str, want: Want) -> Hold | None:
+        """Hold the whole bound from memory, or return None: then `hold` must be awaited. Never overtakes a waiting call."""
+        desk = self._desks.get(subscription_id)
+        if desk is None or desk.waiting:
+            return None
+        return desk.account.hold(want, self._clock.steady_ms(), least=want.output)
+
+    async def hold(self, subscription_id: str, want: Want, *, wait_ms: int) -> Hold | Denied:
+        """Wait for a hold, up to `wait_ms` where waiting may help; refuse at once where it cannot."""
+        desk = self._desks.get(subscription_id)
+        if desk is None:
+            desk = self._desks[subscription_id] = _Desk(Account(subscription_id))
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        ticket = _Waiting(want, started_s, started_s + wait_ms / 1_000, loop.create_future())
+        desk.waiting.append(ticket)
+        if desk.asking is None:
+            desk.asking = loop.create_task(self._serve(desk))
+        try:
+            return await ticket.outcome
+        finally:
+            self._metrics.hold_waits += 1
+            self._metrics.hold_wait_s += loop.time() - started_s
+
+    def settled(self, hold: Hold) -> None:
+        """Say that a call of the account has ended: its units may be free."""
+        desk = self._desks.get(hold.account.subscription_id)
+        if desk is not None and desk.waiting:
+            _wake(desk)
+
+    def shipped(self) -> None:
+        """Say that the ledger may have applied events: units may be free there."""
+        for desk in self._desks.values():
+            if desk.waiting:
+                _wake(desk)
+
+    def outstanding_units(self) -> int:
+        """Return the units of all leases that are idle or held."""
+        return sum(desk.account.outstanding() for desk in self._desks.values())
+
+    async def sweep(self, *, everything: bool = False) -> None:
+        """Give back what is idle: of leases near their end, of accounts nobody calls, or of all (`everything`)."""
+        now_ms = self._clock.steady_ms()
+        by_account: list[tuple[Account, list[LeaseReturn]]] = []
+        for desk in self._desks.values():
+            account = desk.account
+            quiet = everything or (not desk.waiting and now_ms - account.last_used_ms >= _IDLE_AFTER_MS)
+            returns = account.give_back(now_ms, everything=quiet)
+            if returns:
+                by_account.append((account, returns))
+        if not by_account:
+            return
+        answer = await self._request([entry for _, returns in by_account for entry in returns], "", None, [])
+        if answer is not None and answer.refused is None:
+            for account, returns in by_account:
+                account.acknowledge(returns)
+        for desk in [found for found in self._desks.values() if _is_spent(found)]:
+            del self._desks[desk.account.subscription_id]
+
+    async def _serve(self, desk: _Desk) -> None:
+        """Answer the queue until it is empty."""
+        try:
+            while desk.waiting:
+                ticket = desk.waiting[0]
+                if ticket.outcome.done():
+                    desk.waiting.popleft()
+                    continue
+                outcome = await self._answer(desk, ticket)
+                desk.waiting.popleft()
+                if not ticket.outcome.done():
+                    ticket.outcome.set_result(outcome)
+                elif isinstance(outcome, Hold):
+                    outcome.settle({})
+        finally:
+            desk.asking = None
+            for ticket in desk.waiting:
+                if not ticket.outcome.done():
+                    ticket.outcome.set_result(Denied.UNAVAILABLE)
+            desk.waiting.clear()
+
+    async def _answer(self, desk: _Desk, ticket: _Waiting) -> Hold | Denied:
+        account, want = desk.account, ticket.want
+        loop = asyncio.get_running_loop()
+        poll_s = _POLL_LEAST_S
+        while True:
+            hold = account.hold(want, self._clock.steady_ms(), least=want.output)
+            if hold is not None:
+                return hold
+            if _known_to_be_denied(desk, ticket):
+                return Denied.NO_CREDIT
+            changes, asked_at_s = desk.changes, loop.time()
+            answer = await self._ask_for_all(desk, want)
+            hold = self._partial(account, want)
+            if hold is not None:
+                return hold
+            if answer is None or self.fenced:
+                return Denied.UNAVAILABLE
+            may_change = answer.outstanding or account.in_flight > 0 or answer.refused is None
+            if answer.refused is Refused.NO_SUBSCRIPTION or not may_change or loop.time() >= ticket.deadline_s:
+                desk.denied = _Denial(want, changes, asked_at_s)
+                return Denied.NO_CREDIT
+            await _change(desk, since=changes, within_s=min(poll_s, ticket.deadline_s - loop.time()))
+            poll_s = min(2 * poll_s, _POLL_MOST_S)
+
+    async def _ask_for_all(self, desk: _Desk, want: Want) -> LeaseAnswer | None:
+        """Ask the ledger; where it refuses while units lie idle here, give those back and ask once more."""
+        answer = await self._ask(desk, want)
+        if answer is not None and answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
+            if self._can_hold_least(desk.account, want) or not desk.account.idle_units():
+                return answer
+            answer = await self._ask(desk, want, give_back=True)
+        if answer is not None and answer.refused is Refused.FENCED:
+            self._fence()
+        return answer
+
+    def _can_hold_least(self, account: Account, want: Want) -> bool:
+        return account.affordable_output(want, self._clock.steady_ms()) >= want.least_output
+
+    def _partial(self, account: Account, want: Want) -> Hold | None:
+        return account.hold(want, self._clock.steady_ms(), least=want.least_output)
+
+    async def _ask(self, desk: _Desk, want: Want, *, give_back: bool = False) -> LeaseAnswer | None:
+        """Ask the ledger for what `want` lacks; None where it cannot be asked."""
+        account = desk.account
+        asked_at_ms = self._clock.steady_ms()
+        returns = account.give_back(asked_at_ms, everything=give_back)
+        units = [self._unit_request(desk, want, need, asked_at_ms) for need in want.needs]
+        answer = await self._request(returns, account.subscription_id, want, units)
+        if answer is None:
+            return None
+        if answer.refused is not Refused.FENCED:
+            account.acknowledge(returns)
+        account.add(answer.leases, asked_at_ms=asked_at_ms, now_ms=self._clock.steady_ms())
+        self._metrics.leases_granted += len(answer.leases)
+        return answer
+
+    def _unit_request(self, desk: _Desk, want: Want, need: PriceNeed, now_ms: int) -> UnitRequest:
+        pool = desk.account.pools.get(need.price_id)
+        idle = pool.idle(now_ms, want.occurred_at) if pool is not None else 0
+        floor = need.per_input * want.input + need.per_output * want.least_output
+        call = need.per_input * want.input + need.per_output * want.output
+        queued = 0
+        for place, ticket in enumerate(desk.waiting):
+            if place >= _COUNTED_WAITING:
+                break
+            queued += need.per_input * ticket.want.input + need.per_output * ticket.want.output
+        burn = pool.recent_burn(now_ms) if pool is not None else 0
+        call = min(max(0, call - idle), MAX_LEASE_UNITS)
+        return UnitRequest(
+            price_id=need.price_id,
+            floor=min(max(0, floor - idle), call),
+            call=call,
+            slice=min(max(call, burn, queued - idle), MAX_LEASE_UNITS),
+        )
+
+    async def _request(
+        self, returns: list[LeaseReturn], subscription_id: str, want: Want | None, units: list[UnitRequest]
+    ) -> LeaseAnswer | None:
+        identity = self._identity()
+        if identity is None or (self.fenced and units):
+            return None
+        request = LeaseRequest(
+            lease_request_id=self._new_id("lrq"),
+            gateway_id=identity[0],
+            epoch=identity[1],
+            returns=returns,
+            subscription_id=subscription_id,
+            occurred_at=None if want is None else want.occurred_at,
+            units=units,
+        )
+        self._metrics.lease_requests += 1
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._control_plane.lease(request)
+            except (Unavailable, Unauthorized) as error:
+                _log.warning("lease.request_failed", attempt=attempt, error=str(error))
+                await asyncio.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
+        return None
+
+    def _fence(self) -> None:
+        if not self.fenced:
+            self.fenced = True
+            _log.error("gateway.was_fenced", reason="another process opened a later epoch of this gateway")
+
+
+def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:
+    denial = desk.denied
+    return (
+        denial is not None
+        and denial.changes == desk.changes
+        and ticket.arrived_at_s <= denial.asked_at_s
+        and ticket.want.input >= denial.want.input
+        and ticket.want.least_output >= denial.want.least_output
+    )
+
+
+def _is_spent(desk: _Desk) -> bool:
+    return not desk.waiting and desk.asking is None and not desk.account.in_flight and not desk.account.has_leases()
+
+
+def _wake(desk: _Desk) -> None:
+    desk.changes += 1
+    desk.changed.set()
+
+
+async def _change(desk: _Desk, *, since: int, within_s: float) -> None:
+    """Return when something of the account has changed since, or after a while."""
+    if desk.changes != since:
+        return
+    desk.changed.clear()
+    try:
+        async with asyncio.timeout(max(within_s, 0.001)):
+            await desk.changed.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,223 @@
+"""The gateway process, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from faregate.apps.gateway.admin import Admin
+from faregate.apps.gateway.app import GatewayApp
+from faregate.apps.gateway.chat import ChatCalls
+from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.relay import Relay
+from faregate.apps.gateway.settings import GatewaySettings
+from faregate.apps.gateway.settlement import Settlement
+from faregate.apps.gateway.shipping import Backoff, Shipper, StateFollower
+from faregate.apps.gateway.spool import Spool
+from faregate.apps.gateway.spool_folder import SpoolFolder
+from faregate.apps.gateway.state import GatewayState
+from faregate.apps.gateway.upstream_client import UpstreamClients
+from faregate.base.clock import SystemClock
+from faregate.base.errors import Unauthorized, Unavailable
+from faregate.base.ids import new_id
+from faregate.wire.gateway_protocol import ReleaseEarlierEpochs
+
+_log = structlog.get_logger(__name__)
+
+_BACKLOG: Final = 1_024
+_SWEEP_EVERY_S: Final = 1.0
+_LAST_SHIPPING_S: Final = 3.0
+_CUT_WITHIN_S: Final = 2.0
+_MILLISECONDS: Final = 1_000
+
+
+async def run_gateway(settings: GatewaySettings) -> None:
+    """Serve until SIGINT or SIGTERM, then end cleanly.
+
+    Raises:
+        ConfigurationError: The spool folder cannot be had.
+        OSError: The port is taken.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await serve_gateway(settings, stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def serve_gateway(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set: for processes that run a gateway beside other things. Raises as `run_gateway`."""
+    gateway = Gateway(settings)
+    background = [asyncio.create_task(work) for work in gateway.background()]
+    serving = asyncio.create_task(gateway.server.serve())
+    stopped = asyncio.create_task(stop.wait())
+    _log.info("gateway.started", host=settings.host, port=settings.port, gateway_id=gateway.spool.gateway_id)
+    try:
+        await asyncio.wait([serving, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+        for task in background:
+            if task.done():
+                task.result()
+        await gateway.stop_calls(serving)
+        await gateway.shipper.emptied(_LAST_SHIPPING_S)
+        await gateway.holding.sweep(everything=True)
+    finally:
+        for task in (stopped, serving, *background):
+            task.cancel()
+        await asyncio.gather(stopped, serving, *background, return_exceptions=True)
+        await gateway.close()
+        _log.info("gateway.stopped")
+
+
+class Gateway:
+    """One gateway's parts, wired."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self.metrics = GatewayMetrics()
+        folder = SpoolFolder(settings.spool_folder, lambda: new_id("gw"))
+        self.spool = Spool(folder, segment_bytes=settings.segment_bytes, most_bytes=settings.spool_most_bytes)
+        self._control_plane = ControlPlane(settings.control_plane_url, settings.gateway_token)
+        self._clients = UpstreamClients()
+        self.state = GatewayState(settings.environment)
+        self._epoch: int | None = None
+        self.holding = Holding(
+            self._control_plane, identity=self._identity, clock=self._clock, new_id=new_id, metrics=self.metrics
+        )
+        self._settlement = Settlement(self.spool, self.holding, self._clock, self.metrics)
+        for begun in folder.recovered.open_starts.values():
+            self._settlement.recover(begun)
+        self._settled_before = self.spool.next_sequence - 1
+        self.shipper = Shipper(self.spool, self._control_plane, self.metrics, on_shipped=self.holding.shipped)
+        self._follower = StateFollower(self.state, self._control_plane, self._clock.steady_ms)
+        self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
+        self.app = self._make_app()
+        self.server = _server(self.app, settings)
+
+    def background(self) -> list[object]:
+        """Return what runs beside the calls; none of it ends by itself."""
+        return [self._open_epoch(), self.shipper.run(), self._follower.run(), self._sweep()]
+
+    async def stop_calls(self, serving: asyncio.Task[None]) -> None:
+        """Take no new calls, let the running ones finish for a while, then cut them."""
+        self.app.stopping = True
+        self.server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server is only partly annotated
+        await asyncio.wait([serving], timeout=self._settings.stop_within_s)
+        for task in list(self.app.open_calls):
+            task.cancel()
+        await asyncio.wait([serving], timeout=_CUT_WITHIN_S)
+
+    async def close(self) -> None:
+        """Close connections and the spool."""
+        await self._clients.close()
+        await self._control_plane.close()
+        await self.spool.close()
+
+    def _make_app(self) -> GatewayApp:
+        plain = PlainCalls(settlement=self._settlement, clients=self._clients)
+        chat = ChatCalls(
+            settlement=self._settlement,
+            holding=self.holding,
+            clients=self._clients,
+            relay=self._relay,
+            plain=plain,
+            metrics=self.metrics,
+        )
+        return GatewayApp(
+            state=self.state,
+            settlement=self._settlement,
+            chat=chat,
+            plain=plain,
+            admin=Admin(self.metrics, faults=self._faults, gauges=self._gauges),
+            clock=self._clock,
+            new_id=new_id,
+            metrics=self.metrics,
+        )
+
+    def _identity(self) -> tuple[str, int] | None:
+        return None if self._epoch is None else (self.spool.gateway_id, self._epoch)
+
+    async def _open_epoch(self) -> None:
+        """Fence earlier processes; when what they spooled is shipped, free what they held. Then nothing more to do."""
+        backoff = Backoff()
+        while self._epoch is None:
+            try:
+                opened = await self._control_plane.open_epoch(self.spool.gateway_id)
+            except (Unavailable, Unauthorized) as error:
+                _log.warning("epoch.open_failed", error=str(error))
+                await backoff.wait()
+                continue
+            self._epoch = self._settlement.epoch = opened.epoch
+        await self.shipper.shipped_through(self._settled_before)
+        release = ReleaseEarlierEpochs(
+            gateway_id=self.spool.gateway_id, epoch=self._epoch, through_sequence=self._settled_before
+        )
+        while True:
+            try:
+                await self._control_plane.release(release)
+            except (Unavailable, Unauthorized) as error:
+                _log.warning("epoch.release_failed", error=str(error))
+                await backoff.wait()
+                continue
+            break
+        await asyncio.Event().wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            self.spool.retry()
+            self._relay.checkpoint()
+            await self.holding.sweep()
+
+    def _faults(self) -> list[str]:
+        faults = []
+        if not self.state.ready:
+            faults.append("no state from the control plane yet")
+        if self._epoch is None:
+            faults.append("the control plane has not opened this process's epoch yet")
+        if self.holding.fenced:
+            faults.append("another process opened a later epoch of this gateway")
+        if self.app.stopping:
+            faults.append("the gateway is stopping")
+        return faults
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        age_ms = self._follower.age_ms()
+        return {
+            "open_calls": ("Calls in flight", len(self.app.open_calls)),
+            "spool_bytes": ("Bytes in the spool", self.spool.bytes_kept()),
+            "unshipped_events": ("Events the control plane has not acknowledged", self.spool.unshipped_events),
+            "state_age_seconds": (
+                "Time since the control plane was heard; -1 if never",
+                -1 if age_ms is None else age_ms / _MILLISECONDS,
+            ),
+            "lease_units_outstanding": ("Units leased and not used", self.holding.outstanding_units()),
+        }
+
+
+def _server(app: GatewayApp, settings: GatewaySettings) -> Server:
+    return Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        backpressure=_BACKLOG,
+        log_level=LogLevels.error,
+    )

@@ -1,0 +1,83 @@
+"""Calls whose usage is not read: both bodies are streamed, nothing is held, and the event says that the call took place."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import quote
+
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+
+from faregate.apps.gateway import answers
+from faregate.apps.gateway.bodies import stream_body
+from faregate.apps.gateway.headers import Headers, caller_headers, header, upstream_headers
+from faregate.apps.gateway.plan import RoutePlan
+from faregate.apps.gateway.settlement import Call, Settlement
+from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed, UpstreamTimedOut
+
+_PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
+
+
+class PlainCalls:
+    """Calls that pass through."""
+
+    def __init__(self, *, settlement: Settlement, clients: UpstreamClients) -> None:
+        self._settlement = settlement
+        self._clients = clients
+
+    async def answer(self, call: Call, scope: Scope, protocol: HTTPProtocol, received: Headers, rest: str) -> None:
+        """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
+        route = call.plan.route
+        headers = upstream_headers(
+            received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=False
+        )
+        headers.append(("x-request-id", call.request_id))
+        has_body = header(received, "content-length") not in {None, "0"} or header(received, "transfer-encoding")
+        try:
+            answer = await self._clients.client_for(route.state, decode=False).send(
+                call.verb,
+                target_url(route, rest, scope),
+                headers,
+                stream_body(protocol) if has_body else b"",
+                buffer_bytes=0,
+            )
+        except UpstreamFailed as error:
+            refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
+            self._settlement.settle(call, refusal.status)
+            raise refusal from error
+        except asyncio.CancelledError:
+            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
+            raise answers.STOPPING from None
+        try:
+            await self._pass_on(call, answer, protocol)
+        finally:
+            self._settlement.settle(call, answer.status)
+            await answer.close()
+
+    async def _pass_on(self, call: Call, answer: UpstreamAnswer, protocol: HTTPProtocol) -> None:
+        headers = caller_headers(answer.headers, call.request_id)
+        length = header(answer.headers, "content-length")
+        if length is not None:
+            headers.append(("content-length", length))
+        if call.verb == "HEAD" or length == "0" or answer.status in {204, 304}:
+            self._settlement.settle(call, answer.status)
+            protocol.response_empty(answer.status, headers)
+            return
+        transport = protocol.response_stream(answer.status, headers)
+        left = int(length) if length is not None else None
+        try:
+            while chunk := await answer.read():
+                if left is not None:
+                    left -= len(chunk)
+                    if left <= 0:
+                        self._settlement.settle(call, answer.status)
+                await transport.send_bytes(chunk)
+        except (ProtocolClosed, UpstreamFailed, asyncio.CancelledError):
+            # A known length tells the caller that the answer is short; the event says that the call took place.
+            return
+
+
+def target_url(route: RoutePlan, rest: str, scope: Scope) -> str:
+    """Return the upstream's URL for what followed the route's name, with the query as it came."""
+    url = route.upstream_url + quote(rest, safe=_PATH_SAFE)
+    return f"{url}?{scope.query_string}" if scope.query_string else url

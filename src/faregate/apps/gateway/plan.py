@@ -1,0 +1,214 @@
+"""Plans: what is known of a call before it comes, for a route and for a key on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import re2
+
+from faregate.apps.gateway.pools import PriceNeed
+from faregate.base.errors import InvalidInput
+from faregate.domain.governance.decision import Matcher, decide, rules_covering
+from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
+from faregate.domain.metering.event import FieldPath
+from faregate.domain.metering.filter import Filter, Is, may_match
+from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
+from faregate.domain.metering.metric import Sum
+from faregate.wire.gateway_protocol import AccountState, Enforce, KeyState, MeterState, RouteState, RuleState
+from faregate.wire.openai_errors import encode_error
+
+_ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PROMPT: Final = "response.body.usage.prompt_tokens"
+_COMPLETION: Final = "response.body.usage.completion_tokens"
+_TOTAL: Final = "response.body.usage.total_tokens"
+_UNITS_BY_PATH: Final = {_PROMPT: (1, 0), _COMPLETION: (0, 1), _TOTAL: (1, 1)}
+"""The dialect's bound for what a meter sums: units per input token, units per output token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalAnswer:
+    """A rule's refusal, encoded."""
+
+    rule_id: str
+    reason: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteMeter:
+    """A meter that may count calls of this route."""
+
+    price_id: str
+    sum_path: str
+    read: CompiledMeter
+
+
+@dataclass(slots=True, kw_only=True)
+class RoutePlan:
+    """A route with everything resolved. `plans`: per key hash, filled as callers come."""
+
+    state: RouteState
+    upstream_url: str
+    upstream_headers: tuple[tuple[str, str], ...]
+    upstream_header_names: frozenset[str]
+    missing_environment: tuple[str, ...]
+    covering: tuple[Rule, ...]
+    meters: tuple[RouteMeter, ...]
+    offset: timedelta
+    plans: dict[str, CallPlan] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """What happens to a call of this key on this route.
+
+    `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before the call;
+    None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can be made though
+    one is needed. `meters`: what a call's event counts for.
+    """
+
+    route: RoutePlan
+    key: KeyState
+    refusal: RefusalAnswer | None
+    subscription_id: str | None
+    needs: tuple[PriceNeed, ...]
+    no_credit: RefusalAnswer | None
+    unboundable: str | None
+    meters: tuple[RouteMeter, ...]
+
+
+def make_route_plan(
+    route: RouteState,
+    *,
+    rules: Sequence[RuleState],
+    meters: Sequence[MeterState],
+    offset_us: int,
+    environment: Mapping[str, str],
+) -> RoutePlan:
+    """Resolve a route: its rules, its meters, its headers with the environment's values."""
+    headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
+    missing = sorted({name for _, names in headers.values() for name in names})
+    return RoutePlan(
+        state=route,
+        upstream_url=route.upstream_url.rstrip("/"),
+        upstream_headers=tuple((name, value) for name, (value, _) in headers.items()),
+        upstream_header_names=frozenset(headers),
+        missing_environment=tuple(missing),
+        covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
+        meters=tuple(
+            RouteMeter(price_id=meter.price_id, sum_path=meter.sum_path, read=compile_meter(_meter(meter)))
+            for meter in sorted(meters, key=lambda meter: meter.meter_id)
+            if may_match(_filter(meter), {"request.route": route.name})
+        ),
+        offset=timedelta(microseconds=offset_us),
+    )
+
+
+def make_call_plan(
+    route: RoutePlan, key: KeyState, *, accounts: Sequence[AccountState], cohorts: Collection[Cohort]
+) -> CallPlan:
+    """Decide what can be decided: is the company refused, and must credit be held?"""
+    refused = decide(route.covering, cohorts)
+    no_credits = next((rule for rule in route.covering if rule.cohort is Cohort.NO_AVAILABLE_CREDITS), None)
+    prices = {price_id for account in accounts for price_id in account.price_ids}
+    meters = tuple(meter for meter in route.meters if meter.price_id in prices)
+    strict = route.state.enforce is Enforce.STRICT and no_credits is not None
+    holding = [account for account in accounts if strict and account.prepaid and _metered(account, meters)]
+    needs, unboundable = _needs(holding, meters)
+    return CallPlan(
+        route=route,
+        key=key,
+        refusal=None if refused is None else _refusal_answer(refused),
+        subscription_id=holding[0].subscription_id if holding else None,
+        needs=needs,
+        no_credit=None if no_credits is None else _refusal_answer(no_credits),
+        unboundable=unboundable,
+        meters=meters,
+    )
+
+
+def compile_pattern(pattern: str) -> Matcher:
+    """Compile a rule's pattern with RE2; a `MatcherFactory`."""
+    try:
+        compiled = re2.compile(pattern)
+    except re2.error as error:
+        raise InvalidInput.of("pattern", f"{pattern!r} is not a regular expression: {error}") from error
+    return lambda text: compiled.search(text) is not None
+
+
+def _metered(account: AccountState, meters: Sequence[RouteMeter]) -> bool:
+    return any(meter.price_id in account.price_ids for meter in meters)
+
+
+def _needs(holding: Sequence[AccountState], meters: Sequence[RouteMeter]) -> tuple[tuple[PriceNeed, ...], str | None]:
+    if not holding:
+        return (), None
+    if len(holding) > 1:
+        return (), "several prepaid subscriptions meter this route"
+    units: dict[str, tuple[int, int]] = {}
+    for meter in meters:
+        if meter.price_id not in holding[0].price_ids:
+            continue
+        bound = _UNITS_BY_PATH.get(meter.sum_path)
+        if bound is None:
+            return (), f"{meter.sum_path} cannot be bounded before the call"
+        before = units.get(meter.price_id, (0, 0))
+        units[meter.price_id] = (before[0] + bound[0], before[1] + bound[1])
+    needs = (PriceNeed(price_id=price_id, per_input=a, per_output=b) for price_id, (a, b) in sorted(units.items()))
+    return tuple(needs), None
+
+
+def _refusal_answer(rule: Rule) -> RefusalAnswer:
+    refusal = rule.refusal
+    return RefusalAnswer(
+        rule_id=rule.rule_id,
+        reason=rule.cohort.value,
+        status=refusal.status,
+        headers=tuple((name.lower(), value) for name, value in refusal.headers.items()),
+        body=encode_error(message=refusal.message, error_type=refusal.error_type, code=refusal.error_code),
+    )
+
+
+def _rule(rule: RuleState) -> Rule:
+    return Rule(
+        rule_id=rule.rule_id,
+        name=rule.name,
+        template=Template(rule.template),
+        cohort=rule.cohort,
+        block_what=tuple(Criterion(field=entry.field, pattern=entry.pattern) for entry in rule.block_what),
+        refusal=Refusal(
+            status=rule.status,
+            headers=rule.headers,
+            error_type=rule.error_type,
+            error_code=rule.error_code,
+            message=rule.message,
+        ),
+        active=True,
+        priority=rule.priority,
+    )
+
+
+def _meter(meter: MeterState) -> Meter:
+    return Meter(
+        meter_id=meter.meter_id,
+        name=meter.meter_id,
+        price_id=meter.price_id,
+        filter=_filter(meter),
+        metric=Sum(path=FieldPath(meter.sum_path)),
+        reporting_period=timedelta(minutes=5),
+    )
+
+
+def _filter(meter: MeterState) -> Filter:
+    return Filter(conditions=tuple(Is(path=FieldPath(entry.path), value=entry.value) for entry in meter.conditions))
+
+
+def _substitute(value: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
+    missing = [name for name in _ENVIRONMENT.findall(value) if name not in environment]
+    return _ENVIRONMENT.sub(lambda found: environment.get(found[1], ""), value), missing

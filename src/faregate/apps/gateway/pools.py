@@ -1,0 +1,244 @@
+"""Leases in memory: which units are idle, held, used or given back. No I/O, no clock; holding from here takes microseconds.
+
+A unit of a lease is at any time in one of four places: idle, held by a call in flight, used by a settled call, returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from faregate.wire.gateway_protocol import Drawn, Lease, LeaseReturn
+
+BURN_WINDOW_MS: Final = 2_000
+"""A gateway keeps about what a pool burned in this time at hand."""
+
+_HOLDING_PERCENT: Final = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceNeed:
+    """How a call uses one price: units per input token and per output token, summed over the price's meters."""
+
+    price_id: str
+    per_input: int
+    per_output: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A call's bound in tokens. `least_output` <= `output`; held output is a multiple of `choices`."""
+
+    needs: tuple[PriceNeed, ...]
+    input: int
+    output: int
+    least_output: int
+    choices: int
+    occurred_at: datetime
+
+
+class LeasedUnits:
+    """One lease and where its units are. `returned` is a running total; `acknowledged` is what the ledger knows of it."""
+
+    __slots__ = ("acknowledged", "held", "idle", "lease", "returned", "stop_at_ms")
+
+    def __init__(self, lease: Lease, *, asked_at_ms: int) -> None:
+        self.lease = lease
+        self.idle = lease.units
+        self.held = 0
+        self.returned = 0
+        self.acknowledged = 0
+        self.stop_at_ms = asked_at_ms + lease.duration_ms * _HOLDING_PERCENT // 100
+
+
+class Pool:
+    """The leases of one price of one account, oldest first, and how fast they burn."""
+
+    __slots__ = ("_before", "_current", "_window_start_ms", "leases")
+
+    def __init__(self) -> None:
+        self.leases: list[LeasedUnits] = []
+        self._window_start_ms = 0
+        self._current = 0
+        self._before = 0
+
+    def idle(self, now_ms: int, occurred_at: datetime) -> int:
+        """Return the units a call of that time may hold now."""
+        total = 0
+        for units in self.leases:
+            lease = units.lease
+            if now_ms < units.stop_at_ms and lease.period_start <= occurred_at < lease.period_end:
+                total += units.idle
+        return total
+
+    def burned(self, units: int, now_ms: int) -> None:
+        """Count units held, for `recent_burn`."""
+        age_ms = now_ms - self._window_start_ms
+        if age_ms >= BURN_WINDOW_MS:
+            self._before = self._current if age_ms < 2 * BURN_WINDOW_MS else 0
+            self._current = 0
+            self._window_start_ms = now_ms
+        self._current += units
+
+    def recent_burn(self, now_ms: int) -> int:
+        """Return about what was held in the last two seconds; 0 when nothing is known."""
+        if now_ms - self._window_start_ms >= 2 * BURN_WINDOW_MS:
+            return 0
+        return max(self._before, self._current)
+
+
+@dataclass(slots=True)
+class HeldUnits:
+    """Units of one lease that a call holds."""
+
+    units: LeasedUnits
+    count: int
+
+
+class Hold:
+    """What one call holds. `output` is the bound its upstream request must be limited to. Settled once."""
+
+    __slots__ = ("account", "output", "parts", "uncovered")
+
+    def __init__(self, account: Account, output: int) -> None:
+        self.account = account
+        self.output = output
+        self.parts: list[HeldUnits] = []
+        self.uncovered = 0
+
+    def settle(self, used: dict[str, int]) -> list[Drawn]:
+        """Give back what was not used and return what was drawn from each lease.
+
+        `used`: units by price. What goes beyond the held units is drawn from idle ones of the same price, as far as there
+        are any; the ledger debits the rest without a lease, and `uncovered` counts it.
+        """
+        drawn: dict[str, int] = {}
+        for part in self.parts:
+            units = part.units
+            price_id = units.lease.price_id
+            taken = min(used.get(price_id, 0), part.count)
+            units.held -= part.count
+            units.idle += part.count - taken
+            if taken:
+                used[price_id] -= taken
+                drawn[units.lease.lease_id] = drawn.get(units.lease.lease_id, 0) + taken
+        for price_id, beyond in used.items():
+            if beyond > 0:
+                self.uncovered += self._draw_idle(price_id, beyond, drawn)
+        self.parts = []
+        self.account.in_flight -= 1
+        return [Drawn(lease_id=lease_id, units=count) for lease_id, count in drawn.items()]
+
+    def _draw_idle(self, price_id: str, count: int, drawn: dict[str, int]) -> int:
+        pool = self.account.pools.get(price_id)
+        for units in pool.leases if pool is not None else ():
+            taken = min(count, units.idle)
+            if taken:
+                units.idle -= taken
+                drawn[units.lease.lease_id] = drawn.get(units.lease.lease_id, 0) + taken
+                count -= taken
+        return count
+
+
+class Account:
+    """The pools of one subscription, by price, and how many of its calls hold from them."""
+
+    __slots__ = ("in_flight", "last_used_ms", "pools", "subscription_id")
+
+    def __init__(self, subscription_id: str) -> None:
+        self.subscription_id = subscription_id
+        self.pools: dict[str, Pool] = {}
+        self.in_flight = 0
+        self.last_used_ms = 0
+
+    def hold(self, want: Want, now_ms: int, *, least: int) -> Hold | None:
+        """Hold the input's bound and as much output as there is, at least `least`; None where there is less."""
+        output = self.affordable_output(want, now_ms)
+        if output < least:
+            return None
+        hold = Hold(self, output)
+        for need in want.needs:
+            self._take(hold, need, need.per_input * want.input + need.per_output * output, want.occurred_at, now_ms)
+        self.in_flight += 1
+        self.last_used_ms = now_ms
+        return hold
+
+    def add(self, leases: Sequence[Lease], *, asked_at_ms: int, now_ms: int) -> None:
+        """Put granted leases at hand."""
+        self.last_used_ms = now_ms
+        self._forget_spent()
+        for lease in leases:
+            if lease.units:
+                self.pools.setdefault(lease.price_id, Pool()).leases.append(LeasedUnits(lease, asked_at_ms=asked_at_ms))
+
+    def affordable_output(self, want: Want, now_ms: int) -> int:
+        """Return the output that every price has units for, a multiple of the choices; -1 if the input is not covered."""
+        output = want.output
+        for need in want.needs:
+            pool = self.pools.get(need.price_id)
+            idle = pool.idle(now_ms, want.occurred_at) if pool is not None else 0
+            left = idle - need.per_input * want.input
+            if left < 0:
+                return -1
+            if need.per_output:
+                output = min(output, left // need.per_output)
+        return output if output == want.output else output // want.choices * want.choices
+
+    def has_leases(self) -> bool:
+        """Return whether any lease has something left to follow."""
+        return any(pool.leases for pool in self.pools.values())
+
+    def idle_units(self) -> bool:
+        """Return whether any lease has units that no call holds."""
+        return any(units.idle for pool in self.pools.values() for units in pool.leases)
+
+    def give_back(self, now_ms: int, *, everything: bool) -> list[LeaseReturn]:
+        """Take idle units out of the leases: of all, or of those that may not be held from any more.
+
+        Also names again what was given back without an acknowledgement.
+        """
+        returns = []
+        for pool in self.pools.values():
+            for units in pool.leases:
+                if everything or now_ms >= units.stop_at_ms:
+                    units.returned += units.idle
+                    units.idle = 0
+                if units.returned != units.acknowledged:
+                    returns.append(LeaseReturn(lease_id=units.lease.lease_id, returned_units=units.returned))
+        return returns
+
+    def acknowledge(self, returns: Sequence[LeaseReturn]) -> None:
+        """Note that the ledger has those returns, and forget leases that have nothing left to follow."""
+        totals = {entry.lease_id: entry.returned_units for entry in returns}
+        for pool in self.pools.values():
+            for units in pool.leases:
+                units.acknowledged = totals.get(units.lease.lease_id, units.acknowledged)
+        self._forget_spent()
+
+    def outstanding(self) -> int:
+        """Return the units idle or held."""
+        return sum(units.idle + units.held for pool in self.pools.values() for units in pool.leases)
+
+    def _forget_spent(self) -> None:
+        for pool in self.pools.values():
+            pool.leases = [
+                units for units in pool.leases if units.idle or units.held or units.returned != units.acknowledged
+            ]
+
+    def _take(self, hold: Hold, need: PriceNeed, count: int, occurred_at: datetime, now_ms: int) -> None:
+        pool = self.pools.get(need.price_id)
+        if pool is None:
+            return
+        pool.burned(count, now_ms)
+        for units in pool.leases:
+            if not count:
+                return
+            lease = units.lease
+            if units.idle and now_ms < units.stop_at_ms and lease.period_start <= occurred_at < lease.period_end:
+                taken = min(count, units.idle)
+                units.idle -= taken
+                units.held += taken
+                hold.parts.append(HeldUnits(units, taken))
+                count -= taken

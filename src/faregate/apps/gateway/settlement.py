@@ -1,0 +1,297 @@
+"""The end of a call: its event, what it drew from its leases, and both in the spool before the caller has the last byte."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+
+import msgspec
+from granian.rsgi import HTTPProtocol
+from msgspec import Raw
+
+from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RouteMeter
+from faregate.apps.gateway.pools import Hold
+from faregate.apps.gateway.spool import Spool
+from faregate.apps.gateway.spool_folder import OpenStart, Segment
+from faregate.apps.gateway.spool_records import HeldRecord, StartRecord
+from faregate.base.clock import Clock
+from faregate.domain.metering.event import Event
+from faregate.wire.dialects.openai_chat import RequestSummary
+from faregate.wire.dialects.openai_chat_answer import AnswerSummary
+from faregate.wire.event import WireEvent, WireRequest, WireResponse
+from faregate.wire.gateway_protocol import Drawn, GatewayFacts
+
+ATTEMPT: Final = 1
+"""The gateway does not repeat a call, so each has one attempt."""
+
+_ENCODER: Final = msgspec.json.Encoder()
+_PYTHON_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
+_NO_BODY: Final = AnswerSummary()
+_NOTHING: Final = Raw(b"null")
+_OK: Final = 200
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Call:
+    """A call in flight: who, where, when, and what is held for it.
+
+    `input_estimate` is None where the dialect reads no usage. `started_in`: the spool segment of its start record.
+    """
+
+    plan: CallPlan
+    request_id: str
+    occurred_at: datetime
+    verb: str
+    uri: str
+    ip_address: str | None
+    replay: bool
+    summary: RequestSummary | None = None
+    input_estimate: int | None = None
+    hold: Hold | None = None
+    started_in: Segment | None = None
+    settled: bool = False
+
+
+class Settlement:
+    """Settles calls; `epoch` is 0 until one is open (no call is started before that on a strict route)."""
+
+    def __init__(self, spool: Spool, holding: Holding, clock: Clock, metrics: GatewayMetrics) -> None:
+        self._spool = spool
+        self._holding = holding
+        self._clock = clock
+        self._metrics = metrics
+        self.epoch = 0
+
+    def start(self, call: Call) -> None:
+        """Write the call's start ahead of it; raises `SpoolUnavailable`."""
+        hold, plan = call.hold, call.plan
+        if hold is None or plan.subscription_id is None:
+            return
+        by_price = {need.price_id: need for need in plan.needs}
+        held = [
+            HeldRecord(
+                lease_id=part.units.lease.lease_id,
+                price_id=part.units.lease.price_id,
+                units=part.count,
+                per_input=by_price[part.units.lease.price_id].per_input,
+                per_output=by_price[part.units.lease.price_id].per_output,
+            )
+            for part in hold.parts
+        ]
+        call.started_in = self._spool.start(
+            StartRecord(
+                request_id=call.request_id,
+                attempt=ATTEMPT,
+                epoch=self.epoch,
+                route_id=plan.route.state.route_id,
+                key_id=plan.key.key_id,
+                user_id=plan.key.user_id,
+                company_id=plan.key.company_id,
+                replay=call.replay,
+                subscription_id=plan.subscription_id,
+                occurred_at=call.occurred_at,
+                request=_wire_request(call),
+                input_estimate=call.input_estimate or 0,
+                held=held,
+            )
+        )
+
+    def release(self, call: Call) -> None:
+        """Let go of a hold whose call was never started."""
+        if call.hold is not None:
+            hold, call.hold = call.hold, None
+            hold.settle({})
+            self._holding.settled(hold)
+
+    def refuse(self, call: Call, refusal: RefusalAnswer, protocol: HTTPProtocol) -> None:
+        """Write that a rule refused the call, and answer as the rule says."""
+        self.settle(call, refusal.status, blocked_by=refusal.rule_id)
+        self._metrics.refused(refusal.reason)
+        headers = [("content-type", "application/json"), *refusal.headers, ("x-request-id", call.request_id)]
+        protocol.response_bytes(refusal.status, headers, refusal.body)
+
+    def settle(
+        self,
+        call: Call,
+        status: int,
+        answer: AnswerSummary | None = None,
+        *,
+        estimated: bool = False,
+        blocked_by: str | None = None,
+    ) -> None:
+        """Write the call's event and free what it did not use. A second settle of a call does nothing."""
+        if call.settled:
+            return
+        call.settled = True
+        plan, spool = call.plan, self._spool
+        drawn: list[Drawn] = []
+        if call.hold is not None:
+            drawn = self._draw(call, call.hold, status, answer)
+        sequence = spool.take_sequence()
+        event = WireEvent(
+            request=_wire_request(call),
+            response=WireResponse(
+                time=self._clock.now() + plan.route.offset,
+                status=status,
+                body=_NOTHING if answer is None else Raw(_ENCODER.encode(answer)),
+            ),
+            user_id=plan.key.user_id,
+            company_id=plan.key.company_id,
+            blocked_by=blocked_by,
+            faregate=GatewayFacts(
+                gateway_id=spool.gateway_id,
+                epoch=self.epoch,
+                sequence=sequence,
+                request_id=call.request_id,
+                attempt=ATTEMPT,
+                route_id=plan.route.state.route_id,
+                key_id=plan.key.key_id,
+                drawn=drawn,
+                estimated=estimated,
+                replay=call.replay,
+            ),
+        )
+        spool.end(sequence, _ENCODER.encode(event), call.started_in)
+        self._metrics.events_written += 1
+        self._metrics.answered(plan.route.state.name, status)
+        if estimated:
+            self._metrics.estimated_calls += 1
+        if call.hold is not None:
+            self._holding.settled(call.hold)
+
+    def recover(self, begun: OpenStart) -> None:
+        """Write the event of a call that an earlier process started and never ended (DESIGN, section 7.4).
+
+        Without a first byte nothing is billed; else the input's estimate and the output of the last checkpoint.
+        """
+        start, spool = begun.start, self._spool
+        usage = None
+        drawn: list[Drawn] = []
+        if begun.first_byte:
+            counts = {
+                "prompt_tokens": start.input_estimate,
+                "completion_tokens": begun.output,
+                "total_tokens": start.input_estimate + begun.output,
+            }
+            usage = {name: Raw(b"%d" % count) for name, count in counts.items()}
+            drawn = _draw_from_record(start.held, start.input_estimate, begun.output)
+        sequence = spool.take_sequence()
+        event = WireEvent(
+            request=start.request,
+            response=WireResponse(
+                time=start.occurred_at,
+                status=_OK if begun.first_byte else 502,
+                body=_NOTHING if usage is None else Raw(_ENCODER.encode(AnswerSummary(usage=usage))),
+            ),
+            user_id=start.user_id,
+            company_id=start.company_id,
+            faregate=GatewayFacts(
+                gateway_id=spool.gateway_id,
+                epoch=start.epoch,
+                sequence=sequence,
+                request_id=start.request_id,
+                attempt=start.attempt,
+                route_id=start.route_id,
+                key_id=start.key_id,
+                drawn=drawn,
+                estimated=begun.first_byte,
+                replay=start.replay,
+            ),
+        )
+        spool.end(sequence, _ENCODER.encode(event), begun.segment)
+        self._metrics.events_written += 1
+
+    def _draw(self, call: Call, hold: Hold, status: int, answer: AnswerSummary | None) -> list[Drawn]:
+        used = _used_units(call, status, answer)
+        held = {part.units.lease.price_id for part in hold.parts}
+        before = hold.uncovered
+        above = any(
+            count > sum(part.count for part in hold.parts if part.units.lease.price_id == price_id)
+            for price_id, count in used.items()
+        )
+        drawn = hold.settle({price_id: count for price_id, count in used.items() if price_id in held})
+        if above:
+            self._metrics.calls_above_hold += 1
+        self._metrics.uncovered_units += hold.uncovered - before
+        return drawn
+
+
+def _wire_request(call: Call) -> WireRequest:
+    summary = call.summary
+    return WireRequest(
+        time=call.occurred_at,
+        uri=call.uri,
+        verb=call.verb,
+        route=call.plan.route.state.name,
+        body=_NOTHING if summary is None else Raw(_ENCODER.encode(summary)),
+        ip_address=call.ip_address,
+    )
+
+
+def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[str, int]:
+    """Return the units each price counts for the call, as its meters read the very event that is written."""
+    needed = {need.price_id for need in call.plan.needs}
+    meters = [meter for meter in call.plan.meters if meter.price_id in needed]
+    return measure(meters, _event(call, status, answer))
+
+
+def measure(meters: Sequence[RouteMeter], event: Event) -> dict[str, int]:
+    """Return whole units by price; a part of a unit counts as one."""
+    used: dict[str, int] = {}
+    for meter in meters:
+        quantity = meter.read(event)
+        if isinstance(quantity, Decimal):
+            units = int(quantity.to_integral_value(rounding=ROUND_CEILING))
+            used[meter.price_id] = used.get(meter.price_id, 0) + units
+    return used
+
+
+def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
+    key = call.plan.key
+    path = call.uri.partition("://")[2].partition("/")[2]
+    return Event(
+        occurred_at=call.occurred_at,
+        company_id=key.company_id,
+        user_id=key.user_id,
+        blocked_by=None,
+        fields={
+            "request": {
+                "route": call.plan.route.state.name,
+                "path": f"/{path}",
+                "uri": call.uri,
+                "verb": call.verb,
+                "headers": None,
+                "ip_address": call.ip_address,
+                "body": None if call.summary is None else msgspec.to_builtins(call.summary),
+            },
+            "response": {"status": status, "headers": None, "body": None if answer is None else _plain(answer)},
+            "user_id": key.user_id,
+            "company_id": key.company_id,
+            "metadata": None,
+        },
+    )
+
+
+def _plain(answer: AnswerSummary) -> dict[str, object]:
+    usage = None
+    if answer.usage is not None:
+        usage = {name: _PYTHON_DECODER.decode(value) for name, value in answer.usage.items()}
+    return {"id": answer.id, "model": answer.model, "usage": usage}
+
+
+def _draw_from_record(held: Sequence[HeldRecord], prompt: int, completion: int) -> list[Drawn]:
+    """Return what a recovered call draws: its tokens at each price, never more than was held."""
+    left: dict[str, int] = {}
+    drawn = []
+    for part in held:
+        want = left.setdefault(part.price_id, part.per_input * prompt + part.per_output * completion)
+        taken = min(want, part.units)
+        left[part.price_id] = want - taken
+        if taken:
+            drawn.append(Drawn(lease_id=part.lease_id, units=taken))
+    return drawn

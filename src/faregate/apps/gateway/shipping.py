@@ -1,0 +1,129 @@
+"""Events on their way from the spool to the control plane, and the state on its way down: what runs beside the calls."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.spool import Spool
+from faregate.apps.gateway.state import GatewayState
+from faregate.base.errors import Unauthorized, Unavailable
+
+_log = structlog.get_logger(__name__)
+
+MOST_EVENTS: Final = 500
+_GATHER_S: Final = 0.003
+_BACKOFF_LEAST_S: Final = 0.05
+_BACKOFF_MOST_S: Final = 5.0
+
+
+class Shipper:
+    """Posts events in the order of their sequence, one batch at a time, until each is acknowledged."""
+
+    def __init__(
+        self, spool: Spool, control_plane: ControlPlane, metrics: GatewayMetrics, *, on_shipped: Callable[[], None]
+    ) -> None:
+        self._spool = spool
+        self._control_plane = control_plane
+        self._metrics = metrics
+        self._on_shipped = on_shipped
+        self._written = asyncio.Event()
+        self._empty = asyncio.Event()
+        spool.on_event = self._written.set
+
+    async def run(self) -> None:
+        """Ship until cancelled."""
+        backoff = Backoff()
+        batch: list[tuple[int, bytes]] = []
+        while True:
+            if not batch:
+                self._written.clear()
+                batch = self._spool.read(MOST_EVENTS)
+            if not batch:
+                self._empty.set()
+                await self._written.wait()
+                self._empty.clear()
+                await asyncio.sleep(_GATHER_S)
+                continue
+            try:
+                await self._control_plane.ship([event for _, event in batch])
+            except (Unavailable, Unauthorized) as error:
+                self._metrics.ship_failures += 1
+                _log.warning("events.ship_failed", events=len(batch), error=str(error))
+                await backoff.wait()
+                continue
+            backoff.reset()
+            self._spool.acknowledge(batch[-1][0])
+            self._metrics.events_shipped += len(batch)
+            batch = []
+            self._on_shipped()
+
+    async def emptied(self, within_s: float) -> bool:
+        """Return whether everything was shipped in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self._spool.unshipped_events:
+                    self._empty.clear()
+                    self._written.set()
+                    await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def shipped_through(self, sequence: int) -> None:
+        """Return when all events up to that one are acknowledged."""
+        while self._spool.acknowledged < sequence:
+            await asyncio.sleep(_BACKOFF_LEAST_S)
+
+
+class StateFollower:
+    """Keeps the state in step with the control plane; on a broken stream it goes on from the last version."""
+
+    def __init__(self, state: GatewayState, control_plane: ControlPlane, now_ms: Callable[[], int]) -> None:
+        self._state = state
+        self._control_plane = control_plane
+        self._now_ms = now_ms
+        self.heard_at_ms: int | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        backoff = Backoff()
+        while True:
+            try:
+                async for message in self._control_plane.state(self._state.version):
+                    backoff.reset()
+                    self.heard_at_ms = self._now_ms()
+                    if message is None:
+                        _log.warning("state.message_unknown")
+                    else:
+                        self._state.apply(message)
+            except (Unavailable, Unauthorized) as error:
+                _log.warning("state.stream_lost", error=str(error))
+            self._state.abandon_reset()
+            await backoff.wait()
+
+    def age_ms(self) -> int | None:
+        """Return how long ago the control plane was heard, or None if never."""
+        return None if self.heard_at_ms is None else self._now_ms() - self.heard_at_ms
+
+
+class Backoff:
+    """Waits that double from 50 ms to 5 s, each with jitter."""
+
+    def __init__(self) -> None:
+        self._next_s = _BACKOFF_LEAST_S
+
+    def reset(self) -> None:
+        """Begin again with the shortest wait."""
+        self._next_s = _BACKOFF_LEAST_S
+
+    async def wait(self) -> None:
+        """Wait, longer each time."""
+        await asyncio.sleep(self._next_s * (0.5 + random.random()))  # noqa: S311 - jitter
+        self._next_s = min(2 * self._next_s, _BACKOFF_MOST_S)

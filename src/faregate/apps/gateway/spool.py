@@ -1,0 +1,280 @@
+"""The spool: the gateway's own log on disk, from which events are shipped and, after a crash, calls are billed.
+
+Every record is written with one write(2) before the step it announces, so it survives the process's death (kill -9); a
+group fsync within 10 ms makes it survive a power cut. Segments are allocated in full beforehand, so that running calls can be
+finished on a full disk. A segment is deleted, oldest first, when its events are acknowledged and its starts have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from faregate.apps.gateway.spool_folder import Segment, SpoolFolder
+from faregate.apps.gateway.spool_records import (
+    Acknowledged,
+    CallMark,
+    Header,
+    Kind,
+    StartRecord,
+    frame,
+    frame_event,
+    read_lines,
+    split_event,
+)
+from faregate.base.errors import Unavailable
+
+_log = structlog.get_logger(__name__)
+
+_SYNC_WITHIN_S: Final = 0.008
+_READ_BYTES: Final = 1 << 20
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class SpoolUnavailable(Unavailable):
+    """The spool is full or its disk fails: calls that must be recorded first cannot be made."""
+
+
+class Spool:
+    """One process's spool. All methods run in the event loop's thread; only fsync runs beside it."""
+
+    def __init__(self, folder: SpoolFolder, *, segment_bytes: int, most_bytes: int) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._most_bytes = most_bytes
+        recovered = folder.recovered
+        self.gateway_id = folder.gateway_id
+        self.next_sequence = recovered.next_sequence
+        self.acknowledged = recovered.acknowledged
+        self._last_written = recovered.next_sequence - 1
+        self._segments: deque[Segment] = deque(recovered.segments)
+        self._active = self._open_segment()
+        self._read_from: Segment = self._segments[0]
+        self._read_offset = 0
+        self._unwritten: list[tuple[bytes, int, Segment | None]] = []
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.Future[None] | None = None
+        self._unsynced: set[Segment] = set()
+        self.on_event: Callable[[], None] = _nothing
+
+    def start(self, record: StartRecord) -> Segment:
+        """Write a start ahead of its call; raises `SpoolUnavailable`, and then nothing was written."""
+        if self._unwritten:
+            self.retry()
+        if self._unwritten or self.bytes_kept() >= self._most_bytes:
+            raise SpoolUnavailable("the spool is full or cannot be written")
+        try:
+            self._write(frame(Kind.START, _ENCODER.encode(record)))
+        except OSError as error:
+            _log.error("spool.write_failed", error=error.strerror)  # noqa: TRY400 - the caller is told; the trace says no more
+            raise SpoolUnavailable("the spool cannot be written") from error
+        self._active.open_starts += 1
+        return self._active
+
+    def mark(self, kind: Kind, mark: CallMark) -> None:
+        """Write how far a started call has come; a failure only makes a later bill smaller."""
+        try:
+            self._write(frame(kind, _ENCODER.encode(mark)))
+        except OSError as error:
+            _log.warning("spool.mark_failed", error=error.strerror)
+
+    def take_sequence(self) -> int:
+        """Return the next event's sequence number; the event must be written before another number is taken."""
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 1
+        return sequence
+
+    def end(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
+        """Write a call's event. On a failing disk it is kept in memory and written as soon as that works."""
+        line = frame_event(sequence, event)
+        if self._unwritten:
+            self._unwritten.append((line, sequence, started_in))
+            return
+        try:
+            self._write_event(line, sequence, started_in)
+        except OSError as error:
+            _log.error("spool.write_failed", error=error.strerror, kept_in_memory=True)  # noqa: TRY400 - see start
+            self._unwritten.append((line, sequence, started_in))
+
+    def retry(self) -> None:
+        """Write what could not be written before."""
+        while self._unwritten:
+            line, sequence, started_in = self._unwritten[0]
+            try:
+                self._write_event(line, sequence, started_in)
+            except OSError:
+                return
+            del self._unwritten[0]
+
+    def read(self, most: int) -> list[tuple[int, bytes]]:
+        """Return up to `most` unacknowledged events in the order of their sequence, each once."""
+        events: list[tuple[int, bytes]] = []
+        while len(events) < most:
+            block = os.pread(
+                self._read_from.descriptor,
+                min(_READ_BYTES, self._read_from.length - self._read_offset),
+                self._read_offset,
+            )
+            taken = self._read_block(block, most, events)
+            self._read_offset += taken
+            if taken == 0 and not self._next_segment():
+                break
+        return events
+
+    def rewind(self) -> None:
+        """Read again from the first event that is not acknowledged."""
+        self._read_from, self._read_offset = self._segments[0], 0
+
+    def acknowledge(self, through: int) -> None:
+        """Note what the control plane has and delete what nobody needs any more."""
+        if through <= self.acknowledged:
+            return
+        self.acknowledged = through
+        try:
+            self._write(frame(Kind.ACKNOWLEDGED, _ENCODER.encode(Acknowledged(through=through))))
+        except OSError as error:
+            _log.warning("spool.mark_failed", error=error.strerror)
+        self._delete_finished()
+
+    def bytes_kept(self) -> int:
+        """Return the bytes written in all segments."""
+        return sum(segment.length for segment in self._segments)
+
+    @property
+    def unshipped_events(self) -> int:
+        """Return how many events the control plane has not acknowledged."""
+        return self.next_sequence - 1 - self.acknowledged
+
+    async def sync(self) -> None:
+        """Return when everything written so far is on the disk."""
+        while self._unsynced or self._syncing is not None:
+            if self._syncing is None:
+                self._begin_sync()
+            if self._syncing is not None:
+                await asyncio.shield(self._syncing)
+
+    async def close(self) -> None:
+        """Put everything on the disk and let go of the folder."""
+        self.retry()
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+        await self.sync()
+        os.ftruncate(self._active.descriptor, self._active.length)
+        for segment in self._segments:
+            os.close(segment.descriptor)
+        self._folder.close()
+
+    def _write_event(self, line: bytes, sequence: int, started_in: Segment | None) -> None:
+        self._write(line)
+        self._active.last_sequence = self._last_written = sequence
+        if started_in is not None:
+            started_in.open_starts -= 1
+        self.on_event()
+
+    def _write(self, line: bytes) -> None:
+        active = self._active
+        if active.length + len(line) > self._segment_bytes:
+            active = self._rotate()
+        written = os.pwrite(active.descriptor, line, active.length)
+        if written != len(line):
+            # The torn record is overwritten by the next one, or cut at the next start.
+            raise OSError(28, "the disk is full")
+        active.length += written
+        self._unsynced.add(active)
+        if self._sync_timer is None:
+            self._sync_timer = asyncio.get_running_loop().call_later(_SYNC_WITHIN_S, self._sync_due)
+
+    def _rotate(self) -> Segment:
+        full = self._active
+        self._active = self._open_segment()
+        os.ftruncate(full.descriptor, full.length)
+        self._delete_finished()
+        return self._active
+
+    def _open_segment(self) -> Segment:
+        header = Header(gateway_id=self._folder.gateway_id, next_sequence=self._last_written + 1)
+        segment = self._folder.new_segment(self._segment_bytes, frame(Kind.HEADER, _ENCODER.encode(header)))
+        self._segments.append(segment)
+        return segment
+
+    def _read_block(self, block: bytes, most: int, events: list[tuple[int, bytes]]) -> int:
+        taken = 0
+        for record in read_lines(block):
+            if record is None:
+                continue
+            taken, kind, payload = record
+            if kind == Kind.EVENT:
+                sequence, event = split_event(payload)
+                if sequence > self.acknowledged:
+                    events.append((sequence, event))
+                    if len(events) == most:
+                        return taken
+        return taken
+
+    def _next_segment(self) -> bool:
+        following = [segment for segment in self._segments if segment.number > self._read_from.number]
+        if not following:
+            return False
+        self._read_from, self._read_offset = following[0], 0
+        return True
+
+    def _delete_finished(self) -> None:
+        while len(self._segments) > 1:
+            oldest = self._segments[0]
+            if oldest.open_starts or oldest.last_sequence > self.acknowledged or oldest in self._unsynced:
+                return
+            if self._syncing is not None:
+                return
+            self._segments.popleft()
+            if self._read_from is oldest:
+                self._read_from, self._read_offset = self._segments[0], 0
+            self._folder.delete(oldest)
+
+    def _sync_due(self) -> None:
+        self._sync_timer = None
+        if self._syncing is None:
+            self._begin_sync()
+
+    def _begin_sync(self) -> None:
+        descriptors = [segment.descriptor for segment in self._unsynced]
+        self._unsynced.clear()
+        if descriptors:
+            loop = asyncio.get_running_loop()
+            self._syncing = loop.run_in_executor(None, _sync_all, descriptors)
+            self._syncing.add_done_callback(self._sync_done)
+
+    def _sync_done(self, syncing: asyncio.Future[None]) -> None:
+        self._syncing = None
+        error = syncing.exception()
+        if error is not None:
+            _log.error("spool.sync_failed", error=str(error))
+        if self._unsynced and self._sync_timer is None:
+            self._begin_sync()
+
+
+def open_spool(folder: Path, *, gateway_id: Callable[[], str], segment_bytes: int, most_bytes: int) -> Spool:
+    """Lock the folder, read what an earlier process left, and begin a new segment.
+
+    Raises `ConfigurationError` where another process has the folder or it cannot be used.
+    """
+    return Spool(SpoolFolder(folder, gateway_id), segment_bytes=segment_bytes, most_bytes=most_bytes)
+
+
+def _sync_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        _sync_file(descriptor)
+
+
+_sync_file = getattr(os, "fdatasync", os.fsync)
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,210 @@
+"""The spool's folder: its lock, the gateway's identity, its segment files, and reading what an earlier process left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from faregate.apps.gateway.spool_records import (
+    Acknowledged,
+    CallMark,
+    Header,
+    Kind,
+    StartRecord,
+    read_lines,
+    split_event,
+)
+from faregate.base.errors import ConfigurationError
+from faregate.wire.event import WireEvent
+
+_log = structlog.get_logger(__name__)
+
+_IDENTITY: Final = "gateway.json"
+_LOCK: Final = "lock"
+_SUFFIX: Final = ".spool"
+
+
+class _Identity(Struct, frozen=True, kw_only=True):
+    gateway_id: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Segment:
+    """One file. `length`: bytes of whole records. `open_starts`: calls begun here that have not ended."""
+
+    number: int
+    path: Path
+    descriptor: int
+    length: int
+    last_sequence: int = 0
+    open_starts: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenStart:
+    """A call that began and has no end: the first byte came or not, and the output counted at the last checkpoint."""
+
+    start: StartRecord
+    segment: Segment
+    first_byte: bool = False
+    output: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovered:
+    """What an earlier process left. `open_starts` in the order they were written."""
+
+    segments: list[Segment] = field(default_factory=list)
+    next_sequence: int = 1
+    acknowledged: int = 0
+    open_starts: dict[tuple[str, int], OpenStart] = field(default_factory=dict)
+
+
+class SpoolFolder:
+    """A locked folder; raises `ConfigurationError` where it cannot be had."""
+
+    def __init__(self, folder: Path, gateway_id: Callable[[], str]) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"spool folder {folder}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise ConfigurationError(f"spool folder {folder}: another gateway process is using it") from error
+        self.gateway_id = self._read_identity(gateway_id)
+        self.recovered = _recover(folder)
+        numbers = [segment.number for segment in self.recovered.segments]
+        self._next_number = max(numbers, default=0) + 1
+
+    def new_segment(self, size_bytes: int, header: bytes) -> Segment:
+        """Create a file of the full size, so that later writes need no space, with its header in it."""
+        number = self._next_number
+        path = self._folder / f"{number:010d}{_SUFFIX}"
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            _allocate(descriptor, size_bytes)
+            os.pwrite(descriptor, header, 0)
+            os.fsync(descriptor)
+            _sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        self._next_number = number + 1
+        return Segment(number=number, path=path, descriptor=descriptor, length=len(header))
+
+    def delete(self, segment: Segment) -> None:
+        """Delete a segment that nobody needs."""
+        os.close(segment.descriptor)
+        segment.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another process have the folder."""
+        os.close(self._lock)
+
+    def _read_identity(self, gateway_id: Callable[[], str]) -> str:
+        path = self._folder / _IDENTITY
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=_Identity).gateway_id
+        except FileNotFoundError:
+            pass
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(
+                f"{path}: {error}; it names this gateway, restore it or start with an empty folder"
+            ) from error
+        identity = _Identity(gateway_id=gateway_id())
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(identity))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_folder(self._folder)
+        return identity.gateway_id
+
+
+def _recover(folder: Path) -> Recovered:
+    recovered = Recovered()
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        segment = Segment(number=int(path.stem), path=path, descriptor=descriptor, length=0)
+        recovered.segments.append(segment)
+        damaged = _read_segment(segment, path.read_bytes().rstrip(b"\0"), recovered)
+        if damaged:
+            _log.error("spool.damaged", segment=path.name, records=damaged)
+        os.ftruncate(descriptor, segment.length)
+    for start in recovered.open_starts.values():
+        start.segment.open_starts += 1
+    return recovered
+
+
+def _read_segment(segment: Segment, block: bytes, recovered: Recovered) -> int:
+    """Take in a segment's records up to the last whole one; return how many damaged ones lie before it."""
+    damaged = pending = 0
+    for record in read_lines(block):
+        if record is None:
+            pending += 1
+            continue
+        damaged += pending
+        pending = 0
+        segment.length, kind, payload = record
+        _take(kind, payload, segment, recovered)
+    return damaged
+
+
+def _take(kind: str, payload: bytes, segment: Segment, recovered: Recovered) -> None:
+    match kind:
+        case Kind.HEADER:
+            header = msgspec.json.decode(payload, type=Header)
+            recovered.next_sequence = max(recovered.next_sequence, header.next_sequence)
+            # Whatever came before this segment and is no longer here was acknowledged.
+            if len(recovered.segments) == 1:
+                recovered.acknowledged = max(recovered.acknowledged, header.next_sequence - 1)
+        case Kind.START:
+            start = msgspec.json.decode(payload, type=StartRecord)
+            recovered.open_starts[start.request_id, start.attempt] = OpenStart(start=start, segment=segment)
+        case Kind.FIRST_BYTE | Kind.CHECKPOINT:
+            mark = msgspec.json.decode(payload, type=CallMark)
+            begun = recovered.open_starts.get((mark.request_id, mark.attempt))
+            if begun is not None:
+                begun.first_byte = True
+                begun.output = max(begun.output, mark.output)
+        case Kind.EVENT:
+            sequence, event = split_event(payload)
+            facts = msgspec.json.decode(event, type=WireEvent).faregate
+            segment.last_sequence = sequence
+            recovered.next_sequence = max(recovered.next_sequence, sequence + 1)
+            if facts is not None:
+                recovered.open_starts.pop((facts.request_id, facts.attempt), None)
+        case Kind.ACKNOWLEDGED:
+            acknowledged = msgspec.json.decode(payload, type=Acknowledged)
+            recovered.acknowledged = max(recovered.acknowledged, acknowledged.through)
+        case _:
+            _log.warning("spool.record_unknown", kind=kind)
+
+
+def _allocate(descriptor: int, size_bytes: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    else:
+        os.ftruncate(descriptor, size_bytes)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,220 @@
+"""The pushed state, and the plans made from it: everything that can be decided before a request comes.
+
+A `CallPlan` is made once per (route, key) and dropped when something it was made from changes. A reset is built beside the
+state in use and takes its place only when it is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import structlog
+
+from faregate.apps.gateway.plan import CallPlan, RoutePlan, make_call_plan, make_route_plan
+from faregate.wire.gateway_protocol import (
+    AccountState,
+    ClockState,
+    EntityState,
+    KeyState,
+    MembershipState,
+    MeterState,
+    Remove,
+    Reset,
+    RouteState,
+    RuleState,
+    StateMessage,
+    UpToDate,
+    Upsert,
+)
+
+_log = structlog.get_logger(__name__)
+
+_MOST_REMEMBERED_PATHS = 4_096
+
+
+class Entities:
+    """The entities by kind and id, as the control plane named them."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[tuple[str, str], EntityState] = {}
+        self.routes: dict[str, RouteState] = {}
+        self.keys: dict[str, KeyState] = {}
+        self.accounts: dict[str, dict[str, AccountState]] = {}
+        self.meters: dict[str, MeterState] = {}
+        self.rules: dict[str, RuleState] = {}
+        self.memberships: dict[str, MembershipState] = {}
+        self.clocks: dict[str, ClockState] = {}
+
+    def put(self, kind: str, entity_id: str, entity: EntityState) -> EntityState | None:
+        """Keep the entity and return the one it replaces."""
+        before = self.drop(kind, entity_id)
+        self.by_name[kind, entity_id] = entity
+        match entity:
+            case RouteState():
+                self.routes[entity.route_id] = entity
+            case KeyState():
+                self.keys[entity.key_hash] = entity
+            case AccountState():
+                self.accounts.setdefault(entity.company_id, {})[entity.subscription_id] = entity
+            case MeterState():
+                self.meters[entity.meter_id] = entity
+            case RuleState():
+                self.rules[entity.rule_id] = entity
+            case MembershipState():
+                self.memberships[entity.company_id] = entity
+            case ClockState():
+                self.clocks[entity.application_id] = entity
+            case _:
+                assert_never(entity)
+        return before
+
+    def drop(self, kind: str, entity_id: str) -> EntityState | None:
+        """Forget the entity and return it, or None where there is none."""
+        entity = self.by_name.pop((kind, entity_id), None)
+        match entity:
+            case None:
+                pass
+            case RouteState():
+                self.routes.pop(entity.route_id, None)
+            case KeyState():
+                self.keys.pop(entity.key_hash, None)
+            case AccountState():
+                self.accounts.get(entity.company_id, {}).pop(entity.subscription_id, None)
+            case MeterState():
+                self.meters.pop(entity.meter_id, None)
+            case RuleState():
+                self.rules.pop(entity.rule_id, None)
+            case MembershipState():
+                self.memberships.pop(entity.company_id, None)
+            case ClockState():
+                self.clocks.pop(entity.application_id, None)
+            case _:
+                assert_never(entity)
+        return entity
+
+
+class GatewayState:
+    """What the gateway knows, or None of it yet (`ready` is false)."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._entities = Entities()
+        self._coming: Entities | None = None
+        self._routes: dict[str, RoutePlan] | None = None
+        self._matched: dict[str, tuple[RoutePlan, str] | None] = {}
+        self.ready = False
+        self.version: int | None = None
+        self.generation = 0
+
+    def apply(self, message: StateMessage) -> None:
+        """Take one message; idempotent."""
+        match message:
+            case Reset():
+                self._coming = Entities()
+                self.generation = message.generation
+            case Upsert():
+                if self._coming is not None:
+                    self._coming.put(message.kind, message.entity_id, message.entity)
+                else:
+                    before = self._entities.put(message.kind, message.entity_id, message.entity)
+                    self._changed(message.entity)
+                    self._changed(before)
+            case Remove():
+                if self._coming is not None:
+                    self._coming.drop(message.kind, message.entity_id)
+                else:
+                    self._changed(self._entities.drop(message.kind, message.entity_id))
+            case UpToDate():
+                self._complete(message.version)
+            case _:
+                assert_never(message)
+
+    def abandon_reset(self) -> None:
+        """Drop a reset that its stream did not complete; the state in use stays."""
+        self._coming = None
+
+    def route_for(self, path: str) -> tuple[RoutePlan, str] | None:
+        """Return the route with the longest name that is `path` or a parent of it, and the rest of the path."""
+        try:
+            return self._matched[path]
+        except KeyError:
+            found = self._find_route(path)
+            if len(self._matched) >= _MOST_REMEMBERED_PATHS:
+                self._matched.clear()
+            self._matched[path] = found
+            return found
+
+    def plan_for(self, route: RoutePlan, key_hash: str) -> CallPlan | None:
+        """Return the plan for calls with that key on that route, or None where the key is not one of its application."""
+        plan = route.plans.get(key_hash)
+        if plan is None:
+            key = self._entities.keys.get(key_hash)
+            if key is None or key.application_id != route.state.application_id:
+                return None
+            membership = self._entities.memberships.get(key.company_id)
+            plan = make_call_plan(
+                route,
+                key,
+                accounts=tuple(self._entities.accounts.get(key.company_id, {}).values()),
+                cohorts=frozenset() if membership is None else frozenset(membership.cohorts),
+            )
+            route.plans[key_hash] = plan
+        return plan
+
+    def _complete(self, version: int) -> None:
+        if self._coming is not None:
+            self._entities, self._coming = self._coming, None
+            self._forget_routes()
+        self.version = version
+        self.ready = True
+
+    def _changed(self, entity: EntityState | None) -> None:
+        match entity:
+            case None:
+                pass
+            case RouteState() | MeterState() | RuleState() | ClockState():
+                self._forget_routes()
+            case KeyState() | AccountState() | MembershipState():
+                self._forget_company(entity.company_id)
+            case _:
+                assert_never(entity)
+
+    def _forget_routes(self) -> None:
+        self._routes = None
+        self._matched.clear()
+
+    def _forget_company(self, company_id: str) -> None:
+        for route in (self._routes or {}).values():
+            for key_hash in [found for found, plan in route.plans.items() if plan.key.company_id == company_id]:
+                del route.plans[key_hash]
+
+    def _find_route(self, path: str) -> tuple[RoutePlan, str] | None:
+        routes = self._routes
+        if routes is None:
+            routes = self._routes = self._make_routes()
+        name = path
+        while name:
+            route = routes.get(name)
+            if route is not None:
+                return route, path[len(name) :]
+            name = name.rpartition("/")[0]
+        return None
+
+    def _make_routes(self) -> dict[str, RoutePlan]:
+        entities = self._entities
+        plans = {}
+        for route in entities.routes.values():
+            application_id = route.application_id
+            clock = entities.clocks.get(application_id)
+            plan = make_route_plan(
+                route,
+                rules=[rule for rule in entities.rules.values() if rule.application_id == application_id],
+                meters=[meter for meter in entities.meters.values() if meter.application_id == application_id],
+                offset_us=0 if clock is None else clock.offset_us,
+                environment=self._environment,
+            )
+            if plan.missing_environment:
+                _log.error("route.environment_missing", route=route.name, names=plan.missing_environment)
+            plans[route.name.rstrip("/") or "/"] = plan
+        return plans

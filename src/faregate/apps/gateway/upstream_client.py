@@ -1,0 +1,154 @@
+"""The HTTP client towards upstreams, and the only file that knows which library it is.
+
+pyreqwest returns from a streamed call when its read buffer is full or the body has ended. With a buffer of 0 that is the moment
+the head arrives, so that no server-sent event is ever held up; with a larger one a small answer costs one wait instead of two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, Protocol
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
+from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
+
+Headers = list[tuple[str, str]]
+
+WHOLE_ANSWER_BYTES: Final = 262_144
+"""An answer up to this size is read whole before `fetch` returns."""
+
+_POOL_IDLE: Final = timedelta(seconds=20)
+
+
+class UpstreamFailed(Exception):
+    """The upstream could not be reached, or broke off."""
+
+
+class UpstreamTimedOut(UpstreamFailed):
+    """The upstream took longer than the route allows."""
+
+
+class Timeouts(Protocol):
+    """A route's limits in milliseconds."""
+
+    connect_timeout_ms: int
+    read_timeout_ms: int
+    total_timeout_ms: int
+
+
+class UpstreamAnswer:
+    """An answer whose head is here. `status` and `headers` as sent; hop-by-hop headers included."""
+
+    __slots__ = ("_request", "_response", "headers", "status")
+
+    def __init__(self, request: StreamRequest, response: Response) -> None:
+        self._request = request
+        self._response = response
+        self.status = response.status
+        self.headers: Headers = list(response.headers.items())
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at the end; raises `UpstreamFailed`, `UpstreamTimedOut`."""
+        try:
+            chunk = await self._response.body_reader.read_chunk()
+        except RequestError as error:
+            raise _failure(error) from error
+        return b"" if chunk is None else bytes(chunk)
+
+    async def read_whole(self) -> bytes:
+        """Return all bytes that are left; raises `UpstreamFailed`, `UpstreamTimedOut`."""
+        try:
+            return bytes(await self._response.bytes())
+        except RequestError as error:
+            raise _failure(error) from error
+
+    async def close(self) -> None:
+        """Let go of the answer: of the connection too, if it was not read to its end."""
+        with suppress(RequestError):
+            await self._request.__aexit__(None, None, None)
+
+
+class UpstreamClient:
+    """Connections to upstreams under one set of timeouts. `decode`: compressed answers arrive decompressed."""
+
+    def __init__(self, timeouts: Timeouts, *, decode: bool) -> None:
+        self._client = _build(timeouts, decode=decode)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes | AsyncIterable[bytes],
+        *,
+        buffer_bytes: int,
+    ) -> UpstreamAnswer:
+        """Send a request and return its answer once `buffer_bytes` of it, or all of it, are here (0: the head is).
+
+        Raises `UpstreamFailed`, `UpstreamTimedOut`. Never repeats a request.
+        """
+        builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(buffer_bytes)
+        if isinstance(body, bytes):
+            if body:
+                builder = builder.body_bytes(body)
+        else:
+            builder = builder.body_stream(body)
+        try:
+            request = builder.build_streamed()
+            return UpstreamAnswer(request, await request.__aenter__())
+        except RequestError as error:
+            raise _failure(error) from error
+        except BuilderError as error:
+            raise UpstreamFailed(f"the request cannot be sent: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        with suppress(RequestError):
+            await self._client.close()
+
+
+class UpstreamClients:
+    """One client per set of timeouts, so that routes alike share connections."""
+
+    def __init__(self) -> None:
+        self._clients: dict[tuple[int, int, int, bool], UpstreamClient] = {}
+
+    def client_for(self, timeouts: Timeouts, *, decode: bool) -> UpstreamClient:
+        """Return the client, made at its first use."""
+        key = (timeouts.connect_timeout_ms, timeouts.read_timeout_ms, timeouts.total_timeout_ms, decode)
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = UpstreamClient(timeouts, decode=decode)
+        return client
+
+    async def close(self) -> None:
+        """Close all clients."""
+        await asyncio.gather(*(client.close() for client in self._clients.values()))
+
+
+def _build(timeouts: Timeouts, *, decode: bool) -> Client:
+    return (
+        ClientBuilder()
+        .follow_redirects(enable=False)
+        .referer(enable=False)
+        .gzip(decode)
+        .deflate(decode)
+        .brotli(decode)
+        .zstd(decode)
+        .pool_idle_timeout(_POOL_IDLE)
+        .connect_timeout(timedelta(milliseconds=timeouts.connect_timeout_ms))
+        .read_timeout(timedelta(milliseconds=timeouts.read_timeout_ms))
+        .timeout(timedelta(milliseconds=timeouts.total_timeout_ms))
+        .build()
+    )
+
+
+def _failure(error: RequestError) -> UpstreamFailed:
+    if isinstance(error, RequestTimeoutError):
+        return UpstreamTimedOut(f"the upstream took too long: {type(error).__name__}")
+    return UpstreamFailed(f"the upstream failed: {type(error).__name__}")

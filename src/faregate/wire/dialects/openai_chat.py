@@ -1,0 +1,207 @@
+"""OpenAI chat completions: what a request may use at most, what it is changed to, and the estimate when nobody counts.
+
+Source: OpenAI's API reference, "Create chat completion". How answers are read is in `openai_chat_answer.py`.
+
+The input's bound is the bytes of the request's body and a constant per message: a byte-level tokenizer never makes more
+tokens than UTF-8 bytes, and what templates add to a message is less than the JSON around it and the constant together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from faregate.base.errors import InvalidInput
+from faregate.base.limits import MAX_LEASE_UNITS
+
+COMPLETIONS_PATH: Final = "/chat/completions"
+"""Where a completion is asked for, below a route's upstream URL."""
+
+TOKENS_PER_MESSAGE: Final = 16
+CHARACTERS_PER_TOKEN: Final = 4
+MAX_CHOICES: Final = 128
+"""What OpenAI allows for `n`."""
+
+_PATHS: Final = frozenset(("", "/", "/completions", COMPLETIONS_PATH))
+_TEXT_PARTS: Final = frozenset(("text", "refusal"))
+_NULL: Final = b"null"
+_ABSENT: Final = Raw(_NULL)
+
+
+class _Part(Struct):
+    type: str = ""
+    text: str = ""
+    refusal: str = ""
+
+
+class _Message(Struct):
+    content: str | list[_Part] | None = None
+    audio: Raw = _ABSENT
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class ChatRequest(Struct):
+    """The fields of a request that bound its usage; every other field is passed on as it came."""
+
+    messages: list[_Message]
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    modalities: list[str] | None = None
+    audio: Raw = _ABSENT
+    prediction: Raw = _ABSENT
+    web_search_options: Raw = _ABSENT
+
+    @property
+    def choices(self) -> int:
+        """Return how many answers are asked for."""
+        return 1 if self.n is None else self.n
+
+    @property
+    def most_output_per_choice(self) -> int | None:
+        """Return the caller's own limit on one answer's tokens, or None where it names none."""
+        if self.max_tokens is None:
+            return self.max_completion_tokens
+        if self.max_completion_tokens is None:
+            return self.max_tokens
+        return max(self.max_tokens, self.max_completion_tokens)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Return whether a streaming caller asked for the usage chunk itself."""
+        return self.stream_options is not None and self.stream_options.include_usage is True
+
+
+class RequestSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the event keeps of a request: no prompt."""
+
+    model: str | None = None
+    stream: bool | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(ChatRequest)
+_FIELDS_DECODER: Final = msgspec.json.Decoder(dict[str, Raw])
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def completion_path(rest: str) -> str | None:
+    """Return the upstream path for what followed the route's name, or None where no completion is asked for.
+
+    A plain call of the route (`""`), the SDK with the route as its base URL (`/chat/completions`), and the SDK with the
+    route's parent as its base URL, where the route ends in `/chat` (`/completions`), all mean the same.
+    """
+    return COMPLETIONS_PATH if rest in _PATHS else None
+
+
+def read_request(body: bytes) -> ChatRequest:
+    """Return the fields that bound a request; `InvalidInput` names the field that is malformed or out of range."""
+    try:
+        request = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput.of(_field_of(str(error)), str(error)) from error
+    if request.n is not None and not 1 <= request.n <= MAX_CHOICES:
+        raise InvalidInput.of("n", f"must be from 1 to {MAX_CHOICES}")
+    for name in ("max_tokens", "max_completion_tokens"):
+        limit = getattr(request, name)
+        if limit is not None and not 1 <= limit <= MAX_LEASE_UNITS:
+            raise InvalidInput.of(name, f"must be from 1 to {MAX_LEASE_UNITS}")
+    return request
+
+
+def require_bounded(request: ChatRequest) -> None:
+    """Raise `InvalidInput` naming the part of a request whose usage its text does not bound: images, audio, files, search."""
+    for index, message in enumerate(request.messages):
+        if bytes(message.audio) != _NULL:
+            raise _unbounded(f"messages[{index}].audio", "audio")
+        if isinstance(message.content, list):
+            for place, part in enumerate(message.content):
+                if part.type not in _TEXT_PARTS:
+                    raise _unbounded(f"messages[{index}].content[{place}]", f"a part of type {part.type!r}")
+    if bytes(request.audio) != _NULL or (request.modalities is not None and request.modalities != ["text"]):
+        raise _unbounded("modalities", "an answer that is not text")
+    if bytes(request.prediction) != _NULL:
+        raise _unbounded("prediction", "a predicted output")
+    if bytes(request.web_search_options) != _NULL:
+        raise _unbounded("web_search_options", "a web search")
+
+
+def input_bound(request: ChatRequest, body: bytes) -> int:
+    """Return the most input tokens the request can come to."""
+    return len(body) + TOKENS_PER_MESSAGE * (len(request.messages) + 1)
+
+
+def estimate_input(request: ChatRequest) -> int:
+    """Return the input tokens to bill when the upstream reports none: characters / 4, rounded up, at least 1."""
+    return max(1, -(-_characters(request) // CHARACTERS_PER_TOKEN))
+
+
+def summarise(request: ChatRequest) -> RequestSummary:
+    """Return what the event keeps of the request."""
+    return RequestSummary(
+        model=request.model,
+        stream=request.stream,
+        n=request.n,
+        max_tokens=request.max_tokens,
+        max_completion_tokens=request.max_completion_tokens,
+    )
+
+
+def rewrite(request: ChatRequest, body: bytes, *, most_output_per_choice: int | None) -> bytes:
+    """Return the body to send upstream: output limited where a limit is given, and usage asked for where it streams.
+
+    Fields that are not changed keep their bytes; a body that needs no change is returned as it is, unless a limit is
+    given: then a name that came twice is sent once, with the value that was read here.
+    """
+    ask_usage = request.stream is True and not request.wants_usage
+    if not ask_usage and most_output_per_choice is None:
+        return body
+    fields = _FIELDS_DECODER.decode(body)
+    if most_output_per_choice is not None:
+        _limit_output(fields, request, most_output_per_choice)
+    if ask_usage:
+        options = fields.get("stream_options")
+        asked = {} if options is None or bytes(options) == _NULL else _FIELDS_DECODER.decode(options)
+        asked["include_usage"] = Raw(b"true")
+        fields["stream_options"] = Raw(_ENCODER.encode(asked))
+    return _ENCODER.encode(fields)
+
+
+def _limit_output(fields: dict[str, Raw], request: ChatRequest, most: int) -> None:
+    if request.max_tokens is None and request.max_completion_tokens is None:
+        fields["max_tokens"] = Raw(b"%d" % most)
+    if request.max_tokens is not None and request.max_tokens > most:
+        fields["max_tokens"] = Raw(b"%d" % most)
+    if request.max_completion_tokens is not None and request.max_completion_tokens > most:
+        fields["max_completion_tokens"] = Raw(b"%d" % most)
+
+
+def _characters(request: ChatRequest) -> int:
+    count = 0
+    for message in request.messages:
+        content = message.content
+        if isinstance(content, str):
+            count += len(content)
+        elif content is not None:
+            count += sum(len(part.text) + len(part.refusal) for part in content)
+    return count
+
+
+def _unbounded(field: str, what: str) -> InvalidInput:
+    return InvalidInput.of(field, f"{what} is not accepted here: its usage cannot be bounded before the call")
+
+
+def _field_of(message: str) -> str:
+    """Return the field that msgspec's message names (``... - at `$.n` ``), or `body`."""
+    _, found, path = message.rpartition("`$")
+    return path.rstrip("`").lstrip(".") or "body" if found else "body"
