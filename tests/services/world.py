@@ -131,12 +131,19 @@ class World:
         self.log(*(call.body() for call in calls))
         self.apply()
 
-    def grant(self, amount: str, *, caller_id: str = "grant-1", subscription_id: str = SUBSCRIPTION) -> None:
+    def grant(
+        self,
+        amount: str,
+        *,
+        caller_id: str = "grant-1",
+        subscription_id: str = SUBSCRIPTION,
+        kind: GrantKind = GrantKind.PAID,
+    ) -> None:
         wanted = NewGrant(
             application_id=APP,
             subscription_id=subscription_id,
             amount=Decimal(amount),
-            kind=GrantKind.PAID,
+            kind=kind,
             description="top-up",
             caller_id=caller_id,
         )

@@ -1,0 +1,80 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faregate.base.money import currency, minor_to_ledger_units
+from faregate.base.periods import Period
+from faregate.domain.billing.invoice import Invoice, InvoiceStatus, closing_entry, is_overdue
+from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
+from faregate.domain.pricing.rating import debit_total, line_amount
+
+DUE = datetime(2026, 4, 15, tzinfo=UTC)
+OPEN = Invoice(
+    invoice_id="in_1",
+    number="INV-000001",
+    subscription_id="sub_1",
+    company_id="acme",
+    currency="USD",
+    period=Period(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)),
+    lines=(),
+    total=250,
+    credit_applied=0,
+    amount_due=250,
+    status=InvoiceStatus.OPEN,
+    issued_at=datetime(2026, 4, 1, tzinfo=UTC),
+    due_at=DUE,
+    paid_at=None,
+)
+
+
+def package_price(amount: Decimal, size: int, code: str = "USD") -> Price:
+    return Price(
+        price_id="prc_1",
+        plan_id="pln_1",
+        name="Tokens",
+        model=Package(amount=amount, size=Decimal(size)),
+        period=BillingPeriod.MONTH,
+        currency=currency(code),
+        tax_behavior=TaxBehavior.AUTO,
+    )
+
+
+def test_an_open_invoice_is_overdue_from_the_very_instant_it_is_due() -> None:
+    assert not is_overdue(OPEN, DUE - timedelta(microseconds=1))
+    assert is_overdue(OPEN, DUE)
+
+
+def test_a_paid_invoice_is_never_overdue() -> None:
+    assert not is_overdue(replace(OPEN, status=InvoiceStatus.PAID), DUE + timedelta(days=400))
+
+
+def test_an_invoice_with_nothing_due_is_never_overdue() -> None:
+    assert not is_overdue(replace(OPEN, amount_due=0), DUE + timedelta(days=400))
+
+
+@given(
+    amount=st.decimals(min_value=0, max_value=10**4, places=12),
+    size=st.integers(1, 10**7),
+    code=st.sampled_from(["USD", "JPY", "BHD", "IDR"]),
+    parts=st.lists(st.decimals(min_value=0, max_value=10**7, places=6), max_size=12),
+)
+def test_debits_and_the_rounding_entry_always_make_the_invoice_line(
+    amount: Decimal, size: int, code: str, parts: list[Decimal]
+) -> None:
+    price = package_price(amount, size, code)
+    total, debits = Decimal(0), 0
+    for part in parts:
+        after = total + part
+        debits += debit_total(price, after) - debit_total(price, total)
+        total = after
+    line = minor_to_ledger_units(line_amount(price, total), price.currency)
+    assert debits + closing_entry(price, total) == line
+
+
+@given(amount=st.decimals(min_value=0, max_value=10**4, places=12), total=st.decimals(0, 10**7, places=3))
+def test_a_rounding_entry_is_at_most_half_a_minor_unit(amount: Decimal, total: Decimal) -> None:
+    price = package_price(amount, 1000)
+    assert abs(closing_entry(price, total)) <= 5_000_000
