@@ -1,5 +1,6 @@
 """What every test may ask for, and what none may do."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from tests.support.postgres import PostgresError, PostgresServer, running_postgr
 
 network_guard.install()
 
-# How long one example takes depends on the machine, and is no rule of ours.
-settings.register_profile("faregate", settings(settings.default, deadline=None))
-settings.load_profile("faregate")
+# HYPOTHESIS_PROFILE=full looks a hundred times as hard. How long one example takes is no rule of ours.
+settings.register_profile("ci", settings(settings.default, max_examples=100, deadline=None))
+settings.register_profile("full", settings(settings.default, max_examples=10_000, deadline=None))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ EXACT: Final = Context(prec=120, traps=[InvalidOperation, Overflow, Inexact])
 
 _WIDE: Final = Context(prec=120, traps=[InvalidOperation, Overflow])
 
+_MOST_UNITS: Final = Decimal(MAX_LEDGER_UNITS)
+
 _ZERO_DECIMAL: Final = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF".split())
 _THREE_DECIMAL: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 _TWO_DECIMAL: Final = frozenset(
@@ -55,13 +57,19 @@ def currency(code: str) -> Currency:
 
 
 def quantize(amount: Decimal, places: int, rounding: str) -> int:
-    """Return `amount` as a whole number of 10**-places, rounded by a `decimal.ROUND_*` mode.
+    """Return `amount` as a whole number of 10**-places, rounded once by a `decimal.ROUND_*` mode.
 
-    Raises `InvalidInput` on `amount` when the result does not fit 64 bits.
+    Raises `InvalidInput` on `amount` when it is not finite or the result does not fit 64 bits.
     """
-    units = int(_WIDE.scaleb(amount, places).to_integral_value(rounding=rounding))
-    if not -MAX_LEDGER_UNITS <= units <= MAX_LEDGER_UNITS:
-        raise InvalidInput.of("amount", f"{amount} is larger than the ledger can hold")
+    if not amount.is_finite():
+        raise InvalidInput.of("amount", "must be a finite number, for example '0.50'")
+    most = EXACT.scaleb(_MOST_UNITS, -places)
+    try:
+        units = int(EXACT.scaleb(amount.quantize(most, rounding=rounding, context=_WIDE), places))
+    except InvalidOperation:  # more digits than _WIDE has
+        units = None
+    if units is None or not -MAX_LEDGER_UNITS <= units <= MAX_LEDGER_UNITS:
+        raise InvalidInput.of("amount", f"is larger than the ledger can hold; it must be at most {most}")
     return units
 
 

@@ -2,5 +2,6 @@
 
 Owns: every business rule. Does not own: storage, transport, clocks, randomness, logs.
 Invariants: standard library and `faregate.base` only; values in, values out; no amount is ever a binary float.
-First file to read: `metering/event.py`, then `metering/meter.py`, `pricing/rating.py`, `ledger/reserve.py`, `governance/decision.py`.
+First file to read: `metering/event.py`, then `metering/meter.py`, `pricing/rating.py`, `ledger/reserve.py`,
+`governance/decision.py`.
 """

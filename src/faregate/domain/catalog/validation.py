@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, Inexact
 
 from faregate.base.errors import FieldFault, InvalidInput
-from faregate.base.limits import MAX_NAME_CHARACTERS
+from faregate.base.limits import MAX_AMOUNT_PLACES, MAX_NAME_CHARACTERS, MAX_PACKAGE_AMOUNT, MAX_PACKAGE_SIZE
+from faregate.base.money import EXACT
 from faregate.domain.catalog.price import Package
-
-_MAX_PLACES = 12
 
 
 def name_faults(field: str, name: str) -> list[FieldFault]:
@@ -21,14 +20,17 @@ def name_faults(field: str, name: str) -> list[FieldFault]:
 
 
 def package_faults(field: str, model: Package) -> list[FieldFault]:
-    """Return what is wrong with a package: amount at least 0 with at most 12 decimal places, size above 0 and whole."""
+    """Return what is wrong with a package: its amount or size is out of bounds, or has too many decimal places."""
     faults = []
-    if not model.amount.is_finite() or model.amount < 0:
-        faults.append(FieldFault(field=f"{field}.amount", message="must be zero or more, for example '0.50'"))
-    elif _places(model.amount) > _MAX_PLACES:
-        faults.append(FieldFault(field=f"{field}.amount", message=f"must have at most {_MAX_PLACES} decimal places"))
-    if not model.size.is_finite() or model.size <= 0 or model.size != model.size.to_integral_value():
-        faults.append(FieldFault(field=f"{field}.size", message="must be a whole number above zero, for example 1000000"))
+    if not model.amount.is_finite() or not 0 <= model.amount <= MAX_PACKAGE_AMOUNT:
+        message = f"must be from 0 to {MAX_PACKAGE_AMOUNT}, for example '0.50'"
+        faults.append(FieldFault(field=f"{field}.amount", message=message))
+    elif not _has_at_most_places(model.amount, MAX_AMOUNT_PLACES):
+        message = f"must have at most {MAX_AMOUNT_PLACES} decimal places"
+        faults.append(FieldFault(field=f"{field}.amount", message=message))
+    if not model.size.is_finite() or not 0 < model.size <= MAX_PACKAGE_SIZE or not _has_at_most_places(model.size, 0):
+        message = f"must be a whole number from 1 to {MAX_PACKAGE_SIZE}, for example 1000000"
+        faults.append(FieldFault(field=f"{field}.size", message=message))
     return faults
 
 
@@ -39,6 +41,9 @@ def require(*groups: list[FieldFault]) -> None:
         raise InvalidInput(*faults)
 
 
-def _places(amount: Decimal) -> int:
-    exponent = amount.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def _has_at_most_places(number: Decimal, places: int) -> bool:
+    try:
+        number.quantize(Decimal((0, (1,), -places)), context=EXACT)
+    except Inexact:
+        return False
+    return True

@@ -23,7 +23,7 @@ class Template(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """A regular expression that must be found (unanchored) in a field of the request; `request.route` is the one there is."""
+    """A regular expression to be found (unanchored) in a field of the request; `request.route` is the one there is."""
 
     field: str
     pattern: str
@@ -42,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`block_what`: any one criterion is enough; without one, every route is blocked. `priority`: lower is asked first."""
+    """`block_what`: any one criterion is enough; without one, every route is blocked. `priority`: lower goes first."""
 
     rule_id: str
     name: str

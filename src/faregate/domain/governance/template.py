@@ -1,4 +1,4 @@
-"""The rules an operator starts from. Statuses and codes: what the official OpenAI clients understand and do not retry."""
+"""The rules an operator starts from. Statuses and codes: what official OpenAI clients understand and do not retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a lease request is answered: all prices together, or none (DESIGN, section 7, rules 1 and 13)."""
+"""How a lease request is answered: all prices together, or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faregate.domain.ledger.reserve import PriceUse, affordable_units, further_c
 class UnitNeed:
     """What one call and its gateway want of one price: `floor` <= `call` <= `slice`, in units.
 
-    `floor`: below it the call is refused. `call`: the call's bound. `slice`: what the gateway would like to keep at hand.
+    `floor`: below it the call is refused. `call`: the call's bound. `slice`: what the gateway would like to keep.
     """
 
     use: PriceUse

@@ -1,4 +1,4 @@
-"""What outstanding units can cost, and how many more a balance can back (DESIGN, section 7, rule 1).
+"""What outstanding units can cost, and how many more a balance can back.
 
 For one price in one period: S = settled units, U = units outstanding in all leases.
     reserved = max over 0 <= n <= U of q(rate(S + n)) - q(rate(S))
@@ -39,7 +39,7 @@ def further_cost(use: PriceUse, units: int) -> int:
 
 
 def is_affordable(use: PriceUse, units: int, *, budget: int) -> bool:
-    """Return whether `units` more cost at most `budget`. What they cost need not fit the ledger: then no budget is enough."""
+    """Return whether `units` more cost at most `budget`; no budget is enough for what the ledger cannot hold."""
     try:
         return further_cost(use, units) <= budget
     except InvalidInput:
@@ -61,10 +61,10 @@ def affordable_units(use: PriceUse, *, budget: int, most: int) -> int:
 
 
 def is_exhausted(uses: Collection[PriceUse], *, available: int) -> bool:
-    """Return whether no further unit of any price is affordable (DESIGN, section 7, end).
+    """Return whether no further unit of any price is affordable.
 
-    Units out in leases are not used yet: while there are any, the account is not exhausted. Without a metered price there is
-    nothing to run out of, and such an account never is.
+    Units out in leases are not used yet: while there are any, the account is not exhausted. Without a metered price
+    there is nothing to run out of, and such an account never is.
     """
     budget = max(available, 0)
     return bool(uses) and all(use.outstanding == 0 and not is_affordable(use, 1, budget=budget) for use in uses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from faregate.domain.metering.event import FieldPath, Fields, compile_field
 
@@ -43,6 +44,6 @@ def may_match(criteria: Filter, known: Mapping[str, object]) -> bool:
 
 
 def _comparable(value: object) -> object:
-    if value is None or isinstance(value, bool | str):
-        return value
-    return str(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    return value

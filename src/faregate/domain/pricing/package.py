@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from faregate.base.money import EXACT
 from faregate.domain.catalog.price import Package
@@ -18,7 +18,7 @@ def packages_begun(model: Package, quantity: Decimal) -> Decimal:
     if quantity <= 0:
         return Decimal(0)
     whole, rest = EXACT.divmod(quantity, model.size)
-    return EXACT.add(whole, 1 if rest else 0).to_integral_value(rounding=ROUND_CEILING)
+    return EXACT.add(whole, 1) if rest else whole
 
 
 def package_remainder(model: Package, quantity: Decimal) -> Decimal:

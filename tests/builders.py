@@ -1,0 +1,129 @@
+"""Complete things of the core, of which a test names only what it is about."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from faregate.base.money import currency
+from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
+from faregate.domain.customers.subscription import Pays, Subscription
+from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
+from faregate.domain.ledger.grant_slice import UnitNeed
+from faregate.domain.ledger.reserve import PriceUse
+from faregate.domain.metering.event import Event, FieldPath
+from faregate.domain.metering.filter import Filter, Is
+from faregate.domain.metering.meter import Meter
+from faregate.domain.metering.metric import Sum
+
+NOON: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+def a_price(
+    amount: str | Decimal = "0.50",
+    size: int | Decimal = 1_000_000,
+    *,
+    code: str = "USD",
+    price_id: str = "prc_1",
+) -> Price:
+    return Price(
+        price_id=price_id,
+        plan_id="pln_1",
+        name="Input Tokens",
+        model=Package(amount=Decimal(amount), size=Decimal(size)),
+        period=BillingPeriod.MONTH,
+        currency=currency(code),
+        tax_behavior=TaxBehavior.AUTO,
+    )
+
+
+def a_use(price: Price | None = None, *, settled: int | str | Decimal = 0, outstanding: int = 0) -> PriceUse:
+    return PriceUse(price=price or a_price(), settled=Decimal(settled), outstanding=outstanding)
+
+
+def a_need(use: PriceUse | None = None, *, floor: int = 0, call: int = 0, slice_units: int = 0) -> UnitNeed:
+    return UnitNeed(use=use or a_use(), floor=floor, call=call, slice=slice_units)
+
+
+def a_subscription(*, started_at: datetime = NOON) -> Subscription:
+    return Subscription(
+        subscription_id="sub_1",
+        company_id="acme",
+        plan_id="pln_1",
+        pays=Pays.PREPAID,
+        currency=currency("USD"),
+        started_at=started_at,
+        payment_terms=timedelta(days=14),
+    )
+
+
+def an_event(fields: Mapping[str, object] | None = None, *, blocked_by: str | None = None) -> Event:
+    return Event(occurred_at=NOON, company_id="acme", user_id="ann", blocked_by=blocked_by, fields=fields or {})
+
+
+def a_filter(**values: str | int | bool) -> Filter:
+    """`response__status=200` stands for the condition that `response.status` is 200."""
+    return Filter(
+        conditions=tuple(Is(path=FieldPath(name.replace("__", ".")), value=value) for name, value in values.items())
+    )
+
+
+def a_meter(criteria: Filter | None = None, *, field: str = "response.body.usage.prompt_tokens") -> Meter:
+    return Meter(
+        meter_id="mtr_1",
+        name="Input Token Meter",
+        price_id="prc_1",
+        filter=criteria or Filter(conditions=()),
+        metric=Sum(path=FieldPath(field)),
+        reporting_period=timedelta(minutes=5),
+    )
+
+
+def a_rule(
+    rule_id: str = "rul_1",
+    *,
+    cohort: Cohort = Cohort.NO_AVAILABLE_CREDITS,
+    patterns: tuple[str, ...] = (),
+    active: bool = True,
+    priority: int = 10,
+) -> Rule:
+    return Rule(
+        rule_id=rule_id,
+        name="Block When No Available Credits",
+        template=Template.BLOCK_WHEN_NO_AVAILABLE_CREDITS,
+        cohort=cohort,
+        block_what=tuple(Criterion(field="request.route", pattern=pattern) for pattern in patterns),
+        refusal=Refusal(status=402, headers={}, error_type="insufficient_quota", error_code="no", message="No."),
+        active=active,
+        priority=priority,
+    )
+
+
+def event_json(
+    *,
+    request: Mapping[str, object] | None = None,
+    response: Mapping[str, object] | None = None,
+    **fields: object,
+) -> bytes:
+    """An event as an agent sends it; `request` and `response` add to those parts."""
+    wire: dict[str, object] = {
+        "request": {"time": "2026-03-10T12:00:00.250", "uri": "http://api.example/ai/chat?stream=1", "verb": "POST"}
+        | dict(request or {}),
+        "response": {"time": "2026-03-10T12:00:01.000", "status": 200} | dict(response or {}),
+        "user_id": "ann",
+    }
+    return msgspec.json.encode(wire | fields)
+
+
+def gateway_facts(*, request_id: str = "req_1", attempt: int = 1, sequence: int = 1) -> dict[str, object]:
+    """What our gateway adds to an event, as JSON's objects."""
+    return {
+        "gateway_id": "gtw_1",
+        "epoch": 1,
+        "sequence": sequence,
+        "request_id": request_id,
+        "attempt": attempt,
+        "route_id": "rte_1",
+    }
