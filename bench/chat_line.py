@@ -1,0 +1,58 @@
+"""A caller of the gateway on one open connection: what it asks, and what it got, JSON or stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from bench.calling import Line, Reply
+from bench.children import BenchError
+
+_OK = 200
+
+
+class Usage(Struct, frozen=True):
+    """Tokens as an answer reports them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Answer(Struct, frozen=True):
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A whole answer. `usage` is None where it says none: refusals, and streams that were not asked to."""
+
+    status: int
+    request_id: str
+    usage: Usage | None
+
+
+def ask(line: Line, route: str, *, body: bytes, headers: dict[str, str]) -> Answered:
+    """Make a call and read its whole answer.
+
+    Raises:
+        OSError, http.client.HTTPException: There was no whole answer.
+        BenchError: A stream ended before its `[DONE]`.
+    """
+    reply = line.call("POST", f"{route}/chat/completions", body=body, headers=headers)
+    return Answered(
+        status=reply.status,
+        request_id=reply.headers.get("x-request-id", ""),
+        usage=_usage(reply) if reply.status == _OK else None,
+    )
+
+
+def _usage(reply: Reply) -> Usage | None:
+    if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+        return msgspec.json.decode(reply.body, type=_Answer).usage
+    *events, last, rest = reply.body.split(b"\n\n")
+    if last != b"data: [DONE]" or rest:
+        raise BenchError("the stream ended before its [DONE]")
+    found = [msgspec.json.decode(event.removeprefix(b"data: "), type=_Answer).usage for event in events]
+    return next((usage for usage in reversed(found) if usage is not None), None)

@@ -1,0 +1,129 @@
+"""The real processes of a bench: control plane, gateway and demo upstream, on free ports, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.calling import Api, read_metrics
+from bench.children import HOST, BenchError, Child, running, wait_until
+from faregate.apps.ports import claim_port
+from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
+
+READY: Final = "/readyz"
+HEALTHY: Final = "/healthz"
+
+_COLLECTOR_ID: Final = re.compile(r"collector id\s+(\S+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Processes that answer. `upstream_log`: the demo upstream's own record, where one was asked for."""
+
+    folder: Path
+    control_plane: Child
+    gateway: Child
+    upstream: Child
+    upstream_log: Path | None
+    api_token: str
+    collector_id: str
+
+    @property
+    def database(self) -> Path:
+        """Return the control plane's SQLite file."""
+        return next(self.folder.glob("*.sqlite3"), self.folder / "faregate.sqlite3")
+
+    def api(self) -> Api:
+        """Return a connection to the management API."""
+        return Api(self.control_plane.port, self.api_token)
+
+    def wait_applied(self, *, within_s: float = 60.0) -> None:
+        """Return once every event is shipped by the gateway and applied by the control plane."""
+        wait_until(self._is_applied, within_s=within_s, what="all events to be applied")
+
+    def _is_applied(self) -> bool:
+        gateway = read_metrics(self.gateway.port)
+        if gateway["faregate_gateway_open_calls"] or gateway["faregate_gateway_unshipped_events"]:
+            return False
+        return read_metrics(self.control_plane.port)["faregate_events_unapplied"] == 0
+
+
+@contextmanager
+def running_stack(*, log_upstream: bool = False, keep: Path | None = None) -> Iterator[Stack]:
+    """Run a new stack while the context lasts; its folder is removed after, unless `keep` names where it is to be."""
+    with tempfile.TemporaryDirectory(prefix="faregate-bench-") as temporary:
+        folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        upstream_log = folder / "upstream.jsonl" if log_upstream else None
+        control_plane, gateway, upstream = _children(folder, upstream_log)
+        with running((upstream, HEALTHY), (control_plane, READY), (gateway, READY)):
+            yield Stack(
+                folder=folder,
+                control_plane=control_plane,
+                gateway=gateway,
+                upstream=upstream,
+                upstream_log=upstream_log,
+                api_token=read_secret(folder / CLI_TOKEN_FILE) or "",
+                collector_id=_collector_id(control_plane),
+            )
+
+
+@contextmanager
+def running_control_plane() -> Iterator[tuple[Child, Path, str, str]]:
+    """Run a control plane alone; yields it, its folder, an API token and the collector id."""
+    with tempfile.TemporaryDirectory(prefix="faregate-bench-") as temporary:
+        folder = Path(temporary)
+        control_plane = _children(folder, None)[0]
+        with running((control_plane, READY)):
+            token = read_secret(folder / CLI_TOKEN_FILE) or ""
+            yield control_plane, folder, token, _collector_id(control_plane)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without any setting of the user's own Faregate."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_")}
+
+
+def _children(folder: Path, upstream_log: Path | None) -> tuple[Child, Child, Child]:
+    ports = {name: claim_port(HOST, 0) for name in ("serve", "gateway", "upstream")}
+    told = {
+        "HOST": HOST,
+        "PORT": str(ports["serve"]),
+        "GATEWAY_PORT": str(ports["gateway"]),
+        "CONTROL_PLANE_URL": f"http://{HOST}:{ports['serve']}",
+        "DATA": str(folder),
+        "GATEWAY_TOKEN": ensure_gateway_token(folder),
+        "LOG_LEVEL": "warning",
+        "CONFIG": os.devnull,
+        "SUPERVISED": "1",
+    }
+    environment = clean_environment() | {f"FAREGATE_{name}": value for name, value in told.items()}
+    logged = () if upstream_log is None else ("--log", str(upstream_log))
+    commands = {
+        "serve": (sys.executable, "-m", "faregate", "serve"),
+        "gateway": (sys.executable, "-m", "faregate", "gateway"),
+        "upstream": (sys.executable, "-m", "faregate.apps.upstream", "--port", str(ports["upstream"]), *logged),
+    }
+    made = {
+        name: Child(name, command, environment=environment, folder=folder, port=ports[name])
+        for name, command in commands.items()
+    }
+    return made["serve"], made["gateway"], made["upstream"]
+
+
+def _collector_id(control_plane: Child) -> str:
+    def find() -> re.Match[str] | None:
+        return _COLLECTOR_ID.search(control_plane.log_path.read_text(errors="replace"))
+
+    wait_until(lambda: find() is not None, within_s=10.0, what="the first start's secrets", child=control_plane)
+    found = find()
+    if found is None:
+        raise BenchError("the control plane printed no collector id")
+    return found[1]
