@@ -7,12 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.logs import configure_logs
+from faregate.apps.ports import claim_port
 
 if TYPE_CHECKING:
     from faregate.apps.control.main import RunningControlPlane
@@ -34,7 +36,8 @@ def run_gateway_process(settings: GatewaySettings, log_format: LogFormat, log_le
     """Run the gateway until it is told to stop."""
     from faregate.apps.gateway.main import run_gateway
 
-    return _run(run_gateway(settings), log_format, log_level)
+    claimed = replace(settings, port=claim_port(settings.host, settings.port))
+    return _run(run_gateway(claimed), log_format, log_level)
 
 
 def _run(process: Coroutine[Any, Any, None], log_format: LogFormat, log_level: LogLevel) -> int:

@@ -31,13 +31,14 @@ _STEADY_AFTER_S: Final = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Child:
-    """A process, and where it answers `GET /readyz`."""
+    """A process, and where it says whether it is ready."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     host: str
     port: int
+    ready_path: str = "/readyz"
     process: subprocess.Popen[bytes] | None = None
     is_ready: bool = False
     started_at_s: float = 0.0
@@ -46,7 +47,7 @@ class Child:
 
 
 class Supervisor:
-    """Runs its children until it is told to stop; stops them in the order given."""
+    """Starts its children one after the other, each when the one before is ready; stops them in the reverse order."""
 
     def __init__(self, children: Sequence[Child], *, when_ready: Callable[[], None]) -> None:
         self._children = children
@@ -75,9 +76,12 @@ class Supervisor:
                 status = self._tend(child)
                 if status is not None:
                     return status
-            if not self._announced and all(child.is_ready for child in self._children):
-                self._announced = True
-                self._when_ready()
+                if not child.is_ready and not self._announced:
+                    break
+            else:
+                if not self._announced:
+                    self._announced = True
+                    self._when_ready()
             self._wait(_IDLE_S if self._announced else _POLL_S)
         return 0
 
@@ -115,7 +119,7 @@ class Supervisor:
         child.started_at_s = time.monotonic()
 
     def _stop_all(self) -> None:
-        for child in self._children:
+        for child in reversed(self._children):
             if child.process is not None and child.process.poll() is None:
                 child.process.terminate()
                 self._await_end(child.process)
@@ -140,8 +144,8 @@ class Supervisor:
 
 
 def _is_ready(child: Child) -> bool:
-    """Return whether `GET /readyz` answers 200. Spelt out: http.client would double this process' memory."""
-    request = f"GET /readyz HTTP/1.1\r\nHost: {child.host}\r\nConnection: close\r\n\r\n".encode()
+    """Return whether the child answers that it is ready. Spelt out: http.client would double this process' memory."""
+    request = f"GET {child.ready_path} HTTP/1.1\r\nHost: {child.host}\r\nConnection: close\r\n\r\n".encode()
     try:
         with socket.create_connection((child.host, child.port), timeout=_PROBE_S) as connection:
             connection.sendall(request)

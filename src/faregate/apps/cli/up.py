@@ -33,14 +33,31 @@ def run_up(settings: UpSettings) -> int:
     Raises:
         ConfigurationError: A port is in use.
     """
-    settings = replace(
+    settings = settle(settings)
+    return Supervisor(children(settings), when_ready=lambda: _print_addresses(settings)).run()
+
+
+def settle(settings: UpSettings) -> UpSettings:
+    """Return the settings with ports that are free and a gateway token.
+
+    Raises:
+        ConfigurationError: A port is in use.
+    """
+    return replace(
         settings,
         port=claim_port(settings.host, settings.port),
         gateway_port=claim_port(settings.host, settings.gateway_port),
         gateway_token=settings.gateway_token or ensure_gateway_token(settings.data),
     )
+
+
+def children(settings: UpSettings) -> list[Child]:
+    """Return both processes of settled settings.
+
+    The gateway starts last, so that it finds a control plane, and stops first, so that its last events do.
+    """
     environment = _environment(settings)
-    children = [
+    return [
         Child(
             name=name,
             command=(sys.executable, "-m", "faregate", name),
@@ -48,10 +65,8 @@ def run_up(settings: UpSettings) -> int:
             host=reachable(settings.host),
             port=port,
         )
-        # In the order in which they stop: the gateway hands its last events to a control plane that still listens.
-        for name, port in (("gateway", settings.gateway_port), ("serve", settings.port))
+        for name, port in (("serve", settings.port), ("gateway", settings.gateway_port))
     ]
-    return Supervisor(children, when_ready=lambda: _print_addresses(settings)).run()
 
 
 def _environment(settings: UpSettings) -> dict[str, str]:

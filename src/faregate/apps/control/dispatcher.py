@@ -29,7 +29,7 @@ from faregate.base.errors import FaregateError
 _log: Final = structlog.stdlib.get_logger()
 
 Handler = Callable[[Request], Awaitable[Answer]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
@@ -121,7 +121,9 @@ class Dispatcher:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         for task in (sending, leaving):
             task.cancel()
-        await asyncio.gather(sending, leaving, return_exceptions=True)
+        sent, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
+        if isinstance(sent, Exception):
+            _log.error("state.stream_failed", exc_info=sent)
 
     async def _send_state(self, after: int, send: Send) -> None:
         async for chunk in self._feed.stream(after):

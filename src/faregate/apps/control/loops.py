@@ -20,16 +20,11 @@ _PRUNE_EVERY_S: Final = 60.0
 
 
 class Ticking:
-    """Calls `tick` about every second, and at once when nudged; after failures ever more slowly."""
+    """Calls `tick` about every second; after failures ever more slowly."""
 
     def __init__(self, *, tick: Callable[[], Awaitable[None]], counters: Counters) -> None:
         self._tick = tick
         self._counters = counters
-        self._nudged = asyncio.Event()
-
-    def nudge(self) -> None:
-        """Ask for a tick now: business time has moved."""
-        self._nudged.set()
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -43,12 +38,7 @@ class Ticking:
                 _log.exception("tick.failed", retry_in_s=pause_s)
             else:
                 pause_s = TICK_S
-            try:
-                async with asyncio.timeout(pause_s):
-                    await self._nudged.wait()
-            except TimeoutError:
-                continue
-            self._nudged.clear()
+            await asyncio.sleep(pause_s)
 
 
 async def prune_state_changes(database: Database) -> None:

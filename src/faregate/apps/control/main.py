@@ -50,6 +50,7 @@ class RunningControlPlane:
 
     origin: str
     port: int
+    clock: Clock
     database: Database
     first_secrets: FirstSecrets | None
 
@@ -91,6 +92,7 @@ async def running_control_plane(
             yield RunningControlPlane(
                 origin=origin(reachable(settings.host), port),
                 port=port,
+                clock=clock,
                 database=database,
                 first_secrets=first_secrets,
             )
