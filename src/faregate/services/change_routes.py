@@ -19,9 +19,6 @@ from faregate.wire.gateway_protocol import Dialect, Enforce, RouteState
 
 def create_route(transaction: Transaction, change: Change, request: RouteCreate) -> RouteState:
     """Make a route; `InvalidInput` names what cannot be, `Conflict` a name that is taken."""
-    enforce = request.enforce
-    if enforce is UNSET:
-        enforce = Enforce.NONE if request.dialect is Dialect.NONE else Enforce.STRICT
     route = RouteState(
         route_id=change.new_id("rte"),
         application_id=change.application_id,
@@ -29,7 +26,7 @@ def create_route(transaction: Transaction, change: Change, request: RouteCreate)
         upstream_url=request.upstream_url.rstrip("/"),
         upstream_headers=request.upstream_headers,
         dialect=request.dialect,
-        enforce=enforce,
+        enforce=wanted_enforce(request),
         on_abort=request.on_abort,
         max_request_bytes=request.max_request_bytes,
         default_output_tokens=request.default_output_tokens,
@@ -43,8 +40,15 @@ def create_route(transaction: Transaction, change: Change, request: RouteCreate)
     if stored.find_route_by_name(transaction, change.application_id, route.name) is not None:
         raise Conflict("name", f"there is already a route {route.name!r}")
     stored.insert_route(transaction, route_to_row(route), created_at=change.now)
-    _follow(transaction, route)
+    _follow(transaction, change, route)
     return route
+
+
+def wanted_enforce(request: RouteCreate) -> Enforce:
+    """Return how the route enforces: where nothing is said, as strictly as its dialect can."""
+    if request.enforce is not UNSET:
+        return request.enforce
+    return Enforce.NONE if request.dialect is Dialect.NONE else Enforce.STRICT
 
 
 def change_route(transaction: Transaction, change: Change, request: RouteChange, *, route_id: str) -> RouteState:
@@ -56,7 +60,7 @@ def change_route(transaction: Transaction, change: Change, request: RouteChange,
     require(route_faults(after))
     if after != before:
         stored.update_route(transaction, route_to_row(after))
-        _follow(transaction, after)
+        _follow(transaction, change, after)
     return after
 
 
@@ -67,6 +71,6 @@ def delete_route(transaction: Transaction, change: Change, route_id: str) -> Non
     record_change(transaction, "route", route_id)
 
 
-def _follow(transaction: Transaction, route: RouteState) -> None:
-    require_reservable(transaction, route.application_id, "enforce")
+def _follow(transaction: Transaction, change: Change, route: RouteState) -> None:
+    require_reservable(transaction, change, "enforce")
     record_change(transaction, "route", route.route_id)

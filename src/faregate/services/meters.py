@@ -86,7 +86,7 @@ def _require_free_name(transaction: Transaction, change: Change, name: str) -> N
 
 def _follow(transaction: Transaction, change: Change, meter: Meter) -> None:
     """Bring what depends on a plan's metered prices up to date, and tell the gateways."""
-    require_reservable(transaction, change.application_id, "metric.field")
+    require_reservable(transaction, change, "metric.field")
     record_change(transaction, "meter", meter.meter_id)
     price = find_price(transaction, change.application_id, meter.price_id)
     if price is None:

@@ -24,17 +24,7 @@ def create_rule(transaction: Transaction, change: Change, request: RuleCreate) -
 
     Raises `InvalidInput` on a pattern that RE2 refuses, and `Conflict` on `name`.
     """
-    template = rule_from_template(request.template, rule_id=change.new_id("rul"))
-    rule = changed_rule(
-        template,
-        RuleChange(
-            name=request.name,
-            block_what=request.block_what,
-            active=request.active,
-            priority=request.priority,
-            refusal=request.refusal,
-        ),
-    )
+    rule = wanted_rule(request, change.new_id("rul"))
     _require_free_name(transaction, change, rule.name)
     stored.insert_rule(transaction, change.application_id, rule, created_at=change.now)
     record_change(transaction, "rule", rule.rule_id)
@@ -45,13 +35,17 @@ def change_rule(transaction: Transaction, change: Change, request: RuleChange, *
     """Change what is given of a rule; errors as `create_rule`, and `NotFound`."""
     before = find_existing(transaction, change.application_id, rule_id)
     after = changed_rule(before, request)
-    if after == before:
-        return before
     if after.name != before.name:
         _require_free_name(transaction, change, after.name)
-    stored.update_rule(transaction, after)
-    record_change(transaction, "rule", rule_id)
+    replace_rule(transaction, before, after)
     return after
+
+
+def replace_rule(transaction: Transaction, before: Rule, after: Rule) -> None:
+    """Put a rule in the place of the one of the same id, where they differ."""
+    if after != before:
+        stored.update_rule(transaction, after)
+        record_change(transaction, "rule", after.rule_id)
 
 
 def delete_rule(transaction: Transaction, change: Change, rule_id: str) -> None:
@@ -67,6 +61,20 @@ def find_existing(transaction: Transaction, application_id: str, rule_id: str) -
     if rule is None:
         raise NotFound("rule", rule_id)
     return rule
+
+
+def wanted_rule(request: RuleCreate, rule_id: str) -> Rule:
+    """Return the template's rule with what is given in place; errors as `changed_rule`."""
+    return changed_rule(
+        rule_from_template(request.template, rule_id=rule_id),
+        RuleChange(
+            name=request.name,
+            block_what=request.block_what,
+            active=request.active,
+            priority=request.priority,
+            refusal=request.refusal,
+        ),
+    )
 
 
 def changed_rule(rule: Rule, request: RuleChange) -> Rule:

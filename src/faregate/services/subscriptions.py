@@ -71,7 +71,7 @@ def find_existing(transaction: Transaction, application_id: str, subscription_id
 def _keep(transaction: Transaction, change: Change, row: SubscriptionRow) -> None:
     subscription_id = row.subscription.subscription_id
     stored.insert_subscription(transaction, change.application_id, row)
-    require_reservable(transaction, change.application_id, "pays")
+    require_reservable(transaction, change, "pays")
     open_account(transaction, application_id=change.application_id, subscription_id=subscription_id, now=change.now)
     record_change(transaction, "account", subscription_id)
 

@@ -10,6 +10,7 @@ from faregate.apps.api import (
     application,
     billing,
     catalog,
+    catalog_files,
     customers,
     governance,
     subscriptions,
@@ -18,7 +19,7 @@ from faregate.apps.api import (
 from faregate.apps.api.bodies import JsonBody
 from faregate.apps.api.call import Backend, authenticate
 from faregate.apps.api.errors import answer_faregate_error, answer_fault, answer_http_error
-from faregate.apps.api.openapi import DecimalSchema, openapi_config
+from faregate.apps.api.openapi import OpaqueSchema, openapi_config
 from faregate.apps.api.paging import read_paging
 from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError
@@ -36,17 +37,24 @@ def create_api(
     v1 = Router(
         "/api/v1",
         route_handlers=[
-            application.router,
-            catalog.router,
-            governance.router,
-            customers.router,
-            subscriptions.router,
-            usage.router,
-            billing.router,
+            application.make_token,
+            Router(
+                "/",
+                route_handlers=[
+                    application.get_application,
+                    catalog.router,
+                    catalog_files.router,
+                    governance.router,
+                    customers.router,
+                    subscriptions.router,
+                    usage.router,
+                    billing.router,
+                ],
+                security=[{"token": []}],
+            ),
         ],
         dto=JsonBody,
         return_dto=None,
-        security=[{"token": []}],
         dependencies={
             "backend": Provide(lambda: backend, sync_to_thread=False),
             "call": Provide(authenticate),
@@ -63,6 +71,6 @@ def create_api(
         },
         request_max_body_size=MAX_API_BODY_BYTES,
         openapi_config=openapi_config(),
-        plugins=[DecimalSchema()],
+        plugins=[OpaqueSchema()],
         logging_config=None,
     )

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Final
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -58,6 +58,3 @@ def _credentials(request: ApiRequest) -> tuple[str, str]:
         if colon and "\0" not in login:
             return login, password
     raise Unauthorized("send an operator's login and password in the header 'Authorization: Basic ...'")
-
-
-router = Router("/", route_handlers=[get_application, make_token])

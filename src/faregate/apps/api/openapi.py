@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from copy import deepcopy
-from decimal import Decimal
 from http import HTTPStatus
 from importlib.metadata import version
+from inspect import cleandoc
+from types import NoneType
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from litestar import Router
+from litestar import Litestar, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIType, Schema, SecurityScheme
+from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.plugins import OpenAPISchemaPlugin
+from litestar.routes import HTTPRoute
 
 from faregate.apps.api.page import render_page
+from faregate.wire.api.readings import Granularity
 from faregate.wire.problem import MEDIA_TYPE, Problem
 
 Document: TypeAlias = dict[str, Any]
@@ -24,6 +27,9 @@ Document: TypeAlias = dict[str, Any]
 
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 _FIRST_ERROR: Final = HTTPStatus.BAD_REQUEST
+_PAGE_NAME: Final = re.compile(rb"Page_[a-z_.]*[.](\w+)_")
+"""Litestar's name of a part of a list, with the path of the module in it."""
+
 _CATCH_ALL: Final = "/{path:str}"
 _ABOUT: Final = (
     "Plans, prices and meters; customers, keys and subscriptions; routes and rules; credit, usage, charges, invoices. "
@@ -32,23 +38,18 @@ _ABOUT: Final = (
 )
 
 
-class DecimalSchema(OpenAPISchemaPlugin):
-    """How a Decimal may be sent: as text, or as a number, which is read from its digits."""
+class OpaqueSchema(OpenAPISchemaPlugin):
+    """Keeps Litestar from refusing types it does not know; `complete` puts msgspec's own schemas in place."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:  # noqa: ANN401 - the framework's signature
-        """Return whether the type is Decimal or raw JSON."""
-        return value is Decimal or value is msgspec.Raw
+        """Return whether the type is raw JSON."""
+        return value is msgspec.Raw
 
     def to_openapi_schema(self, field_definition: Any, schema_creator: Any) -> Schema:  # noqa: ANN401 - as above
-        """Return the schema."""
-        del schema_creator
-        if field_definition.annotation is msgspec.Raw:
-            return Schema(type=OpenAPIType.OBJECT, description="JSON as it was received.")
-        return Schema(
-            type=[OpenAPIType.STRING, OpenAPIType.NUMBER],
-            description="An exact decimal: best sent as text, such as '0.50'.",
-        )
+        """Return a schema that takes anything."""
+        del field_definition, schema_creator
+        return Schema()
 
 
 class JsonDocument(JsonRenderPlugin):
@@ -56,8 +57,7 @@ class JsonDocument(JsonRenderPlugin):
 
     def render(self, request: Any, openapi_schema: Document) -> bytes:  # noqa: ANN401 - the framework's signature
         """Return the document as JSON."""
-        del request
-        return msgspec.json.encode(complete(openapi_schema))
+        return msgspec.json.encode(complete(openapi_schema, request.app))
 
 
 class HtmlPage(OpenAPIRenderPlugin):
@@ -68,8 +68,7 @@ class HtmlPage(OpenAPIRenderPlugin):
 
     def render(self, request: Any, openapi_schema: Document) -> bytes:  # noqa: ANN401 - the framework's signature
         """Return the page."""
-        del request
-        return render_page(complete(openapi_schema)).encode()
+        return render_page(complete(openapi_schema, request.app)).encode()
 
 
 class _DocumentRouter(Router):
@@ -90,6 +89,7 @@ def openapi_config() -> OpenAPIConfig:
         openapi_router=_DocumentRouter("/api", route_handlers=[], include_in_schema=False, dto=None, return_dto=None),
         render_plugins=[HtmlPage(), JsonDocument()],
         use_handler_docstrings=True,
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
         components=Components(
             security_schemes={
                 "token": SecurityScheme(type="http", scheme="bearer", description="An API token."),
@@ -99,32 +99,55 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
-def complete(document: Document) -> Document:
-    """Return the document with every error that an operation may answer, in place of the framework's own shapes."""
-    whole = deepcopy(document)
-    _, schemas = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
-    whole["components"]["schemas"].update(schemas)
-    for path, operation in operations(whole):
+def complete(document: Document, app: Litestar) -> Document:
+    """Return the document as it is served.
+
+    Schemas are msgspec's, which decodes and encodes what they describe: with every limit, and the types' own words.
+    Errors are every one that an operation may answer, all of one shape.
+    """
+    whole: Document = msgspec.json.decode(_PAGE_NAME.sub(rb"Page_\1_", msgspec.json.encode(document)))
+    _, schemas = msgspec.json.schema_components([Problem, *_kinds(app)], ref_template="#/components/schemas/{name}")
+    for schema in schemas.values():
+        schema["description"] = cleandoc(schema.get("description", ""))
+    whole["components"]["schemas"] = schemas
+    for path, method, operation in operations(whole):
         answers = {status: answer for status, answer in operation["responses"].items() if int(status) < _FIRST_ERROR}
-        operation["responses"] = answers | {str(int(status)): _error(status) for status in _errors(path, operation)}
+        errors = {str(int(status)): _error(status) for status in _errors(path, method, operation)}
+        operation["responses"] = answers | errors
     return whole
 
 
-def operations(document: Document) -> Iterator[tuple[str, Document]]:
-    """Yield every operation of the document with its path."""
+def _kinds(app: Litestar) -> list[object]:
+    """Return every type that an operation takes or gives."""
+    handlers = [
+        handler
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.resolve_include_in_schema()
+    ]
+    fields = [
+        field for handler in handlers for field in (handler.parsed_data_field, handler.parsed_return_field) if field
+    ]
+    return [field.annotation for field in fields if field.annotation is not NoneType] + [Granularity]
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    """Yield every operation of the document with its path and method."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if method in _METHODS:
-                yield path, operation
+                yield path, method, operation
 
 
-def _errors(path: str, operation: Document) -> Iterator[HTTPStatus]:
+def _errors(path: str, method: str, operation: Document) -> Iterator[HTTPStatus]:
     yield HTTPStatus.BAD_REQUEST
     yield HTTPStatus.UNAUTHORIZED
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
-    if "requestBody" in operation:
+    if "requestBody" in operation or method == "delete":
         yield HTTPStatus.CONFLICT
+    if "requestBody" in operation:
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     yield HTTPStatus.INTERNAL_SERVER_ERROR
     yield HTTPStatus.SERVICE_UNAVAILABLE

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.money import currency, from_minor_units
 from faregate.domain.billing.invoice import Invoice, InvoiceStatus, is_overdue
-from faregate.wire.api.common import DecimalText, Name, plain
+from faregate.wire.api.common import DecimalText, Instant, Name, plain
 
 
 class InvoiceLineView(Struct, frozen=True, kw_only=True):
@@ -30,30 +30,30 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
     subscription_id: str
     company_id: str
     currency: str
-    period_start: datetime
-    period_end: datetime
+    period_start: Instant
+    period_end: Instant
     lines: list[InvoiceLineView]
     total: DecimalText
     credit_applied: DecimalText
     amount_due: DecimalText
     status: InvoiceStatus
     overdue: bool
-    issued_at: datetime
-    due_at: datetime
-    paid_at: datetime | None
+    issued_at: Instant
+    due_at: Instant
+    paid_at: Instant | None
 
 
 class ClockView(Struct, frozen=True, kw_only=True):
     """The application's business time, and how far it runs ahead of the wall clock."""
 
-    now: datetime
+    now: Instant
     ahead_by_seconds: DecimalText
 
 
 class ClockAdvance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far to move business time forward: to an instant, or by seconds. One of the two."""
 
-    to: datetime | UnsetType = UNSET
+    to: Instant | UnsetType = UNSET
     by_seconds: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
@@ -62,7 +62,7 @@ class ApplicationView(Struct, frozen=True, kw_only=True):
 
     application_id: str
     name: str
-    created_at: datetime
+    created_at: Instant
 
 
 class TokenCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +77,7 @@ class NewTokenView(Struct, frozen=True, kw_only=True):
     token_id: str
     token: str
     name: str
-    created_at: datetime
+    created_at: Instant
 
 
 def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:

@@ -46,6 +46,9 @@ HeaderName = Annotated[str, Meta(min_length=1, max_length=200, pattern=_HEADER_N
 Headers = Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)]
 """HTTP headers (RFC 9110): visible ASCII, so that none can break out of its line."""
 
+Instant = Annotated[datetime, Meta(tz=True)]
+"""RFC 3339, with its offset from UTC."""
+
 CursorNumber = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 CursorInstant = Annotated[int, Meta(ge=0, le=253_402_300_799_999_999)]
 """Microseconds from 1970 to the end of the year 9999."""

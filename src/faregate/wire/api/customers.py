@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.domain.customers.subscription import Pays
 from faregate.wire.api.catalog import CurrencyCode
-from faregate.wire.api.common import DecimalText, Identifier, Name, Text
+from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, Text
 
 PaymentTerms = Annotated[int, Meta(ge=0, le=365)]
 """Days from an invoice's issue to its due date."""
@@ -35,7 +34,7 @@ class CompanyView(Struct, frozen=True, kw_only=True):
 
     company_id: str
     name: str
-    created_at: datetime
+    created_at: Instant
 
 
 class UserCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +51,7 @@ class UserView(Struct, frozen=True, kw_only=True):
     user_id: str
     company_id: str
     name: str
-    created_at: datetime
+    created_at: Instant
 
 
 class KeyCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,8 +72,8 @@ class KeyView(Struct, frozen=True, kw_only=True):
     name: str
     hint: str
     replay: bool
-    created_at: datetime
-    revoked_at: datetime | None
+    created_at: Instant
+    revoked_at: Instant | None
 
 
 class NewKeyView(Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ class NewKeyView(Struct, frozen=True, kw_only=True):
     name: str
     hint: str
     replay: bool
-    created_at: datetime
+    created_at: Instant
 
 
 class SubscriptionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +100,7 @@ class SubscriptionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_field
     plan_id: Identifier
     pays: Pays
     currency: CurrencyCode | UnsetType = UNSET
-    started_at: datetime | UnsetType = UNSET
+    started_at: Instant | UnsetType = UNSET
     payment_terms_days: PaymentTerms = 30
 
 
@@ -113,9 +112,9 @@ class SubscriptionView(Struct, frozen=True, kw_only=True):
     plan_id: str
     pays: Pays
     currency: str
-    started_at: datetime
+    started_at: Instant
     payment_terms_days: int
-    billed_until: datetime
+    billed_until: Instant
 
 
 class GrantKindShape(StrEnum):
@@ -142,4 +141,4 @@ class GrantView(Struct, frozen=True, kw_only=True):
     currency: str
     kind: GrantKindShape
     description: str
-    created_at: datetime
+    created_at: Instant

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-from faregate.wire.api.common import DecimalText
+from faregate.wire.api.common import DecimalText, Instant
 
 
 class Granularity(StrEnum):
@@ -24,8 +23,8 @@ class UsageView(Struct, frozen=True, kw_only=True):
 
     company_id: str
     meter_id: str
-    start: datetime
-    end: datetime
+    start: Instant
+    end: Instant
     quantity: DecimalText
     event_count: int
 
@@ -38,7 +37,7 @@ class ChargeView(Struct, frozen=True, kw_only=True):
     price_id: str
     company_id: str
     subscription_id: str
-    occurred_at: datetime
+    occurred_at: Instant
     quantity: DecimalText
     amount: DecimalText
     currency: str
@@ -56,7 +55,7 @@ class SetAsideView(Struct, frozen=True, kw_only=True):
     """An event that was kept and not metered, and why."""
 
     position: int
-    ingested_at: datetime
+    ingested_at: Instant
     reason: str
     detail: str
 
@@ -66,8 +65,8 @@ class EventView(Struct, frozen=True, kw_only=True):
 
     request_id: str
     position: int
-    occurred_at: datetime
-    ingested_at: datetime
+    occurred_at: Instant
+    ingested_at: Instant
     company_id: str | None
     user_id: str | None
     key_id: str | None
@@ -90,8 +89,8 @@ class PriceBalanceView(Struct, frozen=True, kw_only=True):
 
     price_id: str
     name: str
-    period_start: datetime
-    period_end: datetime
+    period_start: Instant
+    period_end: Instant
     quantity: DecimalText
     outstanding: int
     debited: DecimalText
@@ -118,7 +117,7 @@ class LedgerEntryView(Struct, frozen=True, kw_only=True):
     amount: DecimalText
     currency: str
     price_id: str | None
-    period_start: datetime | None
+    period_start: Instant | None
     quantity: DecimalText | None
     description: str
-    occurred_at: datetime
+    occurred_at: Instant

@@ -1,0 +1,121 @@
+"""`faregate apply`: send a catalog file, show the difference it makes, or the lines that are wrong."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import stamina
+from pyreqwest.client import SyncClientBuilder
+from pyreqwest.exceptions import BuilderError, PyreqwestError, TransportError
+from pyreqwest.request import SyncConsumedRequest
+from rich.console import Console
+from rich.markup import escape
+
+from faregate.apps.cli.catalog_file import CatalogFile, CatalogFileError, read_catalog_file
+from faregate.wire.api.catalog_document import Action, CatalogApplied, ResourceDifference
+from faregate.wire.problem import Problem
+
+_TIMEOUT: Final = timedelta(seconds=30)
+_ATTEMPTS: Final = 3
+_ROOT: Final = "catalog."
+_SIGNS: Final = {
+    Action.CREATE: "[green]+ create[/]",
+    Action.UPDATE: "[yellow]~ update[/]",
+    Action.UNCHANGED: "  keep  ",
+}
+
+
+class _Refused(Exception):
+    """The control plane did not apply the file."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def run_apply(file: Path, *, api_url: str, token: str, dry_run: bool) -> int:
+    """Apply the file and print the difference; with `dry_run`, only print it. Return 0, or 1 after printing why not.
+
+    `api_url` is the control plane's, such as `http://127.0.0.1:8080`. An error is one line: the file, the line
+    in it, the field and what would be right.
+    """
+    try:
+        catalog = read_catalog_file(file)
+    except CatalogFileError as error:
+        place = str(file) if error.line is None else f"{file}:{error.line}"
+        return _fail(f"{place}: {error.message}")
+    try:
+        applied = _send(catalog, api_url=api_url, token=token, dry_run=dry_run)
+    except _Refused as refused:
+        return _fail(*_lines(file, catalog, refused.problem))
+    except BuilderError:
+        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
+    except (PyreqwestError, msgspec.DecodeError) as error:
+        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
+    _show(applied)
+    return 0
+
+
+def _send(catalog: CatalogFile, *, api_url: str, token: str, dry_run: bool) -> CatalogApplied:
+    """Applying twice changes nothing more, so a lost connection is tried again."""
+    body = msgspec.json.encode({"catalog": catalog.document, "dry_run": dry_run})
+    with SyncClientBuilder().no_proxy().follow_redirects(enable=False).timeout(_TIMEOUT).build() as client:
+        request = (
+            client.post(f"{api_url.rstrip('/')}/api/v1/catalog/apply")
+            .headers({"authorization": f"Bearer {token}", "content-type": "application/json"})
+            .body_bytes(body)
+            .build()
+        )
+        status, answer = _exchange(request)
+    if status != HTTPStatus.OK:
+        raise _Refused(msgspec.json.decode(answer, type=Problem))
+    return msgspec.json.decode(answer, type=CatalogApplied)
+
+
+@stamina.retry(on=TransportError, attempts=_ATTEMPTS, timeout=_TIMEOUT)
+def _exchange(request: SyncConsumedRequest) -> tuple[int, bytes]:
+    answer = request.copy().send()
+    return answer.status, bytes(answer.bytes())
+
+
+def _lines(file: Path, catalog: CatalogFile, problem: Problem) -> list[str]:
+    if not problem.errors:
+        return [f"{file}: {problem.detail}"]
+    lines = []
+    for error in problem.errors:
+        field = error.field.removeprefix(_ROOT)
+        line = catalog.line_of(field)
+        lines.append(f"{file}{'' if line is None else f':{line}'}: {field}: {error.message}")
+    return lines
+
+
+def _show(applied: CatalogApplied) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for difference in applied.differences:
+        console.print(f"{_SIGNS[difference.action]} {difference.kind:<12} {escape(difference.name)}")
+        for field in difference.fields:
+            before, after = (escape("nothing" if text is None else text) for text in (field.before, field.after))
+            console.print(f"             {escape(field.field)}: {before} [dim]->[/] {after}")
+    console.print(_summary(applied.differences, dry_run=applied.dry_run))
+
+
+def _summary(differences: list[ResourceDifference], *, dry_run: bool) -> str:
+    counts = {action: sum(entry.action is action for entry in differences) for action in Action}
+    if dry_run:
+        return (
+            f"Would create {counts[Action.CREATE]}, update {counts[Action.UPDATE]}, "
+            f"keep {counts[Action.UNCHANGED]} as they are. Nothing was changed."
+        )
+    done = f"Created {counts[Action.CREATE]}, updated {counts[Action.UPDATE]}"
+    return f"{done}, kept {counts[Action.UNCHANGED]} as they are."
+
+
+def _fail(*lines: str) -> int:
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 1

@@ -1,0 +1,143 @@
+"""Make the application as a file says, all of it or nothing, and tell the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from faregate.base.errors import Conflict, FieldFault, InvalidInput
+from faregate.services.apply_customers import apply_company, apply_subscription, apply_user
+from faregate.services.apply_resources import (
+    apply_meter,
+    apply_plan,
+    apply_price,
+    apply_route,
+    apply_rule,
+    rule_name,
+)
+from faregate.services.change import Change
+from faregate.services.reservable import find_unbounded
+from faregate.storage.database import Transaction
+from faregate.wire.api.catalog_document import CatalogDocument, ResourceDifference
+
+_ROOT: Final = "catalog"
+_SENT_AS: Final = {"price_id": "price", "plan_id": "plan"}
+"""What the file calls by name and the services by id."""
+
+
+class NothingKept(Exception):
+    """A dry run has told the difference, and is undone."""
+
+    def __init__(self, differences: list[ResourceDifference]) -> None:
+        super().__init__("a dry run keeps nothing")
+        self.differences = differences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One entry of the file. `needs`: paths without which it would only repeat what is wrong there."""
+
+    path: str
+    make: Callable[[Transaction, Change], ResourceDifference]
+    needs: tuple[str, ...] = ()
+
+
+def apply_catalog(
+    transaction: Transaction, change: Change, document: CatalogDocument, *, dry_run: bool
+) -> list[ResourceDifference]:
+    """Create and update what the file names; return the difference, in the file's order.
+
+    Raises `InvalidInput` with every field of the file (`catalog.plans[0].name`) that cannot be, and `NothingKept` at
+    the end of a dry run.
+    """
+    faults = list(_repeats(document))
+    differences = []
+    failed = [fault.field for fault in faults]
+    part = replace(change, is_part=True)
+    for step in _steps(document):
+        if any(path.startswith(need) for path in failed for need in step.needs):
+            continue
+        try:
+            with transaction.begin_nested():
+                differences.append(step.make(transaction, part))
+        except (InvalidInput, Conflict) as error:
+            failed.append(step.path)
+            faults += _placed(step.path, error)
+    if not faults:
+        faults += _unbounded(transaction, change, document)
+    if faults:
+        raise InvalidInput(*(replace(fault, field=f"{_ROOT}.{fault.field}") for fault in faults))
+    if dry_run:
+        raise NothingKept(differences)
+    return differences
+
+
+def _steps(document: CatalogDocument) -> Iterator[_Step]:
+    for index, plan in enumerate(document.plans):
+        path = f"plans[{index}]"
+        yield _Step(path=path, make=partial(apply_plan, entry=plan))
+        for place, price in enumerate(plan.prices):
+            make = partial(apply_price, entry=price, plan_name=plan.name)
+            yield _Step(path=f"{path}.prices[{place}]", make=make, needs=(f"{path}.name",))
+    for index, meter in enumerate(document.meters):
+        yield _Step(path=f"meters[{index}]", make=partial(apply_meter, entry=meter), needs=("plans",))
+    for index, route in enumerate(document.routes):
+        yield _Step(path=f"routes[{index}]", make=partial(apply_route, entry=route))
+    for index, rule in enumerate(document.rules):
+        yield _Step(path=f"rules[{index}]", make=partial(apply_rule, entry=rule))
+    for index, company in enumerate(document.companies):
+        path = f"companies[{index}]"
+        yield _Step(path=path, make=partial(apply_company, entry=company))
+        for place, user in enumerate(company.users):
+            yield _Step(
+                path=f"{path}.users[{place}]", make=partial(apply_user, entry=user, company_id=company.company_id)
+            )
+        for place, subscription in enumerate(company.subscriptions):
+            make = partial(apply_subscription, entry=subscription, company_id=company.company_id)
+            yield _Step(path=f"{path}.subscriptions[{place}]", make=make, needs=("plans",))
+
+
+def _placed(path: str, error: InvalidInput | Conflict) -> list[FieldFault]:
+    faults = error.faults if isinstance(error, InvalidInput) else (FieldFault(field=error.field, message=error.reason),)
+    return [
+        FieldFault(field=f"{path}.{_SENT_AS.get(fault.field, fault.field)}", message=fault.message) for fault in faults
+    ]
+
+
+def _repeats(document: CatalogDocument) -> Iterator[FieldFault]:
+    """Return every name that the file says twice: the second would only change what the first has made."""
+    yield from _repeated("plans[{}].name", (plan.name for plan in document.plans))
+    for index, plan in enumerate(document.plans):
+        yield from _repeated(f"plans[{index}].prices[{{}}].name", (price.name for price in plan.prices))
+    yield from _repeated("meters[{}].name", (meter.name for meter in document.meters))
+    yield from _repeated("routes[{}].name", (route.name for route in document.routes))
+    yield from _repeated("rules[{}].name", (rule_name(rule) for rule in document.rules))
+    yield from _repeated("companies[{}].company_id", (company.company_id for company in document.companies))
+    for index, company in enumerate(document.companies):
+        place = f"companies[{index}]"
+        yield from _repeated(f"{place}.users[{{}}].user_id", (user.user_id for user in company.users))
+        yield from _repeated(f"{place}.subscriptions[{{}}].plan", (entry.plan for entry in company.subscriptions))
+
+
+def _repeated(path: str, names: Iterable[str]) -> Iterator[FieldFault]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield FieldFault(field=path.format(index), message=f"{name!r} is in the file twice")
+        seen.add(name)
+
+
+def _unbounded(transaction: Transaction, change: Change, document: CatalogDocument) -> list[FieldFault]:
+    """Check, when all is in place, what no single entry could know."""
+    found = find_unbounded(transaction, change.application_id)
+    if found is None:
+        return []
+    for index, meter in enumerate(document.meters):
+        if meter.name == found.meter.name:
+            return [FieldFault(field=f"meters[{index}].metric.field", message=found.message)]
+    for index, route in enumerate(document.routes):
+        if route.name == found.route.name:
+            return [FieldFault(field=f"routes[{index}].enforce", message=found.message)]
+    return [FieldFault(field="companies", message=found.message)]

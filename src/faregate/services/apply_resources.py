@@ -1,0 +1,146 @@
+"""One entry of a catalog file, made so: plans, prices, meters, routes and rules, each known by its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from faregate.base.errors import FieldFault, InvalidInput
+from faregate.domain.catalog.price import Plan, Price
+from faregate.services.catalog import create_plan, create_price
+from faregate.services.catalog_differences import compared, created, differing_fields
+from faregate.services.change import Change
+from faregate.services.change_routes import change_route, create_route, wanted_enforce
+from faregate.services.meters import change_meter, create_meter
+from faregate.services.routes import route_from_row
+from faregate.services.rules import create_rule, replace_rule, wanted_rule
+from faregate.storage.catalog import find_plan_by_name, prices_of_plan
+from faregate.storage.database import Transaction
+from faregate.storage.meters import find_meter_by_name
+from faregate.storage.routes import find_route_by_name
+from faregate.storage.rules import find_rule_by_name
+from faregate.wire.api.catalog import PlanCreate, PriceCreate, price_view, to_price
+from faregate.wire.api.catalog_document import MeterEntry, PlanEntry, PriceEntry, ResourceDifference
+from faregate.wire.api.meters import MeterChange, MeterCreate, meter_view, to_meter
+from faregate.wire.api.routes import RouteChange, RouteCreate, route_view
+from faregate.wire.api.rules import RuleCreate, rule_view
+
+
+def apply_plan(transaction: Transaction, change: Change, entry: PlanEntry) -> ResourceDifference:
+    """Make the plan where there is none of the name; a plan is nothing but its name and its prices."""
+    plan = find_plan_by_name(transaction, change.application_id, entry.name)
+    if plan is None:
+        plan = create_plan(transaction, change, PlanCreate(name=entry.name))
+        return created("plan", plan.name)
+    return compared("plan", plan.name, before=PlanCreate(name=plan.name), after=PlanCreate(name=entry.name))
+
+
+def apply_price(transaction: Transaction, change: Change, entry: PriceEntry, *, plan_name: str) -> ResourceDifference:
+    """Make the price where its plan has none of the name; `InvalidInput` where the file wants one to change."""
+    plan = plan_named(transaction, change, plan_name)
+    request = PriceCreate(
+        plan_id=plan.plan_id,
+        name=entry.name,
+        model=entry.model,
+        currency=entry.currency,
+        period=entry.period,
+        tax_behavior=entry.tax_behavior,
+    )
+    label = f"{plan.name} / {entry.name}"
+    before = _find_price(transaction, plan, entry.name)
+    if before is None:
+        create_price(transaction, change, request)
+        return created("price", label)
+    after = to_price(request, before.price_id)
+    if after.model == before.model:
+        # 0.5 and 0.50 are one amount, written twice.
+        after = replace(after, model=before.model)
+    _refuse_differences(before, after)
+    return compared("price", label, before=price_view(before), after=price_view(after))
+
+
+def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> ResourceDifference:
+    """Make or change the meter; `InvalidInput` where the file wants another price or another reporting period."""
+    plan = plan_named(transaction, change, entry.plan)
+    price = _find_price(transaction, plan, entry.price)
+    if price is None:
+        raise InvalidInput.of("price", f"the plan {plan.name!r} has no price {entry.price!r}")
+    request = MeterCreate(
+        name=entry.name,
+        price_id=price.price_id,
+        filter=entry.filter,
+        metric=entry.metric,
+        reporting_period=entry.reporting_period,
+    )
+    before = find_meter_by_name(transaction, change.application_id, entry.name)
+    if before is None:
+        create_meter(transaction, change, request)
+        return created("meter", entry.name)
+    wanted = to_meter(request, before.meter_id)
+    for field, kept, asked in (
+        ("price", before.price_id, wanted.price_id),
+        ("reporting_period", before.reporting_period, wanted.reporting_period),
+    ):
+        if kept != asked:
+            raise InvalidInput.of(field, "of a meter never changes; make another meter under another name")
+    after = change_meter(
+        transaction, change, MeterChange(filter=entry.filter, metric=entry.metric), meter_id=before.meter_id
+    )
+    return compared("meter", entry.name, before=meter_view(before), after=meter_view(after))
+
+
+def apply_route(transaction: Transaction, change: Change, entry: RouteCreate) -> ResourceDifference:
+    """Make or change the route."""
+    row = find_route_by_name(transaction, change.application_id, entry.name)
+    if row is None:
+        create_route(transaction, change, entry)
+        return created("route", entry.name)
+    before = route_from_row(row)
+    fields = {name: getattr(entry, name) for name in RouteChange.__struct_fields__}
+    request = RouteChange(**fields | {"enforce": wanted_enforce(entry)})
+    after = change_route(transaction, change, request, route_id=before.route_id)
+    return compared("route", entry.name, before=route_view(before), after=route_view(after))
+
+
+def apply_rule(transaction: Transaction, change: Change, entry: RuleCreate) -> ResourceDifference:
+    """Make or change the rule."""
+    name = rule_name(entry)
+    before = find_rule_by_name(transaction, change.application_id, name)
+    if before is None:
+        create_rule(transaction, change, entry)
+        return created("rule", name)
+    if before.template is not entry.template:
+        raise InvalidInput.of("template", f"of the rule {name!r} never changes; it is {before.template.value!r}")
+    after = wanted_rule(entry, before.rule_id)
+    replace_rule(transaction, before, after)
+    return compared("rule", name, before=rule_view(before), after=rule_view(after))
+
+
+def rule_name(entry: RuleCreate) -> str:
+    """Return the name that the rule goes by: its template's, where it has none of its own."""
+    return wanted_rule(msgspec.structs.replace(entry, block_what=[]), "").name
+
+
+def plan_named(transaction: Transaction, change: Change, name: str) -> Plan:
+    """Return the plan; `InvalidInput` on `plan` if there is none of that name."""
+    plan = find_plan_by_name(transaction, change.application_id, name)
+    if plan is None:
+        raise InvalidInput.of("plan", f"there is no plan {name!r}")
+    return plan
+
+
+def _find_price(transaction: Transaction, plan: Plan, name: str) -> Price | None:
+    return next((price for price in prices_of_plan(transaction, plan.plan_id) if price.name == name), None)
+
+
+def _refuse_differences(before: Price, after: Price) -> None:
+    faults = [
+        FieldFault(
+            field=difference.field,
+            message=f"is {difference.before}, and prices never change; make another price under another name",
+        )
+        for difference in differing_fields(price_view(before), price_view(after))
+    ]
+    if faults:
+        raise InvalidInput(*faults)

@@ -1,0 +1,123 @@
+"""The catalog as a file: what `faregate apply -f catalog.yaml` sends, and the difference that it is answered with.
+
+Everything is known by its name, and a company or a user by its id. What the file leaves out of a resource is at its
+default (a company's or user's name stays as it is); what the application has beyond the file is left alone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
+from faregate.domain.customers.subscription import Pays
+from faregate.wire.api.catalog import CurrencyCode, PackageModel
+from faregate.wire.api.common import Identifier, Instant, Name
+from faregate.wire.api.customers import PaymentTerms
+from faregate.wire.api.meters import FilterShape, ReportingPeriod, SumShape
+from faregate.wire.api.routes import RouteCreate
+from faregate.wire.api.rules import RuleCreate
+
+
+class PriceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A price of the plan that it stands in."""
+
+    name: Name
+    model: PackageModel
+    currency: CurrencyCode
+    period: BillingPeriod = BillingPeriod.MONTH
+    tax_behavior: TaxBehavior = TaxBehavior.AUTO
+
+
+class PlanEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan with its prices."""
+
+    name: Name
+    prices: list[PriceEntry] = field(default_factory=list)
+
+
+class MeterEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A meter, and the price that it feeds, by the names of plan and price."""
+
+    name: Name
+    plan: Name
+    price: Name
+    filter: FilterShape
+    metric: SumShape
+    reporting_period: ReportingPeriod = ReportingPeriod.FIVE_MINUTES
+
+
+class UserEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A user of the company that it stands in."""
+
+    user_id: Identifier
+    name: Name | UnsetType = UNSET
+
+
+class SubscriptionEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan that the company it stands in is on, by the plan's name."""
+
+    plan: Name
+    pays: Pays
+    currency: CurrencyCode | UnsetType = UNSET
+    started_at: Instant | UnsetType = UNSET
+    payment_terms_days: PaymentTerms = 30
+
+
+class CompanyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A company with its users and subscriptions. Keys and credit are given by hand, never by file."""
+
+    company_id: Identifier
+    name: Name | UnsetType = UNSET
+    users: list[UserEntry] = field(default_factory=list)
+    subscriptions: list[SubscriptionEntry] = field(default_factory=list)
+
+
+class CatalogDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file."""
+
+    plans: list[PlanEntry] = field(default_factory=list)
+    meters: list[MeterEntry] = field(default_factory=list)
+    routes: list[RouteCreate] = field(default_factory=list)
+    rules: list[RuleCreate] = field(default_factory=list)
+    companies: list[CompanyEntry] = field(default_factory=list)
+
+
+class CatalogApply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A catalog to make so, all of it or nothing; `dry_run` only tells the difference."""
+
+    catalog: CatalogDocument
+    dry_run: bool = False
+
+
+class Action(StrEnum):
+    """What becomes of a resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+
+
+class FieldDifference(Struct, frozen=True, kw_only=True):
+    """A field that changes; `before` is null where there was none."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+
+class ResourceDifference(Struct, frozen=True, kw_only=True):
+    """A resource of the file, and what becomes of it."""
+
+    action: Action
+    kind: str
+    name: str
+    fields: list[FieldDifference]
+
+
+class CatalogApplied(Struct, frozen=True, kw_only=True):
+    """The difference between the file and the application, in the file's order; made unless `dry_run`."""
+
+    dry_run: bool
+    differences: list[ResourceDifference]
