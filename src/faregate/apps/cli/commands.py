@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from faregate.apps.cli import options
 from faregate.apps.log_settings import LogFormat, LogLevel
@@ -160,3 +161,89 @@ def apply(
             "start the control plane first, or give a token"
         )
     return run_apply(file, api_url=api_url.rstrip("/"), token=token, dry_run=dry_run)
+
+
+def demo(
+    *,
+    walkthrough: Annotated[
+        bool, Parameter(help="Play the whole story in a temporary folder, step by step, and end.", negative=())
+    ] = False,
+    json: Annotated[bool, Parameter(help="With --walkthrough: one JSON document instead.", negative=())] = False,
+    host: options.Host = options.HOST,
+    port: options.Port = options.PORT,
+    gateway_port: options.GatewayPort = options.GATEWAY_PORT,
+    data: options.Data = options.DEMO_DATA,
+    log_format: options.LogFormatOption = LogFormat.CONSOLE,
+    log_level: options.LogLevelOption = LogLevel.WARNING,
+) -> int:
+    """Run everything with a demo AI API behind it, the tutorial's catalog and two customers in place.
+
+    Shows the customers' keys and lines to paste. The demo keeps to its own folder; Ctrl-C ends it.
+
+    With `--walkthrough` it plays the tutorial instead, on free ports: credit, packages, the last unit, a top-up,
+    streams, the month's end, an overdue invoice, and payment. The exit status is 0 only if every amount is, to the
+    last digit, what docs/walkthrough.md calculates by hand.
+
+    For example:
+
+    ```
+    faregate demo
+    faregate demo --walkthrough
+    faregate demo --walkthrough --json > walkthrough.json
+    ```
+    """
+    from faregate.base.errors import ConfigurationError
+
+    if walkthrough:
+        from faregate.apps.story.walkthrough.running import run_walkthrough
+
+        return run_walkthrough(json=json)
+    if json:
+        raise ConfigurationError("json needs --walkthrough: the demo itself has no document to print")
+    from faregate.apps.cli.up import UpSettings
+    from faregate.apps.story.demo import run_demo
+
+    return run_demo(
+        UpSettings(
+            host=host,
+            port=port,
+            gateway_port=gateway_port,
+            data=data,
+            database_url=None,
+            gateway_token=None,
+            log_format=log_format,
+            log_level=log_level,
+        )
+    )
+
+
+def replay(
+    trace: Annotated[Path, Parameter(help="The trace, as CSV.")],
+    *,
+    speed: Annotated[
+        str, Parameter(help="So many times as fast as the trace: 1, 10 or another whole number; max does not wait.")
+    ] = "max",
+    concurrency: Annotated[int, Parameter(help="Calls in flight at most.", validator=Number(gte=1, lte=1_000))] = 32,
+    json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
+) -> int:
+    """Send a trace of real LLM traffic through a gateway and compare the books with the file.
+
+    The trace is a CSV file with the columns TIMESTAMP, ContextTokens and GeneratedTokens; times without a zone are UTC.
+    It is played on a stack of its own, in a temporary folder, by one postpaid customer on the prices of the tutorial
+    ($0.50 and $1.50 for every begun million of input and output tokens), each call dated as it was. Calls go out in the
+    order of their times, each once; those of even rows of the file (the header is row 1) ask for a stream. Pauses of
+    more than a minute are cut to a minute. Every calendar month gets its invoice.
+
+    The exit status is 0 only if no call failed and calls, tokens and money equal an independent sum of the file.
+
+    For example:
+
+    ```
+    faregate replay trace.csv
+    faregate replay trace.csv --speed 10
+    faregate replay trace.csv --json > replay.json
+    ```
+    """
+    from faregate.apps.story.replaying.running import run_replay
+
+    return run_replay(trace, speed=speed, concurrency=concurrency, json=json)

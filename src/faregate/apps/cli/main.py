@@ -18,14 +18,21 @@ FAILED: Final = 1
 REFUSED: Final = 2
 """The exit status where the command line or a setting cannot work: starting again would not help."""
 
-_COMMANDS: Final[tuple[Callable[..., int], ...]] = (commands.up, commands.serve, commands.gateway, commands.apply)
+_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
+    commands.up,
+    commands.demo,
+    commands.serve,
+    commands.gateway,
+    commands.apply,
+    commands.replay,
+)
 
-_ASKED_EACH_TIME: Final = frozenset({"file", "dry_run"})
+_ASKED_EACH_TIME: Final = frozenset({"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency"})
 """Parameters that belong to one call of a command, not into a settings file."""
 
 _HELP: Final = """Meter API traffic, price it, bill it, and stop at the gateway the callers who can no longer pay.
 
-Start with `faregate up`; `faregate COMMAND --help` explains each command.
+Start with `faregate demo`, then `faregate up`; `faregate COMMAND --help` explains each command.
 
 Every setting is a flag (`--gateway-port 9000`), an environment variable (`FAREGATE_GATEWAY_PORT=9000`) or a line of the
 settings file (`gateway_port = 9000`). The first of these counts; without any, the default shown does.

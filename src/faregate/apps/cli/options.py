@@ -51,4 +51,5 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 GATEWAY_PORT: Final = 8000
 DATA: Final = Path("faregate-data")
+DEMO_DATA: Final = Path("faregate-demo")
 CONTROL_PLANE_URL: Final = f"http://{HOST}:{PORT}"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from faregate.apps.lifeline import follow_supervisor
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.logs import configure_logs
 from faregate.apps.ports import claim_port
@@ -20,9 +17,6 @@ if TYPE_CHECKING:
     from faregate.apps.control.main import RunningControlPlane
     from faregate.apps.control.settings import ControlSettings
     from faregate.apps.gateway.settings import GatewaySettings
-
-SUPERVISED: Final = "FAREGATE_SUPERVISED"
-"""Set for the children of `faregate up`: their standard input ends when the supervisor does."""
 
 
 def run_serve(settings: ControlSettings, log_format: LogFormat, log_level: LogLevel) -> int:
@@ -42,16 +36,9 @@ def run_gateway_process(settings: GatewaySettings, log_format: LogFormat, log_le
 
 def _run(process: Coroutine[Any, Any, None], log_format: LogFormat, log_level: LogLevel) -> int:
     configure_logs(log_format, log_level)
-    if os.environ.get(SUPERVISED):
-        threading.Thread(target=_stop_with_supervisor, name="supervisor-watch", daemon=True).start()
+    follow_supervisor()
     uvloop.run(process)
     return 0
-
-
-def _stop_with_supervisor() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _print_first_secrets(running: RunningControlPlane) -> None:
