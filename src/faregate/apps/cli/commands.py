@@ -232,7 +232,7 @@ def replay(
     It is played on a stack of its own, in a temporary folder, by one postpaid customer on the prices of the tutorial
     ($0.50 and $1.50 for every begun million of input and output tokens), each call dated as it was. Calls go out in the
     order of their times, each once; those of even rows of the file (the header is row 1) ask for a stream. Pauses of
-    more than a minute are cut to a minute. Every calendar month gets its invoice.
+    more than a minute are cut to a minute. Every calendar month gets its invoice, which is paid at once.
 
     The exit status is 0 only if no call failed and calls, tokens and money equal an independent sum of the file.
 
