@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from granian.rsgi import HTTPProtocol
+from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 from faregate.apps.upstream.answering import STREAM_END, Answer, json_body, stream_events
 from faregate.apps.upstream.call_log import CallLog, Phase
@@ -53,6 +53,7 @@ class Delivery:
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._chunks = 0
+        self._ended = False
 
     async def send_error(self, status: int, detail: ErrorDetail, *, delay_ms: int = 0) -> None:
         """Answer with an error in OpenAI's shape, after `delay_ms`."""
@@ -86,6 +87,13 @@ class Delivery:
         """Answer with server-sent events."""
         self._prompt_tokens = whole.prompt_tokens
         self._record("begun")
+        try:
+            await self._send_events(whole, directions)
+        except ProtocolClosed:  # the caller left between two looks at the connection
+            if not self._ended:
+                self._record("aborted")
+
+    async def _send_events(self, whole: Answer, directions: Directions) -> None:
         transport = self._protocol.response_stream(HTTPStatus.OK, self._headers(*_EVENTS))
         delay_ms = directions.first_token_ms
         for event in stream_events(whole):
@@ -120,6 +128,7 @@ class Delivery:
             cut_connection(self._peer)
 
     def _record(self, phase: Phase) -> None:
+        self._ended = phase != "begun"
         self._log.append(
             self._request_id,
             phase,
