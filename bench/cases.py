@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -34,6 +35,16 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sold:
+    """A price to be made, and the usage field that its meter sums: `amount` dollars for every begun `size` of it."""
+
+    name: str
+    amount: str
+    size: int
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A plan on a route, its meters in the order they were made."""
 
@@ -57,19 +68,27 @@ def make_rules(api: Api) -> None:
         api.post("/rules", {"template": template, "block_what": [{"field": "request.route", "pattern": "/ai/"}]})
 
 
-def make_seed_offer(api: Api, upstream: str, *, route: str = CHAT, **settings: object) -> Offer:
+def make_seed_offer(api: Api, upstream: str) -> Offer:
     """Make the seed's plan: $0.50 per million input tokens and $1.50 per million output tokens, rounded up."""
     prices = (
-        ("Input Tokens", "0.50", 1_000_000, "prompt_tokens"),
-        ("Output Tokens", "1.50", 1_000_000, "completion_tokens"),
+        Sold(name="Input Tokens", amount="0.50", size=1_000_000, field="prompt_tokens"),
+        Sold(name="Output Tokens", amount="1.50", size=1_000_000, field="completion_tokens"),
     )
-    return _make_offer(api, "My AI API Plan", route=route, upstream=upstream, prices=prices, settings=settings)
+    return make_offer(api, prices, upstream=upstream, route=CHAT)
 
 
 def make_call_offer(api: Api, upstream: str, *, route: str = "/ai/fixed", **settings: object) -> Offer:
     """Make a plan of $0.01 for every 100 output tokens: a call of 100 tokens costs a cent."""
-    prices = (("Calls", CALL_AMOUNT, CALL_TOKENS, "completion_tokens"),)
-    return _make_offer(api, f"Plan of {route}", route=route, upstream=upstream, prices=prices, settings=settings)
+    prices = (Sold(name="Calls", amount=CALL_AMOUNT, size=CALL_TOKENS, field="completion_tokens"),)
+    return make_offer(api, prices, upstream=upstream, route=route, **settings)
+
+
+def make_offer(api: Api, prices: Sequence[Sold], *, upstream: str, route: str, **settings: object) -> Offer:
+    """Make a strict route to the upstream (`settings` are the route's own), a plan, its prices and their meters."""
+    api.post("/routes", {"name": route, "upstream_url": f"{upstream}/v1", "enforce": "strict", **settings})
+    plan_id = api.post("/plans", {"name": f"Plan of {route}"})["plan_id"]
+    meters = tuple(_make_meter(api, plan_id, route, sold=sold) for sold in prices)
+    return Offer(route=route, plan_id=plan_id, meters=meters)
 
 
 def make_customer(
@@ -105,36 +124,23 @@ def chat_headers(key: str, **directions: object) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", "content-type": "application/json", **told}
 
 
-def _make_offer(
-    api: Api,
-    plan_name: str,
-    *,
-    route: str,
-    upstream: str,
-    prices: tuple[tuple[str, str, int, str], ...],
-    settings: dict[str, Any],
-) -> Offer:
-    api.post("/routes", {"name": route, "upstream_url": f"{upstream}/v1", "enforce": "strict", **settings})
-    plan_id = api.post("/plans", {"name": plan_name})["plan_id"]
-    meters = []
-    for name, amount, size, field in prices:
-        model = {"type": "package", "amount": amount, "size": size, "round": "up"}
-        price = api.post(
-            "/prices", {"plan_id": plan_id, "name": name, "model": model, "period": "month", "currency": "USD"}
-        )
-        conditions = [
-            {"field": "request.route", "operator": "is", "value": route},
-            {"field": "response.status", "operator": "is", "value": 200},
-        ]
-        meter = api.post(
-            "/meters",
-            {
-                "name": f"{name} Meter of {route}",
-                "price_id": price["price_id"],
-                "filter": {"all": conditions},
-                "metric": {"type": "sum", "field": f"response.body.usage.{field}"},
-                "reporting_period": "5m",
-            },
-        )
-        meters.append(Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=field))
-    return Offer(route=route, plan_id=plan_id, meters=tuple(meters))
+def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
+    model = {"type": "package", "amount": sold.amount, "size": sold.size, "round": "up"}
+    price = api.post(
+        "/prices", {"plan_id": plan_id, "name": sold.name, "model": model, "period": "month", "currency": "USD"}
+    )
+    conditions = [
+        {"field": "request.route", "operator": "is", "value": route},
+        {"field": "response.status", "operator": "is", "value": 200},
+    ]
+    meter = api.post(
+        "/meters",
+        {
+            "name": f"{sold.name} Meter of {route}",
+            "price_id": price["price_id"],
+            "filter": {"all": conditions},
+            "metric": {"type": "sum", "field": f"response.body.usage.{sold.field}"},
+            "reporting_period": "5m",
+        },
+    )
+    return Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=sold.field)

@@ -14,6 +14,7 @@ from typing import Final
 
 from bench.calling import Api, read_metrics
 from bench.children import HOST, BenchError, Child, running, wait_until
+from faregate.apps.control.settings import DATABASE_FILE
 from faregate.apps.ports import claim_port
 from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
 
@@ -38,7 +39,7 @@ class Stack:
     @property
     def database(self) -> Path:
         """Return the control plane's SQLite file."""
-        return next(self.folder.glob("*.sqlite3"), self.folder / "faregate.sqlite3")
+        return self.folder / DATABASE_FILE
 
     def api(self) -> Api:
         """Return a connection to the management API."""

@@ -1,0 +1,162 @@
+"""Gathers what the upstream's log and the control plane's SQLite file say. Both are only read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from bench.cases import Meter, Offer
+from bench.crash.records import AccountBook, EventRecord, PriceBook, UpstreamRecord
+from faregate.apps.upstream.call_log import CallLine, read_call_log
+
+_LEDGER_UNITS = 10**9
+"""Of a dollar."""
+
+
+class _Facts(Struct, frozen=True):
+    request_id: str
+    estimated: bool = False
+
+
+class _RequestBody(Struct, frozen=True):
+    stream: bool | None = None
+
+
+class _Request(Struct, frozen=True):
+    body: _RequestBody | None = None
+
+
+class _Response(Struct, frozen=True):
+    status: int
+
+
+class _Event(Struct, frozen=True):
+    request: _Request
+    response: _Response
+    faregate: _Facts
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+def read_upstream(path: Path) -> dict[str, UpstreamRecord]:
+    """Return the upstream's calls; of each, its last line says how far it came."""
+    latest: dict[str, CallLine] = {}
+    for line in read_call_log(path):
+        latest[line.request_id] = line
+    return {
+        request_id: UpstreamRecord(
+            request_id=request_id,
+            completed=line.phase == "completed",
+            status=line.status,
+            prompt_tokens=line.prompt_tokens,
+            completion_tokens=line.completion_tokens,
+            chunks=line.chunks,
+        )
+        for request_id, line in latest.items()
+    }
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a control plane's file for reading only, beside the process that owns it."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10.0)) as connection:
+        yield connection
+
+
+def read_events(connection: sqlite3.Connection, offer: Offer) -> list[EventRecord]:
+    """Return a gateway's events that were applied: of a repeat in the log, the one that counts."""
+    quantities = _quantities(connection, {meter.meter_id: meter.field for meter in offer.meters})
+    rows = connection.execute(
+        "SELECT i.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY i.position"
+    )
+    return [_event_record(position, body, quantities.get(position, {})) for position, body in rows]
+
+
+def read_set_aside(connection: sqlite3.Connection) -> list[str]:
+    """Return why events were kept and not applied."""
+    return [f"{reason}: {detail}" for reason, detail in connection.execute("SELECT reason, detail FROM set_aside")]
+
+
+def read_prices(connection: sqlite3.Connection, offer: Offer) -> list[PriceBook]:
+    """Return the books of each of the offer's prices; all of them, in one period of one account."""
+    return [_price_book(connection, meter) for meter in offer.meters]
+
+
+def read_account(connection: sqlite3.Connection, subscription_id: str) -> AccountBook:
+    """Return the account's books."""
+    balance, reserved = _row(
+        connection, "SELECT balance, reserved FROM account WHERE subscription_id = ?", subscription_id
+    )
+    (granted,) = _row(
+        connection, "SELECT coalesce(sum(amount), 0) FROM credit_grant WHERE subscription_id = ?", subscription_id
+    )
+    (leased,) = _row(
+        connection,
+        "SELECT coalesce(sum(granted_units - drawn_units - returned_units), 0) FROM lease WHERE subscription_id = ?",
+        subscription_id,
+    )
+    return AccountBook(granted=granted, balance=balance, reserved=reserved, leased_units=leased)
+
+
+def _quantities(connection: sqlite3.Connection, fields: Mapping[str, str]) -> dict[int, dict[str, Decimal]]:
+    found: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    for position, meter_id, quantity in connection.execute("SELECT position, meter_id, quantity FROM charge"):
+        found[position][fields[meter_id]] = Decimal(quantity)
+    return found
+
+
+def _event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) -> EventRecord:
+    event = _EVENT.decode(body)
+    return EventRecord(
+        request_id=event.faregate.request_id,
+        position=position,
+        estimated=event.faregate.estimated,
+        status=event.response.status,
+        is_stream=event.request.body is not None and event.request.body.stream is True,
+        quantities=quantities,
+    )
+
+
+def _price_book(connection: sqlite3.Connection, meter: Meter) -> PriceBook:
+    price = (meter.price_id,)
+    amount, size = _row(connection, "SELECT package_amount, package_size FROM price WHERE price_id = ?", *price)
+    settled, outstanding, debited, reserved = _row(
+        connection, "SELECT settled, outstanding, debited, reserved FROM price_total WHERE price_id = ?", *price
+    )
+    charges = connection.execute("SELECT quantity, amount FROM charge WHERE price_id = ?", price).fetchall()
+    windows = connection.execute("SELECT quantity FROM usage_window WHERE meter_id = ?", (meter.meter_id,)).fetchall()
+    (entered,) = _row(
+        connection, "SELECT coalesce(-sum(amount), 0) FROM ledger_entry WHERE kind = 'debit' AND price_id = ?", *price
+    )
+    return PriceBook(
+        field=meter.field,
+        package_amount=int(Decimal(amount) * _LEDGER_UNITS),
+        package_size=int(size),
+        settled=Decimal(settled),
+        outstanding=outstanding,
+        debited=debited,
+        reserved=reserved,
+        charged_quantity=_sum(quantity for quantity, _ in charges),
+        charged_amount=sum(amount for _, amount in charges),
+        windowed=_sum(quantity for (quantity,) in windows),
+        entered=entered,
+    )
+
+
+def _sum(numerals: Iterable[str]) -> Decimal:
+    return sum((Decimal(numeral) for numeral in numerals), Decimal(0))
+
+
+def _row(connection: sqlite3.Connection, statement: str, *parameters: str) -> Any:  # noqa: ANN401 - as selected
+    """Return the statement's one row; more or fewer are an error of the bench's own assumptions."""
+    (row,) = connection.execute(statement, parameters).fetchall()
+    return row
