@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.base.errors import Conflict, NotFound, Unavailable
+from faregate.base.errors import Conflict, InvalidInput, NotFound, Unavailable
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import MeterEvent, ProviderGrant, ProviderPrice, ProviderSubscription
@@ -131,6 +131,12 @@ def test_decimal_quantities_are_added_exactly(provider: EmbeddedProvider) -> Non
         report(provider, "0.1", identifier=f"evt_{number}")
     invoice = provider.close_period("sub_1", MARCH, issued_at=LATER)
     assert (invoice.lines[0].quantity, invoice.subtotal) == (Decimal(1), 50)
+
+
+def test_a_quantity_that_is_no_number_is_refused(provider: EmbeddedProvider) -> None:
+    subscribe(provider)
+    with pytest.raises(InvalidInput, match="value: must be a number"):
+        report(provider, "NaN")
 
 
 def test_credit_pays_promotional_before_paid_and_whole_minor_units_only(provider: EmbeddedProvider) -> None:

@@ -80,6 +80,14 @@ def test_a_second_pass_changes_nothing(postpaid: Desk) -> None:
     assert {name: postpaid.world.rows(name) for name in before} == before
 
 
+def test_passes_at_the_same_time_give_one_invoice(postpaid: Desk) -> None:
+    postpaid.use(1_200_000, 300_000)
+    postpaid.move(APRIL + timedelta(minutes=2))
+    postpaid.tick_side_by_side(3)
+    assert [invoice.total for invoice in postpaid.invoices()] == [250]
+    assert (postpaid.waiting(), postpaid.balance()) == ([], 0)
+
+
 def test_a_month_without_usage_makes_no_invoice_and_is_over_all_the_same(postpaid: Desk) -> None:
     postpaid.close_month(APRIL)
     assert postpaid.invoices() == []

@@ -12,7 +12,7 @@ from faregate.services.business_clock import business_now
 from faregate.services.close_period import end_periods, ended_period
 from faregate.services.close_windows import close_windows
 from faregate.services.deliver_outbox import deliver_outbox
-from faregate.services.membership import newly_overdue_companies, refresh_membership
+from faregate.services.membership import newly_due_companies, refresh_membership
 from faregate.storage.applications import list_applications
 from faregate.storage.closing import periods_perhaps_ended, unreported_windows
 from faregate.storage.database import Database, Transaction
@@ -28,7 +28,7 @@ async def billing_tick(database: Database, provider: BillingProvider, clock: Clo
     for agenda in await database.read(lambda tx: _read_agendas(tx, clock)):
         await _work_off(database, clock, agenda)
     await deliver_outbox(database, provider, clock)
-    for application_id, company_ids in (await database.read(lambda tx: _read_overdue(tx, clock))).items():
+    for application_id, company_ids in (await database.read(lambda tx: _read_due(tx, clock))).items():
         await database.write(_refresh(application_id, company_ids, clock))
 
 
@@ -88,12 +88,12 @@ def _end_periods(agenda: _Agenda, subscription_id: str, clock: Clock) -> Callabl
     return end
 
 
-def _read_overdue(transaction: Transaction, clock: Clock) -> dict[str, set[str]]:
-    overdue = {}
+def _read_due(transaction: Transaction, clock: Clock) -> dict[str, set[str]]:
+    due = {}
     for row in list_applications(transaction):
         now = business_now(transaction, row.application_id, clock)
-        overdue[row.application_id] = newly_overdue_companies(transaction, row.application_id, now=now)
-    return {application_id: companies for application_id, companies in overdue.items() if companies}
+        due[row.application_id] = newly_due_companies(transaction, row.application_id, now=now)
+    return {application_id: companies for application_id, companies in due.items() if companies}
 
 
 def _refresh(application_id: str, company_ids: set[str], clock: Clock) -> Callable[[Transaction], None]:

@@ -19,7 +19,7 @@ from decimal import ROUND_FLOOR, Decimal
 import structlog
 
 from faregate.base.clock import to_microseconds
-from faregate.base.errors import Conflict, NotFound
+from faregate.base.errors import Conflict
 from faregate.base.limits import UNRETURNED_UNITS_GRACE, WINDOW_CLOSE_GRACE
 from faregate.base.money import from_ledger_units, minor_to_ledger_units, quantize
 from faregate.base.periods import Period
@@ -117,15 +117,12 @@ def record_invoice(
     All in this transaction. A repeat changes nothing. Raises `Conflict` on `invoice`, and logs both figures, where the
     provider's invoice is not what our totals and grants come to; nothing is written then.
     """
-    open_period = open_periods(transaction, [expected.subscription_id]).get(expected.subscription_id)
-    if open_period is None:
-        raise NotFound("subscription", expected.subscription_id)
     account = read_account(transaction, expected.subscription_id)
     earlier = invoices_of_subscription(transaction, expected.subscription_id)
     for standing in earlier:
         if standing.period == expected.period:
             return standing
-    subscription = open_period.subscription
+    subscription = open_periods(transaction, [expected.subscription_id])[expected.subscription_id].subscription
     _require_equal(expected, issued, _Credit.of(transaction, subscription, earlier=earlier, period=expected.period))
     invoice = _invoice(issued, subscription)
     insert_invoice(transaction, account.application_id, invoice)

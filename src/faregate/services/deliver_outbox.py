@@ -59,8 +59,9 @@ async def deliver_outbox(database: Database, provider: BillingProvider, clock: C
     """
     delivered = 0
     while ready := await database.read(_ready(clock.now())):
-        for subscription_id in ready:
-            delivered += await _deliver_batch(database, provider, clock, subscription_id=subscription_id)
+        outcomes = [await _deliver_batch(database, provider, clock, subscription_id=found) for found in ready]
+        await database.write(_mark(outcomes, clock.now()))
+        delivered += sum(len(sent.delivered) for sent in outcomes)
     return delivered
 
 
@@ -94,27 +95,22 @@ class _Sent:
     failure: _Failure | None = None
 
 
-async def _deliver_batch(database: Database, provider: BillingProvider, clock: Clock, *, subscription_id: str) -> int:
+async def _deliver_batch(database: Database, provider: BillingProvider, clock: Clock, *, subscription_id: str) -> _Sent:
     batch = await database.read(lambda tx: _read_batch(tx, subscription_id))
     if not batch.rows:
-        return 0
+        return _Sent()
     try:
         async with asyncio.timeout(PROVIDER_TIMEOUT_S):
             sent = await asyncio.to_thread(_send, provider, batch)
     except TimeoutError:
         slow = f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s"
         sent = _Sent(failure=_Failure(row=batch.rows[0], error=slow))
-    await database.write(lambda tx: mark_delivered(tx, sent.delivered, clock.now()))
-    failure = sent.failure
     if sent.closed is not None:
-        failure = await _keep_invoice(database, clock, sent.closed)
-    if failure is not None:
-        held_back = failure
-        _log.warning(
-            "outbox.delivery_failed", key=held_back.row.key, attempts=held_back.row.attempts + 1, error=held_back.error
-        )
-        await database.write(lambda tx: _hold_back(tx, held_back, clock.now()))
-    return len(sent.delivered) + (sent.closed is not None and failure is None)
+        await _keep_invoice(database, clock, sent, closed=sent.closed)
+    if sent.failure is not None:
+        row = sent.failure.row
+        _log.warning("outbox.delivery_failed", key=row.key, attempts=row.attempts + 1, error=sent.failure.error)
+    return sent
 
 
 def _ready(now: datetime) -> Callable[[Transaction], list[str]]:
@@ -164,7 +160,7 @@ def _send_message(provider: BillingProvider, customer: BilledCustomer, row: Outb
             assert_never(other)
 
 
-async def _keep_invoice(database: Database, clock: Clock, closed: _Closed) -> _Failure | None:
+async def _keep_invoice(database: Database, clock: Clock, sent: _Sent, *, closed: _Closed) -> None:
     def keep(transaction: Transaction) -> None:
         now = business_now(transaction, closed.row.application_id, clock)
         record_invoice(transaction, closed.expected, closed.issued, now=now)
@@ -173,13 +169,21 @@ async def _keep_invoice(database: Database, clock: Clock, closed: _Closed) -> _F
     try:
         await database.write(keep)
     except FaregateError as error:
-        return _Failure(row=closed.row, error=error.message)
-    return None
+        sent.failure = _Failure(row=closed.row, error=error.message)
+    else:
+        sent.delivered.append(closed.row.outbox_id)
 
 
-def _hold_back(transaction: Transaction, failure: _Failure, now: datetime) -> None:
-    delay = retry_delay(failure.row.attempts, failure.row.outbox_id)
-    mark_failed(transaction, failure.row.outbox_id, error=failure.error, retry_at=now + delay)
+def _mark(outcomes: list[_Sent], now: datetime) -> Callable[[Transaction], None]:
+    def mark(transaction: Transaction) -> None:
+        mark_delivered(transaction, [outbox_id for sent in outcomes for outbox_id in sent.delivered], now)
+        for sent in outcomes:
+            if sent.failure is not None:
+                row = sent.failure.row
+                retry_at = now + retry_delay(row.attempts, row.outbox_id)
+                mark_failed(transaction, row.outbox_id, error=sent.failure.error, retry_at=retry_at)
+
+    return mark
 
 
 def retry_delay(attempts: int, outbox_id: int) -> timedelta:

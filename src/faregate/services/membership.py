@@ -7,7 +7,7 @@ from datetime import datetime
 
 from faregate.domain.billing.invoice import is_overdue
 from faregate.domain.governance.rule import Cohort
-from faregate.storage.billing import due_invoices
+from faregate.storage.billing import companies_with_due_invoices, due_invoices
 from faregate.storage.database import Transaction
 from faregate.storage.governance import exhausted_companies, read_memberships, write_membership
 from faregate.storage.state_feed import membership_id, record_change
@@ -23,7 +23,8 @@ def refresh_membership(
     """
     current = read_memberships(transaction, application_id, company_ids)
     exhausted = exhausted_companies(transaction, application_id, company_ids)
-    overdue = overdue_companies(transaction, application_id, now=now, company_ids=company_ids)
+    due = due_invoices(transaction, application_id, now=now, company_ids=company_ids)
+    overdue = {invoice.company_id for invoice in due if is_overdue(invoice, now)}
     for company_id in sorted(set(company_ids)):
         cohorts = frozenset(
             cohort
@@ -35,18 +36,10 @@ def refresh_membership(
             record_change(transaction, "membership", membership_id(application_id, company_id))
 
 
-def newly_overdue_companies(transaction: Transaction, application_id: str, *, now: datetime) -> set[str]:
-    """Return the companies with an overdue invoice that are not in that cohort yet."""
-    overdue = overdue_companies(transaction, application_id, now=now)
-    if not overdue:
+def newly_due_companies(transaction: Transaction, application_id: str, *, now: datetime) -> set[str]:
+    """Return the companies with an invoice that came due and that are not in the overdue cohort: to be refreshed."""
+    due = companies_with_due_invoices(transaction, application_id, now=now)
+    if not due:
         return set()
-    current = read_memberships(transaction, application_id, overdue)
-    return {company for company in overdue if Cohort.UNPAID_INVOICES not in current.get(company, frozenset())}
-
-
-def overdue_companies(
-    transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str] | None = None
-) -> set[str]:
-    """Return the companies, of those named or of all, that have an overdue invoice at `now`."""
-    invoices = due_invoices(transaction, application_id, now=now, company_ids=company_ids)
-    return {invoice.company_id for invoice in invoices if is_overdue(invoice, now)}
+    current = read_memberships(transaction, application_id, due)
+    return {company for company in due if Cohort.UNPAID_INVOICES not in current.get(company, frozenset())}

@@ -69,17 +69,30 @@ def list_invoice_rows(
 
 
 def due_invoices(
-    transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str] | None = None
+    transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str]
 ) -> list[Invoice]:
-    """Return open invoices, of the companies named or of all, whose due time is not after `now`."""
-    conditions = [
+    """Return the companies' open invoices whose due time is not after `now`."""
+    return _invoices(
+        transaction,
         invoice.c.application_id == application_id,
+        invoice.c.company_id.in_(company_ids),
         invoice.c.status == InvoiceStatus.OPEN.value,
         invoice.c.due_at <= now,
-    ]
-    if company_ids is not None:
-        conditions.append(invoice.c.company_id.in_(company_ids))
-    return _invoices(transaction, *conditions)
+    )
+
+
+def companies_with_due_invoices(transaction: Transaction, application_id: str, *, now: datetime) -> set[str]:
+    """Return the companies that have an open invoice whose due time is not after `now`."""
+    statement = (
+        select(invoice.c.company_id)
+        .where(
+            invoice.c.application_id == application_id,
+            invoice.c.status == InvoiceStatus.OPEN.value,
+            invoice.c.due_at <= now,
+        )
+        .distinct()
+    )
+    return set(transaction.execute(statement).scalars())
 
 
 def _invoices(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Invoice]:
