@@ -13,8 +13,8 @@ from faregate.wire.openai_errors import encode_error
 _JSON: Final = ("content-type", "application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal(Exception):  # noqa: N818 - the gateway's answer, thrown to where answers are sent
+@dataclass(eq=False)
+class Refusal(Exception):
     """An answer in place of the upstream's; `reason` names it in metrics."""
 
     reason: str

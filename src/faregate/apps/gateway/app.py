@@ -15,6 +15,7 @@ from faregate.apps.gateway import answers
 from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.chat import ChatCalls
+from faregate.apps.gateway.exchange import Exchange
 from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers, header
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
@@ -72,24 +73,25 @@ class GatewayApp:
         assert task is not None  # noqa: S101 - the server runs every request in a task
         self.open_calls.add(task)
         try:
-            await self._answer(scope, protocol, path, request_id)
+            await self._answer(scope, protocol, request_id)
         except Refusal as refusal:
             self._metrics.refused(refusal.reason)
             protocol.response_bytes(refusal.status, refusal.headers_for(request_id), refusal.body)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one call's fault must not show to its caller as a broken connection
             _log.exception("call.failed", request_id=request_id)
-            refusal = answers.INTERNAL
-            protocol.response_bytes(refusal.status, refusal.headers_for(request_id), refusal.body)
+            failed = answers.INTERNAL
+            protocol.response_bytes(failed.status, failed.headers_for(request_id), failed.body)
         finally:
             self.open_calls.discard(task)
             if self.stopping and not self.open_calls:
                 self.on_idle()
 
-    async def _answer(self, scope: Scope, protocol: HTTPProtocol, path: str, request_id: str) -> None:
+    async def _answer(self, scope: Scope, protocol: HTTPProtocol, request_id: str) -> None:
         if self.stopping:
             raise answers.STOPPING
         if not self._state.ready:
             raise answers.NO_STATE
+        path = scope.path
         found = self._state.route_for(path)
         if found is None or ("." in found[1] and not _DOTS.isdisjoint(found[1].split("/"))):
             raise answers.UNKNOWN_ROUTE
@@ -103,18 +105,16 @@ class GatewayApp:
             request_id=request_id,
             occurred_at=self._occurred_at(plan, received),
             verb=scope.method,
-            uri=f"{scope.scheme}://{scope.authority or header(received, 'host') or scope.server}{path}"[
-                :_MOST_URI_CHARACTERS
-            ],
+            uri=_uri(scope, received),
             ip_address=scope.client.rpartition(":")[0],
             replay=plan.key.replay,
         )
         if plan.refusal is not None:
-            self._settlement.refuse(call, plan.refusal, protocol)
-        elif route.state.dialect is Dialect.NONE:
-            await self._plain.answer(call, scope, protocol, received, rest)
+            raise self._settlement.refuse(call, plan.refusal)
+        if route.state.dialect is Dialect.NONE:
+            await self._plain.answer(call, Exchange(scope, protocol, received, rest))
         else:
-            await self._chat.answer(call, scope, protocol, received, rest)
+            await self._chat.answer(call, Exchange(scope, protocol, received, rest))
 
     def _identify(self, route: RoutePlan, received: Headers) -> CallPlan:
         """Return the plan of the caller's key on the route; raises the answer to an unknown key."""
@@ -146,6 +146,12 @@ class GatewayApp:
             if said is not None:
                 return _read_instant(said)
         return self._clock.now() + plan.route.offset
+
+
+def _uri(scope: Scope, received: Headers) -> str:
+    """Return the URI called, without its query: that may hold secrets."""
+    host = scope.authority or header(received, "host") or scope.server
+    return f"{scope.scheme}://{host}{scope.path}"[:_MOST_URI_CHARACTERS]
 
 
 def _read_instant(text: str) -> datetime:

@@ -7,6 +7,7 @@ The server shows a vanished caller in two ways: `client_disconnect()` completes 
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from granian.rsgi import HTTPProtocol
 
@@ -19,7 +20,8 @@ class CallerWatch:
     def __init__(self, protocol: HTTPProtocol) -> None:
         self.gone = False
         self._task = asyncio.current_task()
-        self._departure = protocol.client_disconnect()
+        # The stubs say coroutine; it is a future of the server's own, which may be given callbacks.
+        self._departure = cast("asyncio.Future[None]", protocol.client_disconnect())
         self._departure.add_done_callback(self._left)
 
     def close(self) -> None:

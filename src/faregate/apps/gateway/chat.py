@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import read_body
 from faregate.apps.gateway.caller import CallerWatch
-from faregate.apps.gateway.headers import Headers, header, upstream_headers
+from faregate.apps.gateway.exchange import Exchange
+from faregate.apps.gateway.headers import header, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls, target_url
 from faregate.apps.gateway.pools import Want
-from faregate.apps.gateway.relay import Relay
+from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Call, Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
-from faregate.apps.gateway.upstream_client import (
-    WHOLE_ANSWER_BYTES,
-    UpstreamClients,
-    UpstreamFailed,
-    UpstreamTimedOut,
-)
+from faregate.apps.gateway.upstream_client import UpstreamClients, UpstreamFailed, UpstreamTimedOut, WholeAnswer
 from faregate.base.errors import InvalidInput
+from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.openai_chat import (
     ChatRequest,
     completion_path,
@@ -42,6 +40,15 @@ _log = structlog.get_logger(__name__)
 
 _USES_NOTHING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 _BYTES_PER_TOKEN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What goes upstream; `request` is None where the body could not be read. `watch`: on routes that cancel."""
+
+    request: ChatRequest | None
+    body: bytes
+    watch: CallerWatch | None
 
 
 class ChatCalls:
@@ -64,35 +71,34 @@ class ChatCalls:
         self._plain = plain
         self._metrics = metrics
 
-    async def answer(self, call: Call, scope: Scope, protocol: HTTPProtocol, received: Headers, rest: str) -> None:
+    async def answer(self, call: Call, exchange: Exchange) -> None:
         """Answer one request of a chat route; raises `Refusal` for an answer of our own."""
         plan = call.plan
-        if header(received, "upgrade") is not None:
+        if header(exchange.received, "upgrade") is not None:
             raise answers.NO_UPGRADES
-        path = completion_path(rest)
+        path = completion_path(exchange.rest)
         if call.verb != "POST" or path is None:
             if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
                 raise answers.COMPLETIONS_ONLY
-            await self._plain.answer(call, scope, protocol, received, rest)
+            await self._plain.answer(call, exchange)
             return
         try:
-            body = await read_body(protocol, received, plan.route.state.max_request_bytes)
+            body = await read_body(exchange.protocol, exchange.received, plan.route.state.max_request_bytes)
         except ProtocolClosed:
             return
         request = self._read(call, body)
         most = None
         if plan.subscription_id is not None and request is not None:
-            most = await self._hold(call, request, body, protocol)
-            if most is None:
-                return
+            most = await self._hold(call, request, body)
         elif plan.unboundable is not None:
             _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
             raise answers.MISCONFIGURED
+        exchange.rest = path
         if request is not None:
-            body = rewrite(request, body, most_output_per_choice=most or None)
-        watch = CallerWatch(protocol) if plan.route.state.on_abort is OnAbort.CANCEL else None
+            body = rewrite(request, body, most_output_per_choice=most)
+        watch = CallerWatch(exchange.protocol) if plan.route.state.on_abort is OnAbort.CANCEL else None
         try:
-            await self._forward(call, request, body, target_url(plan.route, path, scope), received, protocol, watch)
+            await self._forward(call, exchange, Outgoing(request, body, watch))
         finally:
             if watch is not None:
                 watch.close()
@@ -112,11 +118,8 @@ class ChatCalls:
         call.input_estimate = estimate_input(request)
         return request
 
-    async def _hold(self, call: Call, request: ChatRequest, body: bytes, protocol: HTTPProtocol) -> int | None:
-        """Hold the call's bound and record its start.
-
-        Returns the most output tokens per choice, 0 where output costs nothing, or None where the caller was refused.
-        """
+    async def _hold(self, call: Call, request: ChatRequest, body: bytes) -> int | None:
+        """Hold the call's bound and record its start; return the most output tokens per choice, None where output is free."""
         plan = call.plan
         subscription_id = plan.subscription_id
         assert subscription_id is not None  # noqa: S101 - the caller checked it
@@ -128,8 +131,7 @@ class ChatCalls:
             raise answers.CREDIT_UNKNOWN
         if outcome is Denied.NO_CREDIT:
             assert plan.no_credit is not None  # noqa: S101 - holds are made only where such a rule covers the route
-            self._settlement.refuse(call, plan.no_credit, protocol)
-            return None
+            raise self._settlement.refuse(call, plan.no_credit)
         call.hold = outcome
         self._metrics.holds += 1
         try:
@@ -137,44 +139,41 @@ class ChatCalls:
         except SpoolUnavailable:
             self._settlement.release(call)
             raise answers.UNRECORDED from None
-        return outcome.output // want.choices if any(need.per_output for need in plan.needs) else 0
+        return outcome.output // want.choices if any(need.per_output for need in plan.needs) else None
 
-    async def _forward(
-        self,
-        call: Call,
-        request: ChatRequest | None,
-        body: bytes,
-        url: str,
-        received: Headers,
-        protocol: HTTPProtocol,
-        watch: CallerWatch | None,
-    ) -> None:
-        route = call.plan.route
+    async def _forward(self, call: Call, exchange: Exchange, outgoing: Outgoing) -> None:
+        route, request = call.plan.route, outgoing.request
         headers = upstream_headers(
-            received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=True
+            exchange.received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=True
         )
         headers.append(("x-request-id", call.request_id))
-        streamed = request is not None and request.stream is True
+        client = self._clients.client_for(route.state, decode=True)
+        url = target_url(route, exchange.rest, exchange.scope)
         try:
-            answer = await self._clients.client_for(route.state, decode=True).send(
-                call.verb, url, headers, body, buffer_bytes=0 if streamed else WHOLE_ANSWER_BYTES
-            )
+            if request is None or request.stream is not True:
+                whole = await client.fetch("POST", url, headers=headers, body=outgoing.body)
+                self._relay.pass_whole(call, whole, exchange.protocol)
+                return
+            answer = await client.stream("POST", url, headers=headers, body=outgoing.body)
+            try:
+                if is_stream(answer.headers):
+                    strip = not request.wants_usage
+                    await self._relay.pass_stream(
+                        call, answer, exchange.protocol, watch=outgoing.watch, strip_usage=strip
+                    )
+                else:
+                    body = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
+                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, body), exchange.protocol)
+            finally:
+                await answer.close()
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
             self._settlement.settle(call, refusal.status)
             raise refusal from error
         except asyncio.CancelledError:
-            # Nothing has come from the upstream: nothing is billed, whether the caller left or the gateway stops.
+            # Nothing was sent to the caller: nothing is billed, whether the caller left or the gateway stops.
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
-        try:
-            if (header(answer.headers, "content-type") or "").startswith("text/event-stream"):
-                strip = request is not None and not request.wants_usage
-                await self._relay.pass_stream(call, answer, protocol, watch, strip_usage=strip)
-            else:
-                await self._relay.pass_whole(call, answer, protocol)
-        finally:
-            await answer.close()
 
 
 def _want(call: Call, request: ChatRequest, body: bytes) -> Want:

@@ -10,7 +10,8 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import stream_body
-from faregate.apps.gateway.headers import Headers, caller_headers, header, upstream_headers
+from faregate.apps.gateway.exchange import Exchange
+from faregate.apps.gateway.headers import caller_headers, header, upstream_headers
 from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.settlement import Call, Settlement
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed, UpstreamTimedOut
@@ -25,21 +26,20 @@ class PlainCalls:
         self._settlement = settlement
         self._clients = clients
 
-    async def answer(self, call: Call, scope: Scope, protocol: HTTPProtocol, received: Headers, rest: str) -> None:
+    async def answer(self, call: Call, exchange: Exchange) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
-        route = call.plan.route
+        route, received = call.plan.route, exchange.received
         headers = upstream_headers(
             received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=False
         )
         headers.append(("x-request-id", call.request_id))
         has_body = header(received, "content-length") not in {None, "0"} or header(received, "transfer-encoding")
         try:
-            answer = await self._clients.client_for(route.state, decode=False).send(
+            answer = await self._clients.client_for(route.state, decode=False).stream(
                 call.verb,
-                target_url(route, rest, scope),
-                headers,
-                stream_body(protocol) if has_body else b"",
-                buffer_bytes=0,
+                target_url(route, exchange.rest, exchange.scope),
+                headers=headers,
+                body=stream_body(exchange.protocol) if has_body else b"",
             )
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
@@ -49,7 +49,7 @@ class PlainCalls:
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
         try:
-            await self._pass_on(call, answer, protocol)
+            await self._pass_on(call, answer, exchange.protocol)
         finally:
             self._settlement.settle(call, answer.status)
             await answer.close()
@@ -79,5 +79,7 @@ class PlainCalls:
 
 def target_url(route: RoutePlan, rest: str, scope: Scope) -> str:
     """Return the upstream's URL for what followed the route's name, with the query as it came."""
-    url = route.upstream_url + quote(rest, safe=_PATH_SAFE)
+    url = route.upstream_url + (
+        rest if rest.isascii() and rest.replace("/", "").isalnum() else quote(rest, safe=_PATH_SAFE)
+    )
     return f"{url}?{scope.query_string}" if scope.query_string else url

@@ -10,13 +10,14 @@ from typing import Final
 
 import re2
 
+from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
 from faregate.base.errors import InvalidInput
 from faregate.domain.governance.decision import Matcher, decide, rules_covering
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.metering.event import FieldPath
 from faregate.domain.metering.filter import Filter, Is, may_match
-from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
+from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.wire.gateway_protocol import AccountState, Enforce, KeyState, MeterState, RouteState, RuleState
 from faregate.wire.openai_errors import encode_error
@@ -38,15 +39,6 @@ class RefusalAnswer:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteMeter:
-    """A meter that may count calls of this route."""
-
-    price_id: str
-    sum_path: str
-    read: CompiledMeter
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +94,7 @@ def make_route_plan(
         missing_environment=tuple(missing),
         covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
         meters=tuple(
-            RouteMeter(price_id=meter.price_id, sum_path=meter.sum_path, read=compile_meter(_meter(meter)))
+            make_route_meter(_meter(meter), sum_path=meter.sum_path, route=route.name)
             for meter in sorted(meters, key=lambda meter: meter.meter_id)
             if may_match(_filter(meter), {"request.route": route.name})
         ),

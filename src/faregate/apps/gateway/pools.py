@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from msgspec import Struct
+
 from faregate.wire.gateway_protocol import Drawn, Lease, LeaseReturn
 
 BURN_WINDOW_MS: Final = 2_000
@@ -27,8 +29,7 @@ class PriceNeed:
     per_output: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class Want(Struct, frozen=True, kw_only=True, gc=False):
     """A call's bound in tokens. `least_output` <= `output`; held output is a multiple of `choices`."""
 
     needs: tuple[PriceNeed, ...]
@@ -52,6 +53,11 @@ class LeasedUnits:
         self.acknowledged = 0
         self.stop_at_ms = asked_at_ms + lease.duration_ms * _HOLDING_PERCENT // 100
 
+    def serves(self, now_ms: int, occurred_at: datetime) -> bool:
+        """Return whether a call of that time may hold from the lease now."""
+        lease = self.lease
+        return now_ms < self.stop_at_ms and lease.period_start <= occurred_at < lease.period_end
+
 
 class Pool:
     """The leases of one price of one account, oldest first, and how fast they burn."""
@@ -68,8 +74,7 @@ class Pool:
         """Return the units a call of that time may hold now."""
         total = 0
         for units in self.leases:
-            lease = units.lease
-            if now_ms < units.stop_at_ms and lease.period_start <= occurred_at < lease.period_end:
+            if units.serves(now_ms, occurred_at):
                 total += units.idle
         return total
 
@@ -89,43 +94,46 @@ class Pool:
         return max(self._before, self._current)
 
 
-@dataclass(slots=True)
-class HeldUnits:
+class HeldUnits(Struct, eq=False):
     """Units of one lease that a call holds."""
 
     units: LeasedUnits
+    need: PriceNeed
     count: int
 
 
 class Hold:
     """What one call holds. `output` is the bound its upstream request must be limited to. Settled once."""
 
-    __slots__ = ("account", "output", "parts", "uncovered")
+    __slots__ = ("account", "beyond", "output", "parts", "uncovered")
 
     def __init__(self, account: Account, output: int) -> None:
         self.account = account
         self.output = output
         self.parts: list[HeldUnits] = []
+        self.beyond = 0
         self.uncovered = 0
 
     def settle(self, used: dict[str, int]) -> list[Drawn]:
         """Give back what was not used and return what was drawn from each lease.
 
-        `used`: units by price. What goes beyond the held units is drawn from idle ones of the same price, as far as there
-        are any; the ledger debits the rest without a lease, and `uncovered` counts it.
+        `used`: units by price; prices that the hold has no part of are left out. What goes `beyond` the held units is drawn
+        from idle ones of the same price, as far as there are any; the ledger debits the rest without a lease: `uncovered`.
         """
         drawn: dict[str, int] = {}
         for part in self.parts:
             units = part.units
-            price_id = units.lease.price_id
+            price_id = part.need.price_id
             taken = min(used.get(price_id, 0), part.count)
             units.held -= part.count
             units.idle += part.count - taken
             if taken:
                 used[price_id] -= taken
                 drawn[units.lease.lease_id] = drawn.get(units.lease.lease_id, 0) + taken
+        held = {part.need.price_id for part in self.parts}
         for price_id, beyond in used.items():
-            if beyond > 0:
+            if beyond > 0 and price_id in held:
+                self.beyond += beyond
                 self.uncovered += self._draw_idle(price_id, beyond, drawn)
         self.parts = []
         self.account.in_flight -= 1
@@ -235,10 +243,9 @@ class Account:
         for units in pool.leases:
             if not count:
                 return
-            lease = units.lease
-            if units.idle and now_ms < units.stop_at_ms and lease.period_start <= occurred_at < lease.period_end:
+            if units.idle and units.serves(now_ms, occurred_at):
                 taken = min(count, units.idle)
                 units.idle -= taken
                 units.held += taken
-                hold.parts.append(HeldUnits(units, taken))
+                hold.parts.append(HeldUnits(units, need, taken))
                 count -= taken

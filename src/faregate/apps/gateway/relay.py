@@ -16,10 +16,10 @@ from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.settlement import ATTEMPT, Call, Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
-from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed
-from faregate.base.limits import MAX_USAGE_EVENT_BYTES
+from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
 from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader
 from faregate.wire.gateway_protocol import OnAbort
+from faregate.wire.sse import EventSplitter
 
 _log = structlog.get_logger(__name__)
 
@@ -43,22 +43,17 @@ class Relay:
         self._streams: dict[Call, tuple[StreamReader, int]] = {}
         self._draining = 0
 
-    async def pass_whole(self, call: Call, answer: UpstreamAnswer, protocol: HTTPProtocol) -> None:
-        """Hold a JSON answer back until it is settled, then send it."""
-        try:
-            body = await _read_whole(answer)
-        except UpstreamFailed as error:
-            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
-            raise answers.UPSTREAM_UNAVAILABLE from error
-        except asyncio.CancelledError:
-            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
-            raise answers.STOPPING from None
+    def pass_whole(self, call: Call, answer: WholeAnswer, protocol: HTTPProtocol) -> None:
+        """Settle an answer that is here to its end, then send it."""
         reader = AnswerReader()
-        reader.read_json(body)
+        if is_stream(answer.headers):
+            _read_events(reader, answer.body)
+        else:
+            reader.read_json(answer.body)
         self._settle(call, answer.status, reader, broken=False)
         headers = caller_headers(answer.headers, call.request_id)
-        if body:
-            protocol.response_bytes(answer.status, headers, body)
+        if answer.body:
+            protocol.response_bytes(answer.status, headers, answer.body)
         else:
             protocol.response_empty(answer.status, headers)
 
@@ -67,8 +62,8 @@ class Relay:
         call: Call,
         answer: UpstreamAnswer,
         protocol: HTTPProtocol,
-        watch: CallerWatch | None,
         *,
+        watch: CallerWatch | None,
         strip_usage: bool,
     ) -> None:
         """Send server-sent events on as they come; at `[DONE]` or the end, settle and send the rest."""
@@ -137,19 +132,16 @@ class Relay:
         self._settlement.settle(call, status, summary, estimated=estimated or (broken and not complete_usage))
 
 
-async def _read_whole(answer: UpstreamAnswer) -> bytes:
-    """Return the whole body; raises `UpstreamFailed`, also where it is longer than can be held back."""
-    length = header(answer.headers, "content-length")
-    if length is not None and int(length) <= MAX_USAGE_EVENT_BYTES:
-        return await answer.read_whole()
-    chunks = []
-    total = 0
-    while chunk := await answer.read():
-        total += len(chunk)
-        if total > MAX_USAGE_EVENT_BYTES:
-            raise UpstreamFailed("the answer is longer than can be held back until it is settled")
-        chunks.append(chunk)
-    return b"".join(chunks)
+def is_stream(headers: Headers) -> bool:
+    """Return whether an answer is a stream of server-sent events."""
+    return (header(headers, "content-type") or "").startswith("text/event-stream")
+
+
+def _read_events(reader: AnswerReader, body: bytes) -> None:
+    """Read a stream that arrived whole, because nobody asked for a stream."""
+    for _, data in EventSplitter().feed(body):
+        if data is not None:
+            reader.read_chunk(data)
 
 
 async def _drain(answer: UpstreamAnswer, reader: StreamReader) -> bool:

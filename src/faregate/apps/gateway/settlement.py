@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from typing import Final
 
 import msgspec
-from granian.rsgi import HTTPProtocol
-from msgspec import Raw
+from msgspec import Raw, Struct
 
+from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.meters import whole_number
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RouteMeter
+from faregate.apps.gateway.plan import CallPlan, RefusalAnswer
 from faregate.apps.gateway.pools import Hold
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart, Segment
@@ -23,7 +23,7 @@ from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.openai_chat import RequestSummary
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
-from faregate.wire.event import WireEvent, WireRequest, WireResponse
+from faregate.wire.event import WireRequest, WireResponse
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
 ATTEMPT: Final = 1
@@ -31,13 +31,12 @@ ATTEMPT: Final = 1
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PYTHON_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
-_NO_BODY: Final = AnswerSummary()
 _NOTHING: Final = Raw(b"null")
+_NO_USAGE: Final[dict[str, Raw]] = {}
 _OK: Final = 200
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Call:
+class Call(Struct, eq=False, kw_only=True):
     """A call in flight: who, where, when, and what is held for it.
 
     `input_estimate` is None where the dialect reads no usage. `started_in`: the spool segment of its start record.
@@ -55,6 +54,32 @@ class Call:
     hold: Hold | None = None
     started_in: Segment | None = None
     settled: bool = False
+    _request: Raw | None = None
+
+    def request(self) -> Raw:
+        """Return the request as the event keeps it, encoded once for the start and the event."""
+        if self._request is None:
+            shape = WireRequest(
+                time=self.occurred_at,
+                uri=self.uri,
+                verb=self.verb,
+                route=self.plan.route.state.name,
+                body=_NOTHING if self.summary is None else Raw(_ENCODER.encode(self.summary)),
+                ip_address=self.ip_address,
+            )
+            self._request = Raw(_ENCODER.encode(shape))
+        return self._request
+
+
+class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `WireEvent` to be encoded, its request encoded already; what a gateway does not fill is left out."""
+
+    request: Raw
+    response: WireResponse
+    user_id: str | None = None
+    company_id: str | None = None
+    blocked_by: str | None = None
+    faregate: GatewayFacts
 
 
 class Settlement:
@@ -72,14 +97,13 @@ class Settlement:
         hold, plan = call.hold, call.plan
         if hold is None or plan.subscription_id is None:
             return
-        by_price = {need.price_id: need for need in plan.needs}
         held = [
             HeldRecord(
                 lease_id=part.units.lease.lease_id,
-                price_id=part.units.lease.price_id,
+                price_id=part.need.price_id,
                 units=part.count,
-                per_input=by_price[part.units.lease.price_id].per_input,
-                per_output=by_price[part.units.lease.price_id].per_output,
+                per_input=part.need.per_input,
+                per_output=part.need.per_output,
             )
             for part in hold.parts
         ]
@@ -95,7 +119,7 @@ class Settlement:
                 replay=call.replay,
                 subscription_id=plan.subscription_id,
                 occurred_at=call.occurred_at,
-                request=_wire_request(call),
+                request=call.request(),
                 input_estimate=call.input_estimate or 0,
                 held=held,
             )
@@ -108,12 +132,10 @@ class Settlement:
             hold.settle({})
             self._holding.settled(hold)
 
-    def refuse(self, call: Call, refusal: RefusalAnswer, protocol: HTTPProtocol) -> None:
-        """Write that a rule refused the call, and answer as the rule says."""
+    def refuse(self, call: Call, refusal: RefusalAnswer) -> Refusal:
+        """Write that a rule refused the call; return the answer that the rule gives."""
         self.settle(call, refusal.status, blocked_by=refusal.rule_id)
-        self._metrics.refused(refusal.reason)
-        headers = [("content-type", "application/json"), *refusal.headers, ("x-request-id", call.request_id)]
-        protocol.response_bytes(refusal.status, headers, refusal.body)
+        return Refusal(refusal.reason, refusal.status, refusal.body, refusal.headers)
 
     def settle(
         self,
@@ -133,8 +155,8 @@ class Settlement:
         if call.hold is not None:
             drawn = self._draw(call, call.hold, status, answer)
         sequence = spool.take_sequence()
-        event = WireEvent(
-            request=_wire_request(call),
+        event = EventRecord(
+            request=call.request(),
             response=WireResponse(
                 time=self._clock.now() + plan.route.offset,
                 status=status,
@@ -181,7 +203,7 @@ class Settlement:
             usage = {name: Raw(b"%d" % count) for name, count in counts.items()}
             drawn = _draw_from_record(start.held, start.input_estimate, begun.output)
         sequence = spool.take_sequence()
-        event = WireEvent(
+        event = EventRecord(
             request=start.request,
             response=WireResponse(
                 time=start.occurred_at,
@@ -208,46 +230,27 @@ class Settlement:
 
     def _draw(self, call: Call, hold: Hold, status: int, answer: AnswerSummary | None) -> list[Drawn]:
         used = _used_units(call, status, answer)
-        held = {part.units.lease.price_id for part in hold.parts}
-        before = hold.uncovered
-        above = any(
-            count > sum(part.count for part in hold.parts if part.units.lease.price_id == price_id)
-            for price_id, count in used.items()
-        )
-        drawn = hold.settle({price_id: count for price_id, count in used.items() if price_id in held})
-        if above:
+        drawn = hold.settle(used)
+        if hold.beyond:
             self._metrics.calls_above_hold += 1
-        self._metrics.uncovered_units += hold.uncovered - before
+            self._metrics.uncovered_units += hold.uncovered
         return drawn
-
-
-def _wire_request(call: Call) -> WireRequest:
-    summary = call.summary
-    return WireRequest(
-        time=call.occurred_at,
-        uri=call.uri,
-        verb=call.verb,
-        route=call.plan.route.state.name,
-        body=_NOTHING if summary is None else Raw(_ENCODER.encode(summary)),
-        ip_address=call.ip_address,
-    )
 
 
 def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[str, int]:
     """Return the units each price counts for the call, as its meters read the very event that is written."""
-    needed = {need.price_id for need in call.plan.needs}
-    meters = [meter for meter in call.plan.meters if meter.price_id in needed]
-    return measure(meters, _event(call, status, answer))
-
-
-def measure(meters: Sequence[RouteMeter], event: Event) -> dict[str, int]:
-    """Return whole units by price; a part of a unit counts as one."""
     used: dict[str, int] = {}
-    for meter in meters:
-        quantity = meter.read(event)
-        if isinstance(quantity, Decimal):
-            units = int(quantity.to_integral_value(rounding=ROUND_CEILING))
-            used[meter.price_id] = used.get(meter.price_id, 0) + units
+    event = None
+    usage = answer.usage if answer is not None and answer.usage is not None else _NO_USAGE
+    for meter in call.plan.meters:
+        name = meter.usage_field
+        units = whole_number(bytes(usage[name])) if name is not None and name in usage else None
+        if units is None:
+            event = event or _event(call, status, answer)
+            units = meter.units(event)
+        elif not meter.counts(status):
+            continue
+        used[meter.price_id] = used.get(meter.price_id, 0) + units
     return used
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,12 +39,16 @@ class _Identity(Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Segment:
-    """One file. `length`: bytes of whole records. `open_starts`: calls begun here that have not ended."""
+    """One file. `length`: bytes of whole records. `open_starts`: calls begun here that have not ended.
+
+    `memory` is the file mapped for writing, of the segment in use only.
+    """
 
     number: int
     path: Path
     descriptor: int
     length: int
+    memory: mmap.mmap | None = None
     last_sequence: int = 0
     open_starts: int = 0
 
@@ -95,7 +100,8 @@ class SpoolFolder:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             _allocate(descriptor, size_bytes)
-            os.pwrite(descriptor, header, 0)
+            memory = mmap.mmap(descriptor, size_bytes)
+            memory[: len(header)] = header
             os.fsync(descriptor)
             _sync_folder(self._folder)
         except OSError:
@@ -103,7 +109,14 @@ class SpoolFolder:
             path.unlink()
             raise
         self._next_number = number + 1
-        return Segment(number=number, path=path, descriptor=descriptor, length=len(header))
+        return Segment(number=number, path=path, descriptor=descriptor, length=len(header), memory=memory)
+
+    def finish(self, segment: Segment) -> None:
+        """Cut a segment to its records: nothing more will be written to it."""
+        if segment.memory is not None:
+            segment.memory.close()
+            segment.memory = None
+        os.ftruncate(segment.descriptor, segment.length)
 
     def delete(self, segment: Segment) -> None:
         """Delete a segment that nobody needs."""

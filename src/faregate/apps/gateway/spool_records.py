@@ -18,9 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
-
-from faregate.wire.event import WireRequest
+from msgspec import Raw, Struct
 
 _FRAME_BYTES: Final = 10
 """Kind, CRC and blank before the payload."""
@@ -55,7 +53,7 @@ class HeldRecord(Struct, frozen=True, kw_only=True):
 
 
 class StartRecord(Struct, frozen=True, kw_only=True):
-    """Everything a later process needs to bill a call that this one never finished."""
+    """Everything a later process needs to bill a call that this one never finished. `request`: an encoded `WireRequest`."""
 
     request_id: str
     attempt: int
@@ -67,7 +65,7 @@ class StartRecord(Struct, frozen=True, kw_only=True):
     replay: bool
     subscription_id: str
     occurred_at: datetime
-    request: WireRequest
+    request: Raw
     input_estimate: int
     held: list[HeldRecord]
 
@@ -88,7 +86,7 @@ class Acknowledged(Struct, frozen=True, kw_only=True):
 
 def frame(kind: Kind, payload: bytes) -> bytes:
     """Return the record's line."""
-    return b"%b%08x %b\n" % (kind.value.encode(), zlib.crc32(payload), payload)
+    return b"%c%08x %b\n" % (ord(kind), zlib.crc32(payload), payload)
 
 
 def frame_event(sequence: int, event: bytes) -> bytes:

@@ -24,8 +24,8 @@ from faregate.wire.gateway_protocol import (
     RouteState,
     RuleState,
     StateMessage,
-    UpToDate,
     Upsert,
+    UpToDate,
 )
 
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
@@ -18,9 +18,6 @@ from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 Headers = list[tuple[str, str]]
-
-WHOLE_ANSWER_BYTES: Final = 262_144
-"""An answer up to this size is read whole before `fetch` returns."""
 
 _POOL_IDLE: Final = timedelta(seconds=20)
 
@@ -36,9 +33,20 @@ class UpstreamTimedOut(UpstreamFailed):
 class Timeouts(Protocol):
     """A route's limits in milliseconds."""
 
-    connect_timeout_ms: int
-    read_timeout_ms: int
-    total_timeout_ms: int
+    @property
+    def connect_timeout_ms(self) -> int: ...  # noqa: D102 - see above
+    @property
+    def read_timeout_ms(self) -> int: ...  # noqa: D102 - see above
+    @property
+    def total_timeout_ms(self) -> int: ...  # noqa: D102 - see above
+
+
+class WholeAnswer(NamedTuple):
+    """An answer that is here to its end."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class UpstreamAnswer:
@@ -46,9 +54,9 @@ class UpstreamAnswer:
 
     __slots__ = ("_request", "_response", "headers", "status")
 
-    def __init__(self, request: StreamRequest, response: Response) -> None:
-        self._request = request
+    def __init__(self, response: Response, request: StreamRequest) -> None:
         self._response = response
+        self._request: StreamRequest | None = request
         self.status = response.status
         self.headers: Headers = list(response.headers.items())
 
@@ -58,49 +66,63 @@ class UpstreamAnswer:
             chunk = await self._response.body_reader.read_chunk()
         except RequestError as error:
             raise _failure(error) from error
-        return b"" if chunk is None else bytes(chunk)
+        if chunk is None:
+            self._request = None
+            return b""
+        return bytes(chunk)
 
-    async def read_whole(self) -> bytes:
-        """Return all bytes that are left; raises `UpstreamFailed`, `UpstreamTimedOut`."""
-        try:
-            return bytes(await self._response.bytes())
-        except RequestError as error:
-            raise _failure(error) from error
+    async def read_whole(self, most_bytes: int) -> bytes:
+        """Return all bytes that are left; raises `UpstreamFailed`, also where they are more than `most_bytes`."""
+        chunks = []
+        total = 0
+        while chunk := await self.read():
+            total += len(chunk)
+            if total > most_bytes:
+                raise UpstreamFailed("the answer is longer than can be held back until it is settled")
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     async def close(self) -> None:
-        """Let go of the answer: of the connection too, if it was not read to its end."""
-        with suppress(RequestError):
-            await self._request.__aexit__(None, None, None)
+        """Let go of an answer that was not read to its end, and of its connection."""
+        if self._request is not None:
+            with suppress(RequestError):
+                await self._request.__aexit__(None, None, None)
 
 
 class UpstreamClient:
-    """Connections to upstreams under one set of timeouts. `decode`: compressed answers arrive decompressed."""
+    """Connections to upstreams under one set of timeouts. `decode`: compressed answers arrive decompressed.
+
+    Both ways to send raise `UpstreamFailed`, `UpstreamTimedOut` and never repeat a request.
+    """
 
     def __init__(self, timeouts: Timeouts, *, decode: bool) -> None:
         self._client = _build(timeouts, decode=decode)
 
-    async def send(
-        self,
-        method: str,
-        url: str,
-        headers: Headers,
-        body: bytes | AsyncIterable[bytes],
-        *,
-        buffer_bytes: int,
-    ) -> UpstreamAnswer:
-        """Send a request and return its answer once `buffer_bytes` of it, or all of it, are here (0: the head is).
+    async def fetch(self, method: str, url: str, *, headers: Headers, body: bytes) -> WholeAnswer:
+        """Send a request and return its answer when all of it is here: for answers that are held back anyway."""
+        builder = self._client.request(method, url).headers(headers)
+        if body:
+            builder = builder.body_bytes(body)
+        try:
+            response = await builder.build().send()
+            return WholeAnswer(response.status, list(response.headers.items()), bytes(await response.bytes()))
+        except RequestError as error:
+            raise _failure(error) from error
+        except BuilderError as error:
+            raise UpstreamFailed(f"the request cannot be sent: {type(error).__name__}") from error
 
-        Raises `UpstreamFailed`, `UpstreamTimedOut`. Never repeats a request.
-        """
-        builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(buffer_bytes)
-        if isinstance(body, bytes):
-            if body:
-                builder = builder.body_bytes(body)
-        else:
+    async def stream(
+        self, method: str, url: str, *, headers: Headers, body: bytes | AsyncIterable[bytes]
+    ) -> UpstreamAnswer:
+        """Send a request and return its answer when its head is here."""
+        builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(0)
+        if not isinstance(body, bytes):
             builder = builder.body_stream(body)
+        elif body:
+            builder = builder.body_bytes(body)
         try:
             request = builder.build_streamed()
-            return UpstreamAnswer(request, await request.__aenter__())
+            return UpstreamAnswer(await request.__aenter__(), request)
         except RequestError as error:
             raise _failure(error) from error
         except BuilderError as error:

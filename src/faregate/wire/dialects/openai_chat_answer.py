@@ -123,6 +123,17 @@ class AnswerReader:
                 if bytes(value) != _NULL:
                     self.usage[name] = value
 
+    def read_chunk(self, data: bytes) -> _Chunk | None:
+        """Read one chunk of a streamed answer; return None for what is not a chunk, such as `[DONE]`."""
+        try:
+            chunk = _CHUNK_DECODER.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        self._keep(chunk)
+        if chunk.choices:
+            self._count(chunk)
+        return chunk
+
     def _read_choices(self, body: bytes) -> None:
         try:
             chunk = _CHUNK_DECODER.decode(body)
@@ -182,15 +193,14 @@ class StreamReader(AnswerReader):
 
     def _is_ours(self, data: bytes) -> bool:
         """Read a chunk and return whether it is the usage chunk that only we asked for."""
-        try:
-            chunk = _CHUNK_DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
-        self._keep(chunk)
-        if chunk.choices:
-            self._count(chunk)
-            return False
-        return self._strip_usage and chunk.choices is not None and chunk.usage is not None
+        chunk = self.read_chunk(data)
+        return (
+            self._strip_usage
+            and chunk is not None
+            and chunk.choices is not None
+            and not chunk.choices
+            and chunk.usage is not None
+        )
 
 
 def _length(text: _Text) -> int:
