@@ -6,15 +6,19 @@ from typing import Any, Final
 
 ROUTE: Final = "/ai/chat"
 PLAN: Final = "My AI API Plan"
+INPUT: Final = "Input Tokens"
+OUTPUT: Final = "Output Tokens"
+INPUT_METER: Final = "Input Token Meter"
+OUTPUT_METER: Final = "Output Token Meter"
 
 
 def seed_catalog(*, upstream_url: str) -> dict[str, Any]:
     """Return the document for `POST /api/v1/catalog/apply`; the route leads to `upstream_url`."""
     return {
-        "plans": [{"name": PLAN, "prices": [_price("Input Tokens", "0.50"), _price("Output Tokens", "1.50")]}],
+        "plans": [{"name": PLAN, "prices": [_price(INPUT, "0.50"), _price(OUTPUT, "1.50")]}],
         "meters": [
-            _meter("Input Token Meter", "Input Tokens", "prompt_tokens"),
-            _meter("Output Token Meter", "Output Tokens", "completion_tokens"),
+            _meter(INPUT_METER, INPUT, "prompt_tokens"),
+            _meter(OUTPUT_METER, OUTPUT, "completion_tokens"),
         ],
         "routes": [{"name": ROUTE, "upstream_url": upstream_url}],
         "rules": [

@@ -17,10 +17,11 @@ from faregate.apps.story.replaying.books import MonthBooks, month_name
 from faregate.apps.story.replaying.months import by_month, month_after, month_of
 from faregate.apps.story.replaying.pace import Speed
 from faregate.apps.story.replaying.sending import Sender, Sent
-from faregate.apps.story.seed import seed_catalog
+from faregate.apps.story.seed import INPUT_METER, seed_catalog
 from faregate.apps.story.stack import running_stack
 from faregate.apps.story.trace import TracedCall
 from faregate.base.errors import Unavailable
+from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.wire.api.billing import ClockView, InvoiceView
 from faregate.wire.api.catalog_document import CatalogApplied
 from faregate.wire.api.common import Page
@@ -28,7 +29,6 @@ from faregate.wire.api.meters import MeterView
 from faregate.wire.api.readings import LedgerEntryView, UsageView
 
 COMPANY: Final = "traced"
-INPUT_METER: Final = "Input Token Meter"
 
 _AFTER_MONTH: Final = timedelta(minutes=2)
 """Beyond the grace after which a period is closed."""
@@ -90,15 +90,18 @@ async def play_trace(replay: Replay, data: Path, watcher: Watcher) -> Played:
             concurrency=replay.concurrency,
             progressed=watcher.progressed,
         )
+        books: dict[str, MonthBooks] = {}
         for month, calls in by_month(replay.calls):
             watcher.begun(f"replaying {month:%Y-%m}")
             await sender.send(calls, replay.speed)
             watcher.begun("waiting until every call is metered")
             await _all_metered(management, sender.sent)
             watcher.begun(f"closing {month:%Y-%m}")
-            await management.post("/clock/advance", {"to": month_after(month) + _AFTER_MONTH}, ClockView)
+            name = month_name(month.year, month.month)
+            books[name] = await _close_month(management, month, earlier=books)
         watcher.begun("reading the books")
-        books = await _read_books(management, customer, months=[month for month, _ in by_month(replay.calls)])
+        await _read_invoices(management, books)
+        await _read_debits(management, customer, books)
         watcher.begun("stopping")
     return Played(sent=sender.sent, books=books)
 
@@ -115,26 +118,30 @@ async def _all_metered(management: Management, sent: Sent) -> None:
             metered, changed_at_s = calls, loop.time()
 
 
-async def _read_books(
-    management: Management, customer: Customer, *, months: Sequence[datetime]
-) -> dict[str, MonthBooks]:
-    books: dict[str, MonthBooks] = {}
-    for month in months:
-        span = {"from": month.isoformat(), "to": month_after(month).isoformat()}
-        tokens_in, tokens_out, calls = await _usage(management, span)
-        name = month_name(month.year, month.month)
-        books[name] = MonthBooks(month=name, calls=calls, tokens_in=tokens_in, tokens_out=tokens_out)
-    used = sum(1 for kept in books.values() if kept.tokens_in or kept.tokens_out)
-    await management.until(
-        "/invoices", Page[InvoiceView], reached=lambda page: len(page.data) >= used, within_s=_INVOICED_WITHIN_S
+async def _close_month(management: Management, month: datetime, *, earlier: dict[str, MonthBooks]) -> MonthBooks:
+    """Read a month's usage, let the clock pass its end, and pay the invoice: an overdue one would block the rest."""
+    span = {"from": month.isoformat(), "to": month_after(month).isoformat()}
+    tokens_in, tokens_out, calls = await _usage(management, span)
+    kept = MonthBooks(
+        month=month_name(month.year, month.month), calls=calls, tokens_in=tokens_in, tokens_out=tokens_out
     )
+    await management.post("/clock/advance", {"to": month_after(month) + _AFTER_MONTH}, ClockView)
+    invoiced = sum(1 for each in (*earlier.values(), kept) if each.tokens_in or each.tokens_out)
+    await management.until(
+        "/invoices", Page[InvoiceView], reached=lambda page: len(page.data) >= invoiced, within_s=_INVOICED_WITHIN_S
+    )
+    for invoice in await management.every("/invoices", InvoiceView):
+        if invoice.status is InvoiceStatus.OPEN:
+            await management.post(f"/invoices/{invoice.invoice_id}/pay", {}, InvoiceView)
+    return kept
+
+
+async def _read_invoices(management: Management, books: dict[str, MonthBooks]) -> None:
     for invoice in await management.every("/invoices", InvoiceView):
         name = month_name(invoice.period_start.year, invoice.period_start.month)
         kept = books.setdefault(name, MonthBooks(month=name))
         kept.invoice, kept.status = invoice.number, invoice.status.value
         kept.invoiced += Decimal(invoice.total)
-    await _read_debits(management, customer, books)
-    return books
 
 
 async def _read_debits(management: Management, customer: Customer, books: dict[str, MonthBooks]) -> None:

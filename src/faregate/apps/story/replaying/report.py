@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from faregate.apps.story.latency import Percentiles, percentiles
-from faregate.apps.story.replaying.books import Difference, MonthBooks, differences, month_name
+from faregate.apps.story.replaying.books import NOTHING, Difference, MonthBooks, differences, month_name
 from faregate.apps.story.replaying.playing import Played
 from faregate.apps.story.replaying.sending import Failure
+from faregate.apps.story.seed import INPUT, OUTPUT
 from faregate.apps.story.trace_sum import MonthSum, TraceSum
 
 _SHOWN_FAILURES = 5
@@ -57,7 +58,7 @@ def record_of(summed: TraceSum, played: Played) -> ReplayRecord:
         calls=sum(kept.calls for kept in books.values()),
         tokens_in=sum(kept.tokens_in for kept in books.values()),
         tokens_out=sum(kept.tokens_out for kept in books.values()),
-        money=sum((kept.invoiced for kept in books.values()), Decimal("0.00")),
+        money=sum((kept.invoiced for kept in books.values()), NOTHING),
     )
     differing = differences(summed.months, books)
     return ReplayRecord(
@@ -85,61 +86,66 @@ def record_of(summed: TraceSum, played: Played) -> ReplayRecord:
 
 def render(record: ReplayRecord, summed: TraceSum) -> RenderableType:
     """Return the page: usage and money by month, speed, and the differences."""
-    return Group(_months(record, summed), Text(), _speed(record), Text(), _comparison(record), *_verdict(record))
+    speed = (
+        f"{record.calls_sent:,} calls ({record.streams:,} streams) in {record.seconds:,.1f} s: "
+        f"{record.calls_per_second:,.0f} a second"
+    )
+    return Group(
+        Text("Usage and charges", style="bold"),
+        _months(record, summed),
+        Text("\nSpeed", style="bold"),
+        _speed(record),
+        Text(speed),
+        Text("\nAgainst an independent sum of the file", style="bold"),
+        _comparison(record),
+        *_verdict(record),
+    )
+
+
+def _table(*columns: str) -> Table:
+    """Return a table whose first column is words and whose others are numbers, which are never cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+    return table
 
 
 def _months(record: ReplayRecord, summed: TraceSum) -> Table:
     files = {month_name(month.year, month.month): month for month in summed.months}
-    table = Table(title="Usage and charges", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("month")
-    for name in ("calls", "tokens in", "tokens out", "input", "output", "invoice"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = _table("month", "calls", "tokens in", "tokens out", "input", "output", "invoice")
     for kept in record.months:
-        same = _agrees(files.get(kept.month), kept)
         table.add_row(
             kept.month,
             f"{kept.calls:,}",
             f"{kept.tokens_in:,}",
             f"{kept.tokens_out:,}",
-            f"${kept.debits.get('Input Tokens', Decimal('0.00')):,}",
-            f"${kept.debits.get('Output Tokens', Decimal('0.00')):,}",
-            f"${kept.invoiced:,}",
-            Text(kept.invoice or "no invoice") if same else Text(f"{kept.invoice}, differs", style="bold red"),
+            f"${kept.debits.get(INPUT, NOTHING):,}",
+            f"${kept.debits.get(OUTPUT, NOTHING):,}",
+            f"${kept.invoiced:,}" if kept.invoice else "none",
+            style="" if _agrees(files.get(kept.month), kept) else "bold red",
         )
     return table
 
 
-def _speed(record: ReplayRecord) -> RenderableType:
-    table = Table(title="Speed", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("", "p50", "p95", "p99"):
-        table.add_column(name, justify="right" if name else "left")
+def _speed(record: ReplayRecord) -> Table:
+    table = _table("", "p50", "p95", "p99")
     for name, found in (("first byte", record.first_byte_ms), ("whole answer", record.whole_ms)):
         if found is not None:
             table.add_row(name, f"{found.p50_ms:.1f} ms", f"{found.p95_ms:.1f} ms", f"{found.p99_ms:.1f} ms")
-    return Group(
-        table,
-        Text(
-            f"{record.calls_sent:,} calls ({record.streams:,} streams) in {record.seconds:,.1f} s: "
-            f"{record.calls_per_second:,.0f} a second"
-        ),
-    )
+    return table
 
 
 def _comparison(record: ReplayRecord) -> Table:
-    table = Table(
-        title="Against an independent sum of the file", title_justify="left", box=None, pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )  # fmt: skip
-    for name in ("", "file", "books", "difference"):
-        table.add_column(name, justify="right" if name else "left")
+    table = _table("", "file", "books", "difference")
     for attribute, sign in (("calls", ""), ("tokens_in", ""), ("tokens_out", ""), ("money", "$")):
         by_file, in_books, apart = (
             getattr(totals, attribute) for totals in (record.file, record.books, record.difference)
         )
-        style = "bold red" if apart else "green"
         table.add_row(
-            attribute.replace("_", " "), f"{sign}{by_file:,}", f"{sign}{in_books:,}", Text(f"{apart:,}", style=style)
+            attribute.replace("_", " "),
+            f"{sign}{by_file:,}",
+            f"{sign}{in_books:,}",
+            Text(f"{apart:,}" if apart else "0", style="bold red" if apart else "green"),
         )
     return table
 

@@ -9,7 +9,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from faregate.apps.story.walkthrough.expected import INPUT, OUTPUT
+from faregate.apps.story.seed import INPUT, OUTPUT
 from faregate.apps.story.walkthrough.record import (
     BooksRecord,
     CallRecord,

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from faregate.apps.story.chat import Tokens
+from faregate.apps.story.seed import INPUT, OUTPUT
 
 PREPAID: Final = "acme"
 POSTPAID: Final = "globex"
 
 FIRST_GRANT: Final = "4.00"
 TOP_UP: Final = "5.00"
-
-INPUT: Final = "Input Tokens"
-OUTPUT: Final = "Output Tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from faregate.apps.story.calling import Answered, Caller
 from faregate.apps.story.chat import Tokens, story_call
 from faregate.apps.story.customers import Customer
 from faregate.apps.story.management import Management
-from faregate.apps.story.walkthrough.expected import INPUT, OUTPUT, ExpectedCall
+from faregate.apps.story.seed import INPUT, OUTPUT
+from faregate.apps.story.walkthrough.expected import ExpectedCall
 from faregate.apps.story.walkthrough.record import CallRecord, Charge, StepRecord
 from faregate.wire.api.customers import NewKeyView
 from faregate.wire.api.readings import BalanceView, EventView
