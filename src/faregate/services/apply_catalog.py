@@ -52,9 +52,12 @@ def apply_catalog(
     Raises `InvalidInput` with every field of the file (`catalog.plans[0].name`) that cannot be, and `NothingKept` at
     the end of a dry run.
     """
-    faults = list(_repeats(document))
+    repeats = list(_repeats(document))
+    if repeats:
+        raise InvalidInput(*repeats)
+    faults: list[FieldFault] = []
     differences = []
-    failed = [fault.field for fault in faults]
+    failed: list[str] = []
     part = replace(change, is_part=True)
     for step in _steps(document):
         if any(path.startswith(need) for path in failed for need in step.needs):
@@ -68,7 +71,7 @@ def apply_catalog(
     if not faults:
         faults += _unbounded(transaction, change, document)
     if faults:
-        raise InvalidInput(*(replace(fault, field=f"{_ROOT}.{fault.field}") for fault in faults))
+        raise InvalidInput(*faults)
     if dry_run:
         raise NothingKept(differences)
     return differences
@@ -80,7 +83,7 @@ def _steps(document: CatalogDocument) -> Iterator[_Step]:
         yield _Step(path=path, make=partial(apply_plan, entry=plan))
         for place, price in enumerate(plan.prices):
             make = partial(apply_price, entry=price, plan_name=plan.name)
-            yield _Step(path=f"{path}.prices[{place}]", make=make, needs=(f"{path}.name",))
+            yield _Step(path=f"{path}.prices[{place}]", make=make, needs=(path,))
     for index, meter in enumerate(document.meters):
         yield _Step(path=f"meters[{index}]", make=partial(apply_meter, entry=meter), needs=("plans",))
     for index, route in enumerate(document.routes):
@@ -102,7 +105,8 @@ def _steps(document: CatalogDocument) -> Iterator[_Step]:
 def _placed(path: str, error: InvalidInput | Conflict) -> list[FieldFault]:
     faults = error.faults if isinstance(error, InvalidInput) else (FieldFault(field=error.field, message=error.reason),)
     return [
-        FieldFault(field=f"{path}.{_SENT_AS.get(fault.field, fault.field)}", message=fault.message) for fault in faults
+        FieldFault(field=f"{_ROOT}.{path}.{_SENT_AS.get(fault.field, fault.field)}", message=fault.message)
+        for fault in faults
     ]
 
 
@@ -125,7 +129,7 @@ def _repeated(path: str, names: Iterable[str]) -> Iterator[FieldFault]:
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
-            yield FieldFault(field=path.format(index), message=f"{name!r} is in the file twice")
+            yield FieldFault(field=f"{_ROOT}.{path.format(index)}", message=f"{name!r} is in the file twice")
         seen.add(name)
 
 
@@ -136,8 +140,8 @@ def _unbounded(transaction: Transaction, change: Change, document: CatalogDocume
         return []
     for index, meter in enumerate(document.meters):
         if meter.name == found.meter.name:
-            return [FieldFault(field=f"meters[{index}].metric.field", message=found.message)]
+            return [FieldFault(field=f"{_ROOT}.meters[{index}].metric.field", message=found.message)]
     for index, route in enumerate(document.routes):
         if route.name == found.route.name:
-            return [FieldFault(field=f"routes[{index}].enforce", message=found.message)]
-    return [FieldFault(field="companies", message=found.message)]
+            return [FieldFault(field=f"{_ROOT}.routes[{index}].enforce", message=found.message)]
+    return [FieldFault(field=f"{_ROOT}.companies", message=found.message)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,8 +37,8 @@ def read_usage(
     transaction: Transaction, selection: Selection, granularity: Granularity, *, cursor: str | None, limit: int
 ) -> Page[UsageView]:
     """Return usage by company, meter and time. Only as many windows are read as the page needs."""
-    windows = read_usage_windows(transaction, selection, from_key=_place(cursor))
-    buckets = list(islice(_buckets(windows, granularity), limit + 1))
+    with closing(read_usage_windows(transaction, selection, from_key=_place(cursor))) as windows:
+        buckets = list(islice(_buckets(windows, granularity), limit + 1))
     return Page(
         data=[
             UsageView(

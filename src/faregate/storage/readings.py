@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -30,12 +31,11 @@ _ROWS_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which usage or charges: of one company, meter and subscription or of all, and when: from <= instant < to."""
+    """Which usage or charges: of one company and meter or of all, and when: from <= instant < to."""
 
     application_id: str
     company_id: str | None = None
     meter_id: str | None = None
-    subscription_id: str | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
 
@@ -102,8 +102,11 @@ class UnmeterableCount:
 
 def read_usage_windows(
     transaction: Transaction, selection: Selection, *, from_key: tuple[str, str, datetime] | None
-) -> Iterator[WindowReading]:
-    """Yield windows by company, meter and start, beginning with the key (company, meter, start) itself."""
+) -> Generator[WindowReading]:
+    """Yield windows by company, meter and start, beginning with the key (company, meter, start) itself.
+
+    Whoever stops reading before the end closes the generator: the database may hold a cursor open for it.
+    """
     columns = usage_window.c
     conditions = _conditions(selection, usage_window.c.start_at, columns)
     if from_key is not None:
@@ -116,15 +119,16 @@ def read_usage_windows(
         .order_by(columns.company_id, columns.meter_id, columns.start_at, columns.subscription_id)
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
-    for row in transaction.execute(statement):
-        yield WindowReading(
-            company_id=row.company_id,
-            meter_id=row.meter_id,
-            start_at=row.start_at,
-            end_at=row.end_at,
-            quantity=row.quantity,
-            event_count=row.event_count,
-        )
+    with closing(transaction.execute(statement)) as rows:
+        for row in rows:
+            yield WindowReading(
+                company_id=row.company_id,
+                meter_id=row.meter_id,
+                start_at=row.start_at,
+                end_at=row.end_at,
+                quantity=row.quantity,
+                event_count=row.event_count,
+            )
 
 
 def read_charges(
@@ -133,8 +137,6 @@ def read_charges(
     """Return charges by log position and meter, from the first one after the key (position, meter)."""
     position, meter_id = after
     conditions = _conditions(selection, charge.c.occurred_at, charge.c)
-    if selection.subscription_id is not None:
-        conditions.append(charge.c.subscription_id == selection.subscription_id)
     conditions.append(tuple_(charge.c.position, charge.c.meter_id) > tuple_(literal(position), literal(meter_id)))
     return _charges(transaction, conditions, limit)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -28,42 +30,37 @@ from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.domain.billing.provider import BillingProvider
 from faregate.storage.database import Database
 
+_WITH_TOKEN: Final = [
+    application.get_application,
+    *catalog.HANDLERS,
+    *catalog_files.HANDLERS,
+    *governance.HANDLERS,
+    *customers.HANDLERS,
+    *subscriptions.HANDLERS,
+    *usage.HANDLERS,
+    *billing.HANDLERS,
+]
+
 
 def create_api(
     database: Database, clock: Clock, provider: BillingProvider, *, id_source: IdSource = new_id
 ) -> Litestar:
     """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own."""
     backend = Backend(database=database, clock=clock, provider=provider, new_id=id_source)
-    v1 = Router(
-        "/api/v1",
+    dependencies: dict[str, Provide] = {
+        "backend": Provide(lambda: backend, sync_to_thread=False),
+        "call": Provide(authenticate),
+        "paging": Provide(read_paging),
+        "selection": Provide(usage.read_selection),
+    }
+    return Litestar(
         route_handlers=[
-            application.make_token,
-            Router(
-                "/",
-                route_handlers=[
-                    application.get_application,
-                    catalog.router,
-                    catalog_files.router,
-                    governance.router,
-                    customers.router,
-                    subscriptions.router,
-                    usage.router,
-                    billing.router,
-                ],
-                security=[{"token": []}],
-            ),
+            Router("/api/v1", route_handlers=[application.make_token], security=[{"password": []}]),
+            Router("/api/v1", route_handlers=_WITH_TOKEN, security=[{"token": []}]),
         ],
         dto=JsonBody,
         return_dto=None,
-        dependencies={
-            "backend": Provide(lambda: backend, sync_to_thread=False),
-            "call": Provide(authenticate),
-            "paging": Provide(read_paging),
-            "selection": Provide(usage.read_selection),
-        },
-    )
-    return Litestar(
-        route_handlers=[v1],
+        dependencies=dependencies,
         exception_handlers={
             FaregateError: answer_faregate_error,
             HTTPException: answer_http_error,

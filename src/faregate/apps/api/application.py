@@ -30,7 +30,7 @@ async def get_application(call: NamedDependency[Call]) -> ApplicationView:
     return ApplicationView(application_id=row.application_id, name=row.name, created_at=row.created_at)
 
 
-@post("/tokens", summary="Make an API token", tags=["Application"], security=[{"password": []}])
+@post("/tokens", summary="Make an API token", tags=["Application"])
 async def make_token(
     request: ApiRequest, backend: NamedDependency[Backend], data: JSONBody[TokenCreate]
 ) -> NewTokenView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK
@@ -98,4 +98,4 @@ def _clock(time: BusinessTime) -> ClockView:
     return ClockView(now=time.now, ahead_by_seconds=plain((microseconds.scaleb(-6)).normalize()))
 
 
-router = Router("/", route_handlers=[list_invoices, get_invoice, pay_invoice, get_clock, move_clock])
+HANDLERS = [list_invoices, get_invoice, pay_invoice, get_clock, move_clock]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Router, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -102,19 +102,16 @@ async def remove_meter(call: NamedDependency[Call], meter_id: FromPath[str]) -> 
     await call.change(lambda tx, change: delete_meter(tx, change, meter_id))
 
 
-router = Router(
-    "/",
-    route_handlers=[
-        list_plans,
-        make_plan,
-        get_plan,
-        list_prices,
-        make_price,
-        get_price,
-        list_all_meters,
-        make_meter,
-        get_meter,
-        patch_meter,
-        remove_meter,
-    ],
-)
+HANDLERS = [
+    list_plans,
+    make_plan,
+    get_plan,
+    list_prices,
+    make_price,
+    get_price,
+    list_all_meters,
+    make_meter,
+    get_meter,
+    patch_meter,
+    remove_meter,
+]

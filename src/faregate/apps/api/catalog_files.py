@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Router, post
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
@@ -27,4 +27,4 @@ async def apply_file(call: NamedDependency[Call], data: JSONBody[CatalogApply]) 
     return CatalogApplied(dry_run=data.dry_run, differences=differences)
 
 
-router = Router("/", route_handlers=[apply_file])
+HANDLERS = [apply_file]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Router, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -152,20 +152,17 @@ def _key(row: KeyRow) -> KeyView:
     )
 
 
-router = Router(
-    "/",
-    route_handlers=[
-        list_companies,
-        make_company,
-        get_company,
-        patch_company,
-        list_users,
-        make_user,
-        get_user,
-        patch_user,
-        list_keys,
-        make_key,
-        get_key,
-        remove_key,
-    ],
-)
+HANDLERS = [
+    list_companies,
+    make_company,
+    get_company,
+    patch_company,
+    list_users,
+    make_user,
+    get_user,
+    patch_user,
+    list_keys,
+    make_key,
+    get_key,
+    remove_key,
+]

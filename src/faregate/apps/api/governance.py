@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Router, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
@@ -80,18 +80,15 @@ async def remove_rule(call: NamedDependency[Call], rule_id: FromPath[str]) -> No
     await call.change(lambda tx, change: rules.delete_rule(tx, change, rule_id))
 
 
-router = Router(
-    "/",
-    route_handlers=[
-        list_all_routes,
-        make_route,
-        get_route,
-        patch_route,
-        remove_route,
-        list_all_rules,
-        make_rule,
-        get_rule,
-        patch_rule,
-        remove_rule,
-    ],
-)
+HANDLERS = [
+    list_all_routes,
+    make_route,
+    get_route,
+    patch_route,
+    remove_route,
+    list_all_rules,
+    make_rule,
+    get_rule,
+    patch_rule,
+    remove_rule,
+]

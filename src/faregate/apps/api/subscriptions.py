@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
@@ -153,15 +153,12 @@ def _grant(row: GrantRow, unit: Currency) -> GrantView:
     )
 
 
-router = Router(
-    "/",
-    route_handlers=[
-        list_all_subscriptions,
-        make_subscription,
-        get_subscription,
-        list_all_grants,
-        make_grant,
-        get_balance,
-        list_ledger,
-    ],
-)
+HANDLERS = [
+    list_all_subscriptions,
+    make_subscription,
+    get_subscription,
+    list_all_grants,
+    make_grant,
+    get_balance,
+    list_ledger,
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from litestar import Router, get
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
@@ -89,7 +89,4 @@ async def count_unmeterable(call: NamedDependency[Call], paging: NamedDependency
     return await call.read(lambda tx: readings.read_unmeterable(tx, call.application_id, limit=paging.limit))
 
 
-router = Router(
-    "/",
-    route_handlers=[get_usage, get_charges, get_event, list_set_aside, count_unmeterable],
-)
+HANDLERS = [get_usage, get_charges, get_event, list_set_aside, count_unmeterable]

@@ -1,0 +1,41 @@
+from tests.api.world import Api
+from tests.services.world import Call
+
+
+def _advance(api: Api, to: str) -> None:
+    api.post("/clock/advance", {"to": to})
+
+
+def test_business_time_moves_forward_by_seconds_or_to_an_instant(api_on_both: Api) -> None:
+    api = api_on_both
+    assert api.get("/clock") == {"now": "2026-03-10T12:00:00Z", "ahead_by_seconds": "0"}
+    moved = api.post("/clock/advance", {"by_seconds": 90})
+    assert moved == {"now": "2026-03-10T12:01:30Z", "ahead_by_seconds": "90"}
+    assert api.post("/clock/advance", {"to": "2026-03-11T00:00:00+02:00"})["now"] == "2026-03-10T22:00:00Z"
+    assert api.get("/clock")["now"] == "2026-03-10T22:00:00Z"
+
+
+def test_a_month_ends_in_an_invoice_that_becomes_overdue_and_is_paid(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe(pays="postpaid")
+    api.take(Call(prompt_tokens=1_200_000, completion_tokens=300_000))
+    assert api.get("/invoices")["data"] == []
+    _advance(api, "2026-04-01T00:10:00Z")
+    for _ in range(3):  # a pass of the clock: what one delivers, the next one closes
+        if api.get("/invoices")["data"]:
+            break
+        api.post("/clock/advance", {"by_seconds": 60})
+    (invoice,) = api.get("/invoices?company_id=acme")["data"]
+    assert invoice["subscription_id"] == subscription_id
+    assert [(line["quantity"], line["amount"]) for line in invoice["lines"]] == [
+        ("1200000", "1.00"),
+        ("300000", "1.50"),
+    ]
+    assert (invoice["total"], invoice["credit_applied"], invoice["amount_due"]) == ("2.50", "0.00", "2.50")
+    assert (invoice["status"], invoice["overdue"], invoice["paid_at"]) == ("open", False, None)
+    _advance(api, invoice["due_at"])
+    assert api.get(f"/invoices/{invoice['invoice_id']}")["overdue"] is True
+    paid = api.post(f"/invoices/{invoice['invoice_id']}/pay")
+    assert (paid["status"], paid["overdue"]) == ("paid", False)
+    assert api.post(f"/invoices/{invoice['invoice_id']}/pay") == paid
+    assert api.get("/invoices?company_id=beta")["data"] == []

@@ -1,0 +1,170 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.api.world import NOW, Api, problem
+from tests.services.world import Call
+
+
+def test_credit_is_given_once_for_a_key_and_shows_in_the_balance(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe()
+    assert api.get(f"/subscriptions/{subscription_id}/balance")["exhausted"] is True
+    first = api.grant(subscription_id, "10.00")
+    assert api.grant(subscription_id, "10.00") == first
+    balance = api.get(f"/subscriptions/{subscription_id}/balance")
+    assert (balance["balance"], balance["reserved"], balance["available"]) == ("10.00", "0.00", "10.00")
+    assert balance["exhausted"] is False
+    assert [price["name"] for price in balance["prices"]] == ["Input Tokens", "Output Tokens"]
+    assert api.get(f"/subscriptions/{subscription_id}/grants")["data"] == [first]
+    (entry,) = api.get(f"/subscriptions/{subscription_id}/ledger")["data"]
+    assert (entry["kind"], entry["amount"], entry["currency"]) == ("grant", "10.00", "USD")
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "0.0000000001", "9999999999", "NaN", "1e400"])
+def test_credit_that_cannot_be_is_refused_by_its_amount(api: Api, amount: str) -> None:
+    path = f"/subscriptions/{api.subscribe()}/grants"
+    answer = api.ask("POST", path, body=f'{{"amount":"{amount}"}}'.encode(), idempotency_key="one")
+    assert list(problem(answer, 400)) == ["amount"]
+    assert api.row_counts()["credit_grant"] == 0
+
+
+def test_credit_needs_a_key_of_the_callers_own(api: Api) -> None:
+    path = f"/subscriptions/{api.subscribe()}/grants"
+    assert list(api.refused(path, {"amount": "1"})) == ["Idempotency-Key"]
+
+
+def test_what_belongs_to_no_subscription_is_not_found(api: Api) -> None:
+    for part in ("grants", "balance", "ledger"):
+        assert problem(api.ask("GET", f"/subscriptions/unknown/{part}"), 404) == {}
+    answer = api.ask("POST", "/subscriptions/unknown/grants", body=b'{"amount":"1"}', idempotency_key="one")
+    assert problem(answer, 404) == {}
+
+
+def test_a_package_is_paid_with_its_first_unit_and_its_rest_is_paid_ahead(api_on_both: Api) -> None:
+    subscription_id = api_on_both.subscribe()
+    api_on_both.grant(subscription_id, "10")
+    api_on_both.take(Call(prompt_tokens=1, completion_tokens=1_000_000))
+    balance = api_on_both.get(f"/subscriptions/{subscription_id}/balance")
+    assert balance["balance"] == "8.00"
+    tokens_in, tokens_out = balance["prices"]
+    assert (tokens_in["quantity"], tokens_in["debited"], tokens_in["units_paid_ahead"]) == ("1", "0.50", "999999")
+    assert (tokens_out["quantity"], tokens_out["debited"], tokens_out["units_paid_ahead"]) == ("1000000", "1.50", "0")
+    assert tokens_in["period_start"] == "2026-03-01T00:00:00Z"
+    assert tokens_in["period_end"] == "2026-04-01T00:00:00Z"
+
+
+def test_a_call_is_explained_by_its_request_id(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe()
+    api.take(Call(request_id="req_9", prompt_tokens=7, completion_tokens=None))
+    event = api.get("/events/req_9")
+    assert (event["company_id"], event["status"], event["estimated"]) == ("acme", 200, False)
+    assert event["event"]["response"]["body"]["usage"] == {"prompt_tokens": 7, "completion_tokens": None}
+    (charge,) = event["charges"]
+    assert (charge["quantity"], charge["amount"], charge["currency"]) == ("7", "0.50", "USD")
+    assert charge["subscription_id"] == subscription_id
+    (missing,) = event["unmeterable"]
+    assert "completion_tokens is missing" in missing["reason"]
+    assert event["set_aside"] is None
+    assert problem(api.ask("GET", "/events/req_10"), 404) == {}
+
+
+def test_charges_are_read_by_company_meter_and_time_a_part_at_a_time(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe()
+    api.take(
+        *(
+            Call(request_id=f"r{number}", sequence=number, occurred_at=NOW - timedelta(minutes=number))
+            for number in range(1, 6)
+        )
+    )
+    whole = api.get("/charges")["data"]
+    assert len(whole) == 10
+    meter_id = whole[0]["meter_id"]
+    assert len(api.get(f"/charges?meter_id={meter_id}")["data"]) == 5
+    assert len(api.get(f"/charges?company_id=acme&meter_id={meter_id}")["data"]) == 5
+    assert api.get("/charges?company_id=beta")["data"] == []
+    assert {charge["subscription_id"] for charge in whole} == {subscription_id}
+    since = (NOW - timedelta(minutes=3)).isoformat().replace("+00:00", "Z")
+    assert len(api.get(f"/charges?from={since}")["data"]) == 6
+    assert len(api.get(f"/charges?to={since}")["data"]) == 4
+    assert _in_parts(api, "/charges?company_id=acme", limit=3) == whole
+    assert sum(Decimal(charge["amount"]) for charge in whole) == Decimal("2.00")
+
+
+def test_usage_is_added_up_as_asked_for_and_read_in_parts(api_on_both: Api) -> None:
+    api = api_on_both
+    api.subscribe()
+    minutes_ago = (723, 59, 49, 48)
+    api.take(
+        *(
+            Call(request_id=f"r{ago}", sequence=ago, prompt_tokens=ago, occurred_at=NOW - timedelta(minutes=ago))
+            for ago in minutes_ago
+        )
+    )
+    meter_id = next(meter["meter_id"] for meter in api.get("/meters")["data"] if meter["name"].startswith("Input"))
+    for granularity, starts in (
+        ("window", ["2026-03-09T23:55:00Z", "2026-03-10T11:00:00Z", "2026-03-10T11:10:00Z"]),
+        ("hour", ["2026-03-09T23:00:00Z", "2026-03-10T11:00:00Z"]),
+        ("day", ["2026-03-09T00:00:00Z", "2026-03-10T00:00:00Z"]),
+        ("total", ["2026-03-09T23:55:00Z"]),
+    ):
+        query = f"/usage?company_id=acme&meter_id={meter_id}&granularity={granularity}"
+        whole = api.get(query)["data"]
+        assert [row["start"] for row in whole] == starts
+        assert sum(int(row["quantity"]) for row in whole) == sum(minutes_ago)
+        assert sum(row["event_count"] for row in whole) == 4
+        assert _in_parts(api, query, limit=1) == whole
+
+
+def _in_parts(api: Api, query: str, *, limit: int) -> list[dict[str, object]]:
+    read, path = [], f"{query}&limit={limit}"
+    while path:
+        page = api.get(path)
+        assert len(page["data"]) <= limit
+        read += page["data"]
+        path = page["next_cursor"] and f"{query}&limit={limit}&cursor={page['next_cursor']}"
+    return read
+
+
+def test_usage_of_all_companies_and_meters_comes_in_one_list(api_on_both: Api) -> None:
+    api_on_both.subscribe()
+    api_on_both.take(Call(), Call(request_id="b", sequence=2, company_id="stranger"))
+    rows = api_on_both.get("/usage?granularity=total")["data"]
+    assert [(row["company_id"], row["quantity"]) for row in rows] == [
+        ("acme", "10"),
+        ("acme", "5"),
+        ("stranger", "10"),
+        ("stranger", "5"),
+    ]
+
+
+def test_what_was_not_metered_is_shown_with_its_reason(api_on_both: Api) -> None:
+    api = api_on_both
+    api.subscribe()
+    api.take(
+        Call(request_id="a", prompt_tokens=None),
+        Call(request_id="b", prompt_tokens=None, sequence=2),
+        Call(request_id="c", occurred_at=NOW + timedelta(hours=1), sequence=3),
+        Call(request_id="d", occurred_at=NOW + timedelta(hours=1), sequence=4),
+    )
+    (count,) = api.get("/unmeterable")["data"]
+    assert (count["event_count"], "missing" in count["reason"]) == (2, True)
+    first = api.get("/set-aside-events?limit=1")
+    second = api.get(f"/set-aside-events?limit=1&cursor={first['next_cursor']}")
+    assert [page["data"][0]["reason"] for page in (first, second)] == ["ahead", "ahead"]
+    assert second["next_cursor"] is None
+    assert api.get("/events/c")["set_aside"]["reason"] == "ahead"
+
+
+def test_an_empty_ledger_page_and_a_full_one_tile(api: Api) -> None:
+    subscription_id = api.subscribe()
+    for number in range(3):
+        api.grant(subscription_id, "1", key=str(number))
+    path = f"/subscriptions/{subscription_id}/ledger?limit=2"
+    first = api.get(path)
+    second = api.get(f"{path}&cursor={first['next_cursor']}")
+    assert [entry["entry_id"] for entry in first["data"] + second["data"]] == [1, 2, 3]
+    assert second["next_cursor"] is None
