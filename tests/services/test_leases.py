@@ -2,9 +2,10 @@ from decimal import Decimal
 
 import pytest
 
+from faregate.base.errors import InvalidInput
 from faregate.services.leases import release_earlier_epochs
 from faregate.storage.database import Database
-from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused, ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused, ReleaseEarlierEpochs, UnitRequest
 from tests.services.world import DOLLAR, NOW, Call, World, make_world, need
 
 
@@ -125,3 +126,30 @@ def test_a_slice_leaves_half_of_what_is_left_for_other_gateways(database: Databa
     answer = world.ask(need("prc_in", 100, slice_units=100_000))
     assert answer.leases[0].units == 500
     assert world.account().available == 2 * DOLLAR + DOLLAR // 2
+
+
+def test_earlier_epochs_do_not_wait_for_an_event_that_was_set_aside(funded: World) -> None:
+    funded.lease("prc_in", 1_000)
+    epoch = funded.open_epoch()
+    with funded.database.begin() as transaction:
+        request = ReleaseEarlierEpochs(gateway_id="gtw_1", epoch=epoch, through_sequence=2)
+        release_earlier_epochs(transaction, request, now=NOW)
+    funded.log(Call(request_id="a", prompt_tokens=10**25, sequence=1).body())
+    funded.log(Call(request_id="b", sequence=2).body().replace(b'"verb":"POST"', b'"verb":7'))
+    funded.apply()
+    assert [row["reason"] for row in funded.rows("set_aside")] == ["unappliable", "malformed"]
+    assert funded.total("prc_in").outstanding == 0
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        (need("prc_in", 10), need("prc_in", 10)),
+        (need("prc_in", 10, floor=11),),
+        (need("prc_in", -1),),
+        (need("prc_in", 10, slice_units=9),),
+    ],
+)
+def test_units_that_make_no_sense_are_refused_by_name(funded: World, units: tuple[UnitRequest, ...]) -> None:
+    with pytest.raises(InvalidInput, match="units"):
+        funded.ask(*units)

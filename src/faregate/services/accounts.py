@@ -29,7 +29,7 @@ def open_account(transaction: Transaction, *, application_id: str, subscription_
 
 
 def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[str], now: datetime) -> None:
-    """Recompute `exhausted` of prepaid accounts at the business time `now`; where it changed, the company's cohorts too."""
+    """Recompute `exhausted` of prepaid accounts at the business time `now`; and where it changed, cohorts."""
     subscriptions = read_subscriptions(transaction, subscription_ids)
     prepaid = {key: found for key, found in subscriptions.items() if found.pays is Pays.PREPAID}
     if not prepaid:

@@ -19,7 +19,7 @@ from faregate.storage.events import (
     find_identities,
 )
 from faregate.storage.metered import companies_of_users
-from faregate.wire.event import WireEvent, content_hash, decode_event, identity, to_event
+from faregate.wire.event import WireEvent, content_hash, decode_event, identity, sent_facts, to_event
 from faregate.wire.gateway_protocol import GatewayFacts
 
 
@@ -101,6 +101,9 @@ def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decode
             body_hash = content_hash(row.body)
         except InvalidInput as error:
             admission.put_aside(row, "malformed", error.message)
+            facts = sent_facts(row.body)
+            if facts is not None:
+                admission.facts.append(facts)
             continue
         if wire.faregate is not None:
             admission.facts.append(wire.faregate)

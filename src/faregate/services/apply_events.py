@@ -36,6 +36,7 @@ from faregate.storage.events import (
     read_log,
 )
 from faregate.storage.metered import read_all_prices
+from faregate.wire.event import sent_facts
 
 
 class EventApplier:
@@ -65,11 +66,19 @@ class EventApplier:
             raise
         except Exception as error:  # noqa: BLE001 - one bad event must never stop the log
             if len(logged) == 1:
-                add_set_aside(transaction, [_unappliable(logged[0], error)])
+                self._set_aside(transaction, logged[0], error)
                 return
             middle = len(logged) // 2
             self._apply_or_isolate(transaction, logged[:middle])
             self._apply_or_isolate(transaction, logged[middle:])
+
+    def _set_aside(self, transaction: Transaction, row: LoggedEvent, error: Exception) -> None:
+        add_set_aside(transaction, [_unappliable(row, error)])
+        facts = sent_facts(row.body)
+        if facts is not None:
+            # Its gateway must not wait for it for ever: nothing more will come of this event.
+            now = business_now(transaction, row.application_id, self._clock)
+            move_sequences(transaction, [facts], now=now)
 
     def _apply(self, transaction: Transaction, application_id: str, logged: Sequence[LoggedEvent]) -> None:
         now = business_now(transaction, application_id, self._clock)

@@ -1,12 +1,13 @@
-"""Answer gateways: open an epoch, grant and take back units, free what a lost process held (DESIGN, section 7)."""
+"""Answer gateways: open an epoch, grant and take back units, free what a lost process held."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
-from faregate.base.limits import LEASE_DURATION_MS
+from faregate.base.limits import LEASE_DURATION_MS, MAX_LEASE_UNITS
 from faregate.base.periods import Period
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.ledger.grant_slice import UnitNeed, share_out
@@ -36,6 +37,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     Refused,
     ReleaseEarlierEpochs,
+    UnitRequest,
 )
 
 
@@ -50,6 +52,7 @@ def answer_lease_request(
     """Take returns, then grant all of the request's units or none. A repeated request id gets the same leases.
 
     `now` is the application's business time. Order of refusals: fenced, no_subscription, exhausted, insufficient.
+    Raises `InvalidInput` on `units` where a price is named twice or the three numbers are not in order.
     """
     gateway = read_gateway(transaction, request.gateway_id)
     if gateway is None or gateway.epoch != request.epoch:
@@ -57,6 +60,7 @@ def answer_lease_request(
     take_returns(transaction, request.gateway_id, request.returns, now=now)
     if not request.units:
         return LeaseAnswer()
+    _require_sensible(request.units)
     repeated = read_leases_of_request(transaction, request.lease_request_id)
     if repeated:
         return LeaseAnswer(leases=[_wire_lease(row) for row in repeated])
@@ -102,6 +106,14 @@ def free_earlier_leases(transaction: Transaction, gateway_id: str, epoch: int, *
 def lease_keys(rows: Iterable[LeaseRow]) -> dict[TotalKey, Period]:
     """Return the totals that the leases' units belong to."""
     return {TotalKey(row.subscription_id, row.price_id, row.period.start): row.period for row in rows}
+
+
+def _require_sensible(units: Sequence[UnitRequest]) -> None:
+    if len({unit.price_id for unit in units}) != len(units):
+        raise InvalidInput.of("units", "must name each price once: two needs of one price are one sum")
+    for index, unit in enumerate(units):
+        if not 0 <= unit.floor <= unit.call <= unit.slice <= MAX_LEASE_UNITS:
+            raise InvalidInput.of(f"units[{index}]", f"must have 0 <= floor <= call <= slice <= {MAX_LEASE_UNITS}")
 
 
 def _free_units(transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]], *, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Zero overspend is only claimed where a call's cost has a bound before the call (DESIGN, section 7, rule 2).
+"""Zero overspend is only claimed where a call's cost has a bound before the call.
 
 The combination that has none can arise from four sides (a meter, a route, a subscription, or all at once from a file),
 so each of them asks here, after its write and in the same transaction.

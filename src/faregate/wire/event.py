@@ -66,6 +66,11 @@ def _number(numeral: str) -> Decimal | str:
         return numeral
 
 
+class _SentFacts(Struct, frozen=True):
+    faregate: GatewayFacts | None = None
+
+
+_FACTS_DECODER: Final = msgspec.json.Decoder(_SentFacts)
 _EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=_number)
 _JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=_number)
 _CANONICAL_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
@@ -79,6 +84,14 @@ _Decoded = TypeVar("_Decoded")
 def decode_event(raw: bytes | Raw) -> WireEvent:
     """Decode one event; `InvalidInput` says which field is wrong, in msgspec's words."""
     return _decode(_EVENT_DECODER, raw)
+
+
+def sent_facts(raw: bytes | Raw) -> GatewayFacts | None:
+    """Return our gateway's facts of an event whose other parts cannot be read; None where it bears none."""
+    try:
+        return _FACTS_DECODER.decode(raw).faregate
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def to_event(wire: WireEvent, company_id: str | None) -> Event:

@@ -2,11 +2,11 @@
 
 All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
 
-    POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at each process start; fences earlier ones of that gateway
+    POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at a process start; fences that gateway's earlier ones
     GET  /gateway/v1/state     ?after=N      -> lines of StateMessage, forever
     POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
     POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
-    POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "nothing of earlier epochs is unsettled after this event"
+    POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "of earlier epochs nothing is unsettled after this"
 
 Instants are RFC 3339 in UTC with microseconds; units are whole numbers; durations are milliseconds.
 """
