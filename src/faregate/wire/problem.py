@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
-from faregate.base.errors import Conflict, FaregateError, InvalidInput
+from faregate.base.errors import Conflict, FaregateError, InvalidInput, TooLarge
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -70,5 +70,7 @@ def _fields(error: FaregateError) -> list[ProblemField]:
             return [ProblemField(field=fault.field, message=fault.message) for fault in error.faults]
         case Conflict():
             return [ProblemField(field=error.field, message=error.reason)]
+        case TooLarge():
+            return [ProblemField(field="body", message=error.message)]
         case _:
             return []

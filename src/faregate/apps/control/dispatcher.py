@@ -17,6 +17,7 @@ from faregate.apps.control.asgi import (
     Request,
     Scope,
     Send,
+    read_body,
     send_answer,
     to_request,
 )
@@ -24,7 +25,8 @@ from faregate.apps.control.counters import Counters
 from faregate.apps.control.gateway_link import GatewayLink, stated_version
 from faregate.apps.control.problems import error_answer, fault_answer, method_answer, nothing_here, stopping_answer
 from faregate.apps.control.state_feed import StateFeed
-from faregate.base.errors import FaregateError
+from faregate.base.errors import FaregateError, TooLarge
+from faregate.base.limits import MAX_API_BODY_BYTES
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -82,13 +84,27 @@ class Dispatcher:
         if self._stopping:
             await self._finish(path, stopping_answer(), send)
         elif path == "/api" or path.startswith("/api/"):
-            await self._api(scope, receive, self._counting(path, send))
+            await self._serve_api(scope, receive, send)
         elif path == _STATE_PATH and scope["method"] == "GET":
             await self._stream_state(to_request(scope, receive), send)
         elif path == _STATE_PATH:
             await self._finish(path, method_answer(scope["method"], ["GET"]), send)
         else:
             await self._answer(to_request(scope, receive), send)
+
+    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand over to the management API; a body that it would not read is read here, so that the refusal is seen."""
+        request = to_request(scope, receive)
+        stated = request.header(b"content-length")
+        if not stated.isdecimal() or int(stated) <= MAX_API_BODY_BYTES:
+            await self._api(scope, receive, self._counting(request.path, send))
+            return
+        try:
+            await read_body(request, MAX_API_BODY_BYTES)
+        except TooLarge as error:
+            await self._finish(request.path, error_answer(error), send)
+        except Disconnected:
+            return
 
     async def _answer(self, request: Request, send: Send) -> None:
         try:
