@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import sys
+import time
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
-import stamina
 from pyreqwest.client import SyncClientBuilder
-from pyreqwest.exceptions import BuilderError, PyreqwestError, TransportError
+from pyreqwest.exceptions import PyreqwestError, TransportError
 from pyreqwest.request import SyncConsumedRequest
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +23,7 @@ from faregate.wire.api.catalog_document import Action, CatalogApplied, ResourceD
 from faregate.wire.problem import Problem
 
 _TIMEOUT: Final = timedelta(seconds=30)
-_ATTEMPTS: Final = 3
+_PAUSES_S: Final = (0.1, 0.4)
 _ROOT: Final = "catalog."
 _SIGNS: Final = {
     Action.CREATE: "[green]+ create[/]",
@@ -44,6 +46,8 @@ def run_apply(file: Path, *, api_url: str, token: str, dry_run: bool) -> int:
     `api_url` is the control plane's, such as `http://127.0.0.1:8080`. An error is one line: the file, the line
     in it, the field and what would be right.
     """
+    if not _is_url(api_url):
+        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
     try:
         catalog = read_catalog_file(file)
     except CatalogFileError as error:
@@ -53,12 +57,20 @@ def run_apply(file: Path, *, api_url: str, token: str, dry_run: bool) -> int:
         applied = _send(catalog, api_url=api_url, token=token, dry_run=dry_run)
     except _Refused as refused:
         return _fail(*_lines(file, catalog, refused.problem))
-    except BuilderError:
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
+    except ValueError:
+        return _fail("api_token: has characters that no token has")
     except (PyreqwestError, msgspec.DecodeError) as error:
         return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
     _show(applied)
     return 0
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _send(catalog: CatalogFile, *, api_url: str, token: str, dry_run: bool) -> CatalogApplied:
@@ -77,9 +89,15 @@ def _send(catalog: CatalogFile, *, api_url: str, token: str, dry_run: bool) -> C
     return msgspec.json.decode(answer, type=CatalogApplied)
 
 
-@stamina.retry(on=TransportError, attempts=_ATTEMPTS, timeout=_TIMEOUT)
 def _exchange(request: SyncConsumedRequest) -> tuple[int, bytes]:
-    answer = request.copy().send()
+    """Send the request, again after a broken connection. Not by stamina, which would print a log line a try."""
+    for pause_s in _PAUSES_S:
+        try:
+            answer = request.copy().send()
+            return answer.status, bytes(answer.bytes())
+        except TransportError:
+            time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter
+    answer = request.send()
     return answer.status, bytes(answer.bytes())
 
 

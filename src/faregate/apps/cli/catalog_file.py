@@ -15,6 +15,8 @@ import yaml
 
 from faregate.base.limits import MAX_API_BODY_BYTES
 
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_MOST_DIGITS: Final = 18
 _MOST_NODES: Final = 100_000
 """Values in a file, those that aliases repeat included."""
 
@@ -74,7 +76,7 @@ class _CoreLoader(yaml.SafeLoader):
 
 for _tag, _pattern, _firsts in (
     ("tag:yaml.org,2002:bool", r"true|false", "tf"),
-    ("tag:yaml.org,2002:int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
+    ("tag:yaml.org,2002:int", _INTEGER.pattern, "-0123456789"),
     ("tag:yaml.org,2002:null", r"null|~|", "n~"),
 ):
     _CoreLoader.add_implicit_resolver(
@@ -131,7 +133,7 @@ def _scalar(node: yaml.Node) -> str | int | bool | None:
     match node.tag.rpartition(":")[2]:
         case "str":
             return text
-        case "int" if len(text) <= _MOST_DIGITS:
+        case "int" if len(text) <= _MOST_DIGITS and _INTEGER.fullmatch(text):
             return int(text)
         case "bool" if text in {"true", "false"}:
             return text == "true"
@@ -139,6 +141,3 @@ def _scalar(node: yaml.Node) -> str | int | bool | None:
             return None
         case other:
             raise CatalogFileError(f"{text[:40]!r} cannot be read as {other}", node.start_mark.line + 1)
-
-
-_MOST_DIGITS: Final = 18
