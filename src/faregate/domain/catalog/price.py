@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 from faregate.base.money import Currency
+from faregate.domain.catalog.adjustments import Adjustments
+from faregate.domain.catalog.models import PricingModel
 
+UNADJUSTED = Adjustments()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """`amount` (major units) for every begun package of `size` units; the period's total is rounded up once."""
-
-    amount: Decimal
-    size: Decimal
-
-
-PricingModel = Package
 
 
 class BillingPeriod(StrEnum):
@@ -53,3 +46,4 @@ class Price:
     period: BillingPeriod
     currency: Currency
     tax_behavior: TaxBehavior
+    adjustments: Adjustments = UNADJUSTED
