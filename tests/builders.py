@@ -8,15 +8,20 @@ from typing import Final
 import msgspec
 
 from faregate.base.money import currency
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
+from faregate.domain.catalog.adjustments import Adjustments
+from faregate.domain.catalog.models import Package, PricingModel
+from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.ledger.grant_slice import UnitNeed
 from faregate.domain.ledger.reserve import PriceUse
 from faregate.domain.metering.event import Event, FieldPath
-from faregate.domain.metering.filter import Filter, Is
+from faregate.domain.metering.filter import EVERYTHING, All, Filter, Is
 from faregate.domain.metering.meter import Meter
-from faregate.domain.metering.metric import Sum
+from faregate.domain.metering.metric import Metric, Sum
+from faregate.domain.metering.units import UNCHANGED, Units
+from faregate.domain.metering.windows import ReportingPeriod
+from faregate.domain.pricing.rating import whole
 
 NOON: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -28,19 +33,27 @@ def a_price(
     code: str = "USD",
     price_id: str = "prc_1",
 ) -> Price:
+    return priced(Package(amount=Decimal(amount), size=Decimal(size)), code=code, price_id=price_id)
+
+
+def priced(
+    model: PricingModel, adjustments: Adjustments = UNADJUSTED, *, code: str = "USD", price_id: str = "prc_1"
+) -> Price:
     return Price(
         price_id=price_id,
         plan_id="pln_1",
         name="Input Tokens",
-        model=Package(amount=Decimal(amount), size=Decimal(size)),
+        model=model,
         period=BillingPeriod.MONTH,
         currency=currency(code),
         tax_behavior=TaxBehavior.AUTO,
+        adjustments=adjustments,
+        series_id=price_id,
     )
 
 
 def a_use(price: Price | None = None, *, settled: int | str | Decimal = 0, outstanding: int = 0) -> PriceUse:
-    return PriceUse(price=price or a_price(), settled=Decimal(settled), outstanding=outstanding)
+    return PriceUse(price=price or a_price(), totals=whole(Decimal(settled)), outstanding=outstanding)
 
 
 def a_need(use: PriceUse | None = None, *, floor: int = 0, call: int = 0, slice_units: int = 0) -> UnitNeed:
@@ -65,19 +78,27 @@ def an_event(fields: Mapping[str, object] | None = None, *, blocked_by: str | No
 
 def a_filter(**values: str | int | bool) -> Filter:
     """`response__status=200` stands for the condition that `response.status` is 200."""
-    return Filter(
-        conditions=tuple(Is(path=FieldPath(name.replace("__", ".")), value=value) for name, value in values.items())
-    )
+    return All(tuple(Is(path=FieldPath(name.replace("__", ".")), value=value) for name, value in values.items()))
 
 
-def a_meter(criteria: Filter | None = None, *, field: str = "response.body.usage.prompt_tokens") -> Meter:
+def a_meter(
+    criteria: Filter | None = None,
+    *,
+    field: str = "response.body.usage.prompt_tokens",
+    metric: Metric | None = None,
+    group_by: tuple[str, ...] = (),
+    units: Units = UNCHANGED,
+    meter_id: str = "mtr_1",
+) -> Meter:
     return Meter(
-        meter_id="mtr_1",
+        meter_id=meter_id,
         name="Input Token Meter",
         price_id="prc_1",
-        filter=criteria or Filter(conditions=()),
-        metric=Sum(path=FieldPath(field)),
-        reporting_period=timedelta(minutes=5),
+        filter=EVERYTHING if criteria is None else criteria,
+        metric=metric or Sum(path=FieldPath(field)),
+        reporting_period=ReportingPeriod.FIVE_MINUTES,
+        group_by=tuple(FieldPath(path) for path in group_by),
+        units=units,
     )
 
 

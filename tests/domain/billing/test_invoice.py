@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from faregate.base.money import currency, minor_to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import Invoice, InvoiceStatus, closing_entry, is_overdue
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
-from faregate.domain.pricing.rating import debit_total, line_amount
+from faregate.domain.catalog.models import Package
+from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
+from faregate.domain.pricing.rating import debit_total, line_amount, whole
 
 DUE = datetime(2026, 4, 15, tzinfo=UTC)
 OPEN = Invoice(
@@ -68,13 +69,13 @@ def test_debits_and_the_rounding_entry_always_make_the_invoice_line(
     total, debits = Decimal(0), 0
     for part in parts:
         after = total + part
-        debits += debit_total(price, after) - debit_total(price, total)
+        debits += debit_total(price, whole(after)) - debit_total(price, whole(total))
         total = after
-    line = minor_to_ledger_units(line_amount(price, total), price.currency)
-    assert debits + closing_entry(price, total) == line
+    line = minor_to_ledger_units(line_amount(price, whole(total)), price.currency)
+    assert debits + closing_entry(price, whole(total)) == line
 
 
 @given(amount=st.decimals(min_value=0, max_value=10**4, places=12), total=st.decimals(0, 10**7, places=3))
 def test_a_rounding_entry_is_at_most_half_a_minor_unit(amount: Decimal, total: Decimal) -> None:
     price = package_price(amount, 1000)
-    assert abs(closing_entry(price, total)) <= 5_000_000
+    assert abs(closing_entry(price, whole(total))) <= 5_000_000

@@ -10,7 +10,7 @@ from enum import StrEnum
 from faregate.base.money import minor_to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
-from faregate.domain.pricing.rating import debit_total, line_amount
+from faregate.domain.pricing.rating import Totals, debit_total, line_amount
 
 
 class InvoiceStatus(StrEnum):
@@ -55,6 +55,9 @@ def is_overdue(invoice: Invoice, now: datetime) -> bool:
     return invoice.status is InvoiceStatus.OPEN and invoice.amount_due > 0 and invoice.due_at <= now
 
 
-def closing_entry(price: Price, total: Decimal) -> int:
-    """Return the ledger units that, added to the period's debits, make them equal the invoice line."""
-    return minor_to_ledger_units(line_amount(price, total), price.currency) - debit_total(price, total)
+def closing_entry(price: Price, totals: Totals) -> int:
+    """Return the ledger units that, added to the period's debits, make them equal the invoice line.
+
+    It is what usage lacks of a flat fee, a minimum or a commitment, and the line's rounding.
+    """
+    return minor_to_ledger_units(line_amount(price, totals), price.currency) - debit_total(price, totals)

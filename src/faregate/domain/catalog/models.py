@@ -1,7 +1,7 @@
 """The pricing models: a closed union. Each says what a quantity costs; `pricing` computes it.
 
-Amounts are in major units of the price's currency and exact. `rate` never falls below zero; where a model can fall as the
-total grows (volume), the ledger reserves the highest point on the way.
+Amounts are in major units of the price's currency and exact. `rate` never falls below zero; where a model can fall as
+the total grows (volume), the ledger reserves the highest point on the way.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Package:
 class Tier:
     """Units up to and including `up_to` (None: all further ones).
 
-    `unit` for every unit, or for every begun package of `size` units where a size is given; `flat` once when the tier is
-    entered; at most `cap`, flat included, where one is given.
+    `unit` for every unit, or for every begun package of `size` units where a size is given; `flat` once when the tier
+    is entered; at most `cap`, flat included, where one is given.
     """
 
     up_to: Decimal | None
@@ -59,7 +59,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graduated:
-    """Each unit costs what its own tier says. The first tier is entered at a total of zero: its `flat` is always due."""
+    """Each unit costs what its own tier says. The first tier is entered at zero: its `flat` is always due."""
 
     tiers: tuple[Tier, ...]
 
@@ -75,13 +75,17 @@ class Volume:
 class Percentage:
     """`percent` of each event's value plus `fixed`, at least `minimum` and at most `maximum` an event.
 
-    What an event adds to the total is this amount itself: the total is money.
+    The period's first `free_events` events and the first `free_value` of their values cost nothing, as far as
+    whichever of the two ends first; an event whose whole value is free costs no `fixed` and no `minimum` either. What
+    an event adds to the total is its amount: the total is money.
     """
 
     percent: Decimal
     fixed: Decimal = Decimal(0)
     minimum: Decimal | None = None
     maximum: Decimal | None = None
+    free_events: int | None = None
+    free_value: Decimal | None = None
 
 
 LeafModel = Flat | PerUnit | Package | Graduated | Volume | Percentage
@@ -91,9 +95,9 @@ LeafModel = Flat | PerUnit | Package | Graduated | Volume | Percentage
 class ByDimension:
     """A price table by fields of the event: token prices by model, or by model and region.
 
-    `table` is keyed by the fields' values, in the order of `fields`; `default` prices the values it does not name. Without a
-    default they are not priced: the event is unmeterable, and says which value is unknown. Totals, and lines, are kept
-    per key.
+    `table` is keyed by the fields' values, in the order of `fields`; `default` prices the values it does not name.
+    Without a default they are not priced: the event is unmeterable, and says which value is unknown. Totals, and
+    lines, are kept per key; all values that the default prices share one.
     """
 
     fields: tuple[str, ...]

@@ -12,11 +12,14 @@ from faregate.domain.catalog.models import PricingModel
 UNADJUSTED = Adjustments()
 
 
-
 class BillingPeriod(StrEnum):
     """How long a period's total is added up before it is billed."""
 
+    DAY = "day"
+    WEEK = "week"
     MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
 
 
 class TaxBehavior(StrEnum):
@@ -37,7 +40,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A price of a plan, unique by name within the plan."""
+    """A price of a plan, in one currency, as one subscription pays it. Unique by name within the plan.
+
+    `price_id` is that of the version; `series_id` is what all versions of the price share, and what meters feed.
+    """
 
     price_id: str
     plan_id: str
@@ -47,3 +53,4 @@ class Price:
     currency: Currency
     tax_behavior: TaxBehavior
     adjustments: Adjustments = UNADJUSTED
+    series_id: str = ""
