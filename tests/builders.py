@@ -14,9 +14,11 @@ from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Te
 from faregate.domain.ledger.grant_slice import UnitNeed
 from faregate.domain.ledger.reserve import PriceUse
 from faregate.domain.metering.event import Event, FieldPath
-from faregate.domain.metering.filter import Filter, Is
+from faregate.domain.metering.filter import EVERYTHING, All, Filter, Is
 from faregate.domain.metering.meter import Meter
-from faregate.domain.metering.metric import Sum
+from faregate.domain.metering.metric import Metric, Sum
+from faregate.domain.metering.units import UNCHANGED, Units
+from faregate.domain.metering.windows import ReportingPeriod
 
 NOON: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -65,19 +67,27 @@ def an_event(fields: Mapping[str, object] | None = None, *, blocked_by: str | No
 
 def a_filter(**values: str | int | bool) -> Filter:
     """`response__status=200` stands for the condition that `response.status` is 200."""
-    return Filter(
-        conditions=tuple(Is(path=FieldPath(name.replace("__", ".")), value=value) for name, value in values.items())
-    )
+    return All(tuple(Is(path=FieldPath(name.replace("__", ".")), value=value) for name, value in values.items()))
 
 
-def a_meter(criteria: Filter | None = None, *, field: str = "response.body.usage.prompt_tokens") -> Meter:
+def a_meter(
+    criteria: Filter | None = None,
+    *,
+    field: str = "response.body.usage.prompt_tokens",
+    metric: Metric | None = None,
+    group_by: tuple[str, ...] = (),
+    units: Units = UNCHANGED,
+    meter_id: str = "mtr_1",
+) -> Meter:
     return Meter(
-        meter_id="mtr_1",
+        meter_id=meter_id,
         name="Input Token Meter",
         price_id="prc_1",
-        filter=criteria or Filter(conditions=()),
-        metric=Sum(path=FieldPath(field)),
-        reporting_period=timedelta(minutes=5),
+        filter=EVERYTHING if criteria is None else criteria,
+        metric=metric or Sum(path=FieldPath(field)),
+        reporting_period=ReportingPeriod.FIVE_MINUTES,
+        group_by=tuple(FieldPath(path) for path in group_by),
+        units=units,
     )
 
 

@@ -31,6 +31,19 @@ MAX_ID_CHARACTERS: Final = 128
 MAX_PATTERN_CHARACTERS: Final = 1_000
 MAX_FIELD_PATH_CHARACTERS: Final = 200
 MAX_CONDITIONS: Final = 50
+MAX_CONDITION_VALUES: Final = 1_000
+"""Values that one `in` may list."""
+MAX_FILTER_DEPTH: Final = 10
+MAX_FILTER_CHARACTERS: Final = 20_000
+MAX_EXPRESSION_CHARACTERS: Final = 1_000
+MAX_EXPRESSION_FIELDS: Final = 20
+MAX_GROUP_FIELDS: Final = 5
+MAX_GROUP_VALUE_CHARACTERS: Final = 100
+"""What is kept of a field's value that usage is grouped by."""
+MAX_EVENT_WEIGHT: Final = 1_000_000
+"""Calls that one sampled event may stand for."""
+MAX_UNIQUE_VALUES: Final = 100_000
+"""Different values that one total of a unique count keeps."""
 MAX_DETAIL_CHARACTERS: Final = 500
 """What is kept of an explanation beside an event that was set aside."""
 
@@ -42,6 +55,13 @@ MAX_QUANTITY_DIGITS: Final = 30
 
 MAX_PACKAGE_AMOUNT: Final = 1_000_000_000
 """Major units that one package may cost: fits the ledger in every currency."""
+
+MAX_TIERS: Final = 100
+MAX_TABLE_ROWS: Final = 1_000
+"""Rows of a price by dimension."""
+
+MAX_DIMENSION_FIELDS: Final = 4
+MAX_DISCOUNTS: Final = 10
 
 MAX_AMOUNT_PLACES: Final = 12
 """Decimal places of a price's amount."""
@@ -71,6 +91,9 @@ WINDOW_CLOSE_GRACE: Final = timedelta(seconds=60)
 
 LEASE_DURATION_MS: Final = 30_000
 """How long a gateway may hold from a lease; it stops at 80 % of this."""
+
+PROVIDER_HORIZON: Final = timedelta(days=35)
+"""Usage older than this is kept and flagged, not billed: the provider would refuse it."""
 
 MAX_CLOCK_AHEAD: Final = timedelta(days=3_660)
 """How far an application's business time may run ahead of the wall clock."""
