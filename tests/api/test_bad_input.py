@@ -9,6 +9,11 @@ from tests.api.world import SEED, Api, opened_api, problem
 
 PRICE: dict[str, Any] = {"name": "X", "model": {"type": "package", "amount": "1", "size": 1000}, "currency": "USD"}
 ROUTE: dict[str, Any] = {"name": "/x", "upstream_url": "http://127.0.0.1:1"}
+METER_AS_TEXT: dict[str, Any] = {
+    "name": "Meter",
+    "price_id": "p",
+    "metric": {"type": "count"},
+}
 METER: dict[str, Any] = {
     "name": "M",
     "filter": {},
@@ -78,7 +83,33 @@ def at(path: str, body: dict[str, Any]) -> Callable[[str], tuple[str, dict[str, 
         (at("/plans", {"name": "a\0"}), "name"),
         (at("/meters", METER | {"price_id": "prc_unknown"}), "price_id"),
         (at("/meters", METER | {"price_id": "p", "metric": {"type": "sum", "field": "body.x"}}), "metric.field"),
-        (at("/meters", METER | {"price_id": "p", "metric": {"type": "average", "field": "x"}}), "metric.type"),
+        (at("/meters", METER | {"price_id": "p", "metric": {"type": "median", "field": "x"}}), "metric.type"),
+        (at("/meters", METER | {"price_id": "p", "metric": {"type": "average", "field": "x"}}), "metric.field"),
+        (
+            at("/meters", METER | {"price_id": "p", "metric": {"type": "latest", "field": "metadata.x[*]"}}),
+            "metric.field",
+        ),
+        (
+            at("/meters", METER | {"price_id": "p", "metric": {"type": "sum_of", "expression": "metadata.x / 3"}}),
+            "metric.expression",
+        ),
+        (at("/meters", METER | {"price_id": "p", "group_by": ["metadata.x", "y"]}), "group_by[1]"),
+        (at("/meters", METER | {"price_id": "p", "group_by": ["metadata.x"] * 6}), "group_by"),
+        (at("/meters", METER | {"price_id": "p", "units": {"multiply": "0"}}), "units.multiply"),
+        (at("/meters", METER | {"price_id": "p", "units": {"rounding": "twice"}}), "units.rounding"),
+        (at("/meters", METER | {"price_id": "p", "filter_text": "request.route == '"}), "filter"),
+        (at("/meters", METER_AS_TEXT | {"filter_text": "request.route == 'x'"}), "filter_text"),
+        (at("/meters", METER_AS_TEXT | {"filter_text": 'request.route matches "("'}), "filter_text"),
+        (at("/meters", METER_AS_TEXT | {"filter": {"any": []}}), "filter.any"),
+        (
+            at("/meters", METER_AS_TEXT | {"filter": {"not": {"field": "user_id", "operator": "like"}}}),
+            "filter.not.operator",
+        ),
+        (at("/meters", METER_AS_TEXT | {"filter": {"any": [{"field": "user_id"}]}}), "filter.any[0].value"),
+        (
+            at("/meters", METER_AS_TEXT | {"filter": {"field": "user_id", "operator": "between", "value": [1]}}),
+            "filter.value",
+        ),
         (at("/meters", METER | {"price_id": "p", "reporting_period": "7m"}), "reporting_period"),
         (
             at("/meters", METER | {"price_id": "p", "filter": {"all": [{"field": "nope", "value": 1}]}}),

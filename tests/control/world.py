@@ -6,14 +6,11 @@ from decimal import Decimal
 from sqlalchemy import insert
 
 from faregate.base.clock import SystemClock
-from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.filter import Filter, Is
 from faregate.services.accounts import open_account
 from faregate.services.credit import GrantKind, NewGrant, give_grant
 from faregate.services.gateway_calls import main_application
 from faregate.storage import tables
 from faregate.storage.database import Transaction
-from faregate.storage.metered import conditions_text
 from faregate.storage.state_feed import record_change
 
 STARTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,15 +39,16 @@ def add_catalog(transaction: Transaction) -> None:
             **own,
         )
     )
-    criteria = Filter(conditions=(Is(path=FieldPath("request.route"), value="/ai/chat"),))
     transaction.execute(
         insert(tables.meter).values(
             meter_id=METER,
             name="Input Token Meter",
             price_id=PRICE,
-            conditions=conditions_text(criteria),
-            sum_path="response.body.usage.prompt_tokens",
-            reporting_period_s=300,
+            definition=(
+                '{"filter":"request.route == \\"/ai/chat\\"",'
+                '"metric":{"type":"sum","field":"response.body.usage.prompt_tokens"}}'
+            ),
+            reporting_period="5m",
             **own,
         )
     )

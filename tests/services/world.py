@@ -9,8 +9,6 @@ from itertools import count
 import msgspec
 from sqlalchemy import func, insert, select
 
-from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.filter import Filter, Is
 from faregate.services.accounts import open_account
 from faregate.services.apply_events import EventApplier
 from faregate.services.credit import GrantKind, NewGrant, give_grant
@@ -19,7 +17,6 @@ from faregate.services.leases import answer_lease_request, open_epoch
 from faregate.storage import tables
 from faregate.storage.database import Database, Transaction
 from faregate.storage.ledger import Account, PriceTotal, TotalKey, read_account, read_totals
-from faregate.storage.metered import conditions_text
 from faregate.storage.state_feed import record_change
 from faregate.wire.gateway_protocol import (
     Drawn,
@@ -249,12 +246,6 @@ def make_world(database: Database, *, pays: str = "prepaid", input_size: int = 1
                     created_at=NOW,
                 )
             )
-            criteria = Filter(
-                conditions=(
-                    Is(path=FieldPath("request.route"), value="/ai/chat"),
-                    Is(path=FieldPath("response.status"), value=200),
-                )
-            )
             meter_id = price_id.replace("prc", "mtr")
             transaction.execute(
                 insert(tables.meter).values(
@@ -262,9 +253,11 @@ def make_world(database: Database, *, pays: str = "prepaid", input_size: int = 1
                     application_id=APP,
                     name=f"{name} Meter",
                     price_id=price_id,
-                    conditions=conditions_text(criteria),
-                    sum_path=path,
-                    reporting_period_s=300,
+                    definition=(
+                        '{"filter":"request.route == \\"/ai/chat\\" and response.status == 200",'
+                        f'"metric":{{"type":"sum","field":"{path}"}}}}'
+                    ),
+                    reporting_period="5m",
                     created_at=NOW,
                 )
             )

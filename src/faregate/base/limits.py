@@ -40,6 +40,8 @@ MAX_EXPRESSION_FIELDS: Final = 20
 MAX_GROUP_FIELDS: Final = 5
 MAX_GROUP_VALUE_CHARACTERS: Final = 100
 """What is kept of a field's value that usage is grouped by."""
+MAX_EVENT_WEIGHT: Final = 1_000_000
+"""Calls that one sampled event may stand for."""
 MAX_UNIQUE_VALUES: Final = 100_000
 """Different values that one total of a unique count keeps."""
 MAX_DETAIL_CHARACTERS: Final = 500

@@ -11,9 +11,11 @@ from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_DETAIL_CHARACTERS, M
 from faregate.domain.metering.event import Event
 from faregate.storage.database import Transaction
 from faregate.storage.events import (
+    Admitted,
     LoggedEvent,
     SeenIdentity,
     SetAside,
+    add_admitted,
     add_identities,
     add_set_aside,
     find_identities,
@@ -86,6 +88,14 @@ def admit_events(
                 AdmittedEvent(position=entry.row.position, event=event, facts=entry.wire.faregate)
             )
     add_identities(transaction, application_id, [entry.seen for entry in fresh])
+    add_admitted(
+        transaction,
+        application_id,
+        [
+            Admitted(position=row.position, company_id=row.event.company_id, occurred_at=row.event.occurred_at)
+            for row in admission.admitted
+        ],
+    )
     add_set_aside(transaction, admission.set_aside)
     return admission
 

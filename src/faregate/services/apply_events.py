@@ -21,9 +21,10 @@ from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.admit_events import admit_events
 from faregate.services.business_clock import business_now
-from faregate.services.debit_usage import debit_usage, place_usage, total_keys
+from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
+from faregate.services.place_usage import place_usage, total_keys
 from faregate.services.settle_leases import drawn_leases, move_sequences, settle_leases
 from faregate.storage.database import StoreFault, Transaction
 from faregate.storage.events import (

@@ -8,6 +8,7 @@ import msgspec
 
 from faregate.base.errors import FieldFault, InvalidInput
 from faregate.domain.catalog.price import Plan, Price
+from faregate.domain.metering.meter import Meter
 from faregate.services.catalog import create_plan, create_price
 from faregate.services.catalog_differences import compared, created, differing_fields
 from faregate.services.change import Change
@@ -22,7 +23,7 @@ from faregate.storage.routes import find_route_by_name
 from faregate.storage.rules import find_rule_by_name
 from faregate.wire.api.catalog import PlanCreate, PriceCreate, price_view, to_price
 from faregate.wire.api.catalog_document import MeterEntry, PlanEntry, PriceEntry, ResourceDifference
-from faregate.wire.api.meters import MeterChange, MeterCreate, meter_view, to_meter
+from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view, to_meter
 from faregate.wire.api.routes import RouteChange, RouteCreate, route_view
 from faregate.wire.api.rules import RuleCreate, rule_view
 
@@ -70,7 +71,10 @@ def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> 
         name=entry.name,
         price_id=price.price_id,
         filter=entry.filter,
+        filter_text=entry.filter_text,
         metric=entry.metric,
+        group_by=entry.group_by,
+        units=entry.units,
         reporting_period=entry.reporting_period,
     )
     before = find_meter_by_name(transaction, change.application_id, entry.name)
@@ -80,14 +84,24 @@ def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> 
     wanted = to_meter(request, before.meter_id)
     for field, kept, asked in (
         ("price", before.price_id, wanted.price_id),
+        ("group_by", before.group_by, wanted.group_by),
+        ("units", before.units, wanted.units),
         ("reporting_period", before.reporting_period, wanted.reporting_period),
     ):
         if kept != asked:
             raise InvalidInput.of(field, "of a meter never changes; make another meter under another name")
     after = change_meter(
-        transaction, change, MeterChange(filter=entry.filter, metric=entry.metric), meter_id=before.meter_id
+        transaction,
+        change,
+        MeterChange(filter=entry.filter, filter_text=entry.filter_text, metric=entry.metric),
+        meter_id=before.meter_id,
     )
-    return compared("meter", entry.name, before=meter_view(before), after=meter_view(after))
+    return compared("meter", entry.name, before=_as_compared(before), after=_as_compared(after))
+
+
+def _as_compared(meter: Meter) -> MeterView:
+    """Return the view without the filter's text, which says the same as its tree."""
+    return msgspec.structs.replace(meter_view(meter), filter_text="")
 
 
 def apply_route(transaction: Transaction, change: Change, entry: RouteCreate) -> ResourceDifference:

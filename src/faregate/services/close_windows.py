@@ -7,6 +7,7 @@ from datetime import datetime
 
 from faregate.base.limits import WINDOW_CLOSE_GRACE, WINDOWS_PER_TRANSACTION
 from faregate.base.money import EXACT
+from faregate.domain.metering.aggregate import distinct_of
 from faregate.services.provider_messages import USAGE, UsageMessage, encode_message
 from faregate.storage.closing import OpenPeriod, UnreportedWindow, mark_reported, open_periods, unreported_windows
 from faregate.storage.database import Transaction
@@ -47,9 +48,10 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
 
 
 def usage_key(window: UnreportedWindow) -> str:
-    """Return what makes a report one report: meter, customer and window, with a revision after the first."""
+    """Return what makes a report one report: meter, customer, window and group, with a revision after the first."""
     revision = f":r{window.reported_revision}" if window.reported_revision else ""
-    return f"{window.key.meter_id}:{window.key.company_id}:{window.key.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{revision}"
+    group = f":{distinct_of(window.key.group_key)}" if window.key.group_key else ""
+    return f"{window.key.meter_id}:{window.key.company_id}:{window.key.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{group}{revision}"
 
 
 def _usage(window: UnreportedWindow, open_period: OpenPeriod) -> UsageMessage:

@@ -5,26 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
-from faregate.domain.metering.event import Event
-from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
+from faregate.domain.metering.aggregate import Aggregate
+from faregate.domain.metering.dispatch import MeterTable
+from faregate.domain.metering.event import Event, compile_field
+from faregate.domain.metering.meter import GroupKey, Meter
 from faregate.domain.metering.metric import Unmeterable
 from faregate.services.admit_events import AdmittedEvent
 from faregate.storage.database import Transaction
 from faregate.storage.events import UnmeterableEvent
 from faregate.storage.metered import read_all_meters
 from faregate.storage.state_feed import latest_version
+from faregate.wire.patterns import compile_pattern
+
+_NO_METERS: Final = MeterTable((), compile_pattern, compile_field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one event counts for on one meter, and whose usage it is."""
+    """What one event counts for on one meter, and whose usage it is.
+
+    `amount`: its units on an additive meter, the state of that event alone on any other.
+    """
 
     position: int
     meter: Meter
     company_id: str
     event: Event
-    quantity: Decimal
+    amount: Decimal | Aggregate
+    group: GroupKey
 
 
 class MeterSet:
@@ -32,40 +42,38 @@ class MeterSet:
 
     def __init__(self) -> None:
         self._version = -1
-        self._compiled: dict[str, list[tuple[Meter, CompiledMeter]]] = {}
+        self._tables: dict[str, MeterTable] = {}
 
-    def of(self, transaction: Transaction, application_id: str) -> list[tuple[Meter, CompiledMeter]]:
+    def of(self, transaction: Transaction, application_id: str) -> MeterTable:
         """Return an application's meters as the transaction sees them."""
         version = latest_version(transaction, "meter")
         if version != self._version:
-            self._compiled = {
-                key: [(meter, compile_meter(meter)) for meter in meters]
+            self._tables = {
+                key: MeterTable(meters, compile_pattern, compile_field)
                 for key, meters in read_all_meters(transaction).items()
             }
             self._version = version
-        return self._compiled.get(application_id, [])
+        return self._tables.get(application_id, _NO_METERS)
 
 
 def meter_events(
-    application_id: str, meters: Sequence[tuple[Meter, CompiledMeter]], admitted: Sequence[AdmittedEvent]
+    application_id: str, meters: MeterTable, admitted: Sequence[AdmittedEvent]
 ) -> tuple[list[Measured], list[UnmeterableEvent]]:
     """Return what the events count for, and those that matched a meter but give it nothing, with the reason."""
     measured: list[Measured] = []
     unmeterable: list[UnmeterableEvent] = []
     for entry in admitted:
-        for meter, read in meters:
-            quantity = read(entry.event)
-            if quantity is None:
-                continue
+        for counting in meters.count(entry.event):
+            meter, amount = counting.meter, counting.amount
             if entry.event.company_id is None:
-                quantity = Unmeterable("the caller belongs to no known company")
-            if isinstance(quantity, Unmeterable):
+                amount = Unmeterable("the caller belongs to no known company")
+            if isinstance(amount, Unmeterable):
                 unmeterable.append(
                     UnmeterableEvent(
                         position=entry.position,
                         meter_id=meter.meter_id,
                         application_id=application_id,
-                        reason=quantity.reason,
+                        reason=amount.reason,
                     )
                 )
                 continue
@@ -75,7 +83,8 @@ def meter_events(
                     meter=meter,
                     company_id=entry.event.company_id or "",
                     event=entry.event,
-                    quantity=quantity,
+                    amount=amount,
+                    group=counting.group,
                 )
             )
     return measured, unmeterable

@@ -7,6 +7,7 @@ from dataclasses import replace
 from msgspec import UNSET
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
+from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.meter import Meter
 from faregate.services.accounts import refresh_accounts
 from faregate.services.change import Change
@@ -27,7 +28,8 @@ from faregate.storage.meters import (
 )
 from faregate.storage.state_feed import record_change
 from faregate.storage.subscriptions import subscriptions_to_plan
-from faregate.wire.api.meters import MeterChange, MeterCreate, to_filter, to_meter, to_metric
+from faregate.wire.api.filters import to_filter
+from faregate.wire.api.meters import MeterChange, MeterCreate, to_meter, to_metric
 
 
 def create_meter(transaction: Transaction, change: Change, request: MeterCreate) -> Meter:
@@ -50,10 +52,12 @@ def change_meter(transaction: Transaction, change: Change, request: MeterChange,
     after = replace(
         before,
         name=before.name if request.name is UNSET else request.name,
-        filter=before.filter if request.filter is UNSET else to_filter(request.filter),
+        filter=before.filter
+        if request.filter is request.filter_text
+        else to_filter(request.filter, request.filter_text),
         metric=before.metric if request.metric is UNSET else to_metric(request.metric),
     )
-    if after == before:
+    if after.name == before.name and write_definition(after.definition) == write_definition(before.definition):
         return before
     if after.name != before.name:
         _require_free_name(transaction, change, after.name)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from faregate.base.errors import InvalidInput
-from faregate.domain.metering.filter import may_match
-from faregate.domain.metering.meter import Meter
+from faregate.domain.metering.matching import may_match
+from faregate.domain.metering.meter import Meter, summed_field
 from faregate.services.change import Change
 from faregate.services.routes import route_from_row
 from faregate.storage.catalog import find_price
@@ -20,6 +20,7 @@ from faregate.storage.meters import meters_of_application
 from faregate.storage.routes import routes_of_application
 from faregate.storage.subscriptions import prepaid_plan_ids
 from faregate.wire.gateway_protocol import Enforce, RouteState
+from faregate.wire.patterns import compile_pattern
 
 BOUNDED_FIELDS: Final = (
     "response.body.usage.prompt_tokens",
@@ -39,9 +40,11 @@ class Unbounded:
     @property
     def message(self) -> str:
         """Return what is wrong, and the two ways out."""
+        field = summed_field(self.meter)
+        what = f"a call's {field}" if field is not None else "what it counts of a call"
         return (
             f"the strict route {self.route.name!r} would hold credit for the meter {self.meter.name!r} of a prepaid "
-            f"plan, but a call's {self.meter.metric.path.text} has no bound before the call; meter one of "
+            f"plan, but {what} has no bound before the call; sum one of "
             f"{', '.join(BOUNDED_FIELDS)}, or set the route's enforce to 'none'"
         )
 
@@ -58,7 +61,7 @@ def find_unbounded(transaction: Transaction, application_id: str) -> Unbounded |
     meters = [
         meter
         for meter in meters_of_application(transaction, application_id)
-        if meter.metric.path.text not in BOUNDED_FIELDS
+        if summed_field(meter) not in BOUNDED_FIELDS or meter.group_by
     ]
     if not meters:
         return None
@@ -69,6 +72,8 @@ def find_unbounded(transaction: Transaction, application_id: str) -> Unbounded |
         if price is None or price.plan_id not in prepaid:
             continue
         for route in routes:
-            if route.enforce is Enforce.STRICT and may_match(meter.filter, {"request.route": route.name}):
+            if route.enforce is Enforce.STRICT and may_match(
+                meter.filter, {"request.route": route.name}, compile_pattern
+            ):
                 return Unbounded(meter=meter, route=route)
     return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import re2
 from msgspec import UNSET
 
-from faregate.base.errors import Conflict, FieldFault, NotFound
+from faregate.base.errors import Conflict, FieldFault, InvalidInput, NotFound
 from faregate.domain.catalog.validation import require
 from faregate.domain.governance.rule import Criterion, Refusal, Rule
 from faregate.domain.governance.template import rule_from_template
@@ -17,6 +16,7 @@ from faregate.storage import rules as stored
 from faregate.storage.database import Transaction
 from faregate.storage.state_feed import record_change
 from faregate.wire.api.rules import RefusalChange, RuleChange, RuleCreate, to_criteria
+from faregate.wire.patterns import compile_pattern
 
 
 def create_rule(transaction: Transaction, change: Change, request: RuleCreate) -> Rule:
@@ -101,16 +101,12 @@ def _changed_refusal(refusal: Refusal, request: RefusalChange) -> Refusal:
 
 
 def _pattern_faults(criteria: Sequence[Criterion]) -> list[FieldFault]:
-    quiet = re2.Options()
-    quiet.log_errors = False
     faults = []
     for index, criterion in enumerate(criteria):
         try:
-            re2.compile(criterion.pattern, quiet)
-        except re2.error as error:
-            reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-            message = f"{criterion.pattern!r} is not a regular expression of RE2: {reason}"
-            faults.append(FieldFault(field=f"block_what[{index}].pattern", message=message))
+            compile_pattern(criterion.pattern)
+        except InvalidInput as error:
+            faults.append(FieldFault(field=f"block_what[{index}].pattern", message=error.faults[0].message))
     return faults
 
 

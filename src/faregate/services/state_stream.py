@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from faregate.domain.customers.subscription import Pays
 from faregate.domain.governance.rule import Cohort, Rule
+from faregate.domain.metering.definition import write_definition
+from faregate.domain.metering.filter import All, Is
 from faregate.domain.metering.meter import Meter
+from faregate.domain.metering.metric import Sum
+from faregate.domain.metering.units import UNCHANGED
 from faregate.storage import state_entities as entities
 from faregate.storage.applications import list_applications
 from faregate.storage.database import Transaction
@@ -142,15 +147,29 @@ def _meters(transaction: Transaction, ids: Collection[str] | None) -> dict[str, 
 
 
 def _meter(application_id: str, meter: Meter) -> MeterState:
+    simple = _simple_conditions(meter)
     return MeterState(
         meter_id=meter.meter_id,
         application_id=application_id,
         price_id=meter.price_id,
-        conditions=[
-            ConditionState(path=condition.path.text, value=condition.value) for condition in meter.filter.conditions
-        ],
-        sum_path=meter.metric.path.text,
+        conditions=simple or [],
+        sum_path=meter.metric.path.text if simple is not None and isinstance(meter.metric, Sum) else "",
+        definition="" if simple is not None else write_definition(meter.definition),
     )
+
+
+def _simple_conditions(meter: Meter) -> list[ConditionState] | None:
+    """Return the conditions of a meter that sums a field where all of them hold; None for every other meter."""
+    metric, criteria = meter.metric, meter.filter
+    parts = criteria.parts if isinstance(criteria, All) else (criteria,)
+    if not isinstance(metric, Sum) or metric.weighted or meter.units != UNCHANGED:
+        return None
+    found = []
+    for part in parts:
+        if not isinstance(part, Is) or isinstance(part.value, Decimal):
+            return None
+        found.append(ConditionState(path=part.path.text, value=part.value))
+    return found
 
 
 def _rules(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:

@@ -22,7 +22,7 @@ _SHORTEST_PERIOD = timedelta(days=28)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreportedWindow:
-    """A usage window whose quantity may differ from what was reported of it."""
+    """A usage window that may differ from what was reported of it: `quantity` is what it adds to the total."""
 
     key: WindowKey
     period_start: datetime
@@ -83,6 +83,7 @@ def mark_reported(transaction: Transaction, windows: Sequence[UnreportedWindow])
             columns.meter_id == bindparam("of_meter"),
             columns.subscription_id == bindparam("of_subscription"),
             columns.start_at == bindparam("from_start"),
+            columns.group_key == bindparam("of_group"),
         )
         .values(reported_quantity=bindparam("told"), reported_revision=bindparam("revision"), dirty=False),
         [
@@ -92,6 +93,7 @@ def mark_reported(transaction: Transaction, windows: Sequence[UnreportedWindow])
                 "of_meter": window.key.meter_id,
                 "of_subscription": window.key.subscription_id,
                 "from_start": window.key.start_at,
+                "of_group": window.key.group_key,
                 "told": window.quantity,
                 "revision": window.reported_revision + (window.quantity != window.reported_quantity),
             }
@@ -190,10 +192,12 @@ def _windows(
     )
     return [
         UnreportedWindow(
-            key=WindowKey(row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at),
+            key=WindowKey(
+                row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at, row.group_key
+            ),
             period_start=row.period_start,
             price_id=row.price_id,
-            quantity=row.quantity,
+            quantity=row.billed_quantity,
             reported_quantity=row.reported_quantity,
             reported_revision=row.reported_revision,
         )

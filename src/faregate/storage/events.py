@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select, update
 
 from faregate.storage.database import Transaction
-from faregate.storage.tables import consumer, event_identity, event_log, set_aside, unmeterable
+from faregate.storage.tables import admitted_event, consumer, event_identity, event_log, set_aside, unmeterable
 
 APPLIER = "applier"
 
@@ -51,6 +51,15 @@ class UnmeterableEvent:
     meter_id: str
     application_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """An event that counts, as it was when it was admitted: its company, if it has one, and when it happened."""
+
+    position: int
+    company_id: str | None
+    occurred_at: datetime
 
 
 def append_to_log(
@@ -124,6 +133,21 @@ def add_identities(transaction: Transaction, application_id: str, seen: Sequence
     ]
     if rows:
         transaction.execute(insert(event_identity), rows)
+
+
+def add_admitted(transaction: Transaction, application_id: str, events: Sequence[Admitted]) -> None:
+    """Remember which events count, and when they happened."""
+    rows = [
+        {
+            "position": event.position,
+            "application_id": application_id,
+            "company_id": event.company_id,
+            "occurred_at": event.occurred_at,
+        }
+        for event in events
+    ]
+    if rows:
+        transaction.execute(insert(admitted_event), rows)
 
 
 def add_set_aside(transaction: Transaction, events: Sequence[SetAside]) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-import msgspec
 from sqlalchemy import Row, select
 
 from faregate.base.money import currency
 from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
 from faregate.domain.customers.subscription import Pays, Subscription
-from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.filter import Filter, Is
+from faregate.domain.metering.definition import read_definition
 from faregate.domain.metering.meter import Meter
-from faregate.domain.metering.metric import Sum
+from faregate.domain.metering.windows import ReportingPeriod
 from faregate.storage.database import Transaction
 from faregate.storage.tables import meter, price, subscription, user
 
@@ -75,20 +73,17 @@ def read_subscriptions(transaction: Transaction, subscription_ids: Collection[st
 
 def meter_from_row(row: Row[tuple[object, ...]]) -> Meter:
     """Return a row of `meter` as the core's meter."""
-    conditions = msgspec.json.decode(row.conditions, type=list[tuple[str, str | int | bool]])
+    definition = read_definition(row.definition)
     return Meter(
         meter_id=row.meter_id,
         name=row.name,
         price_id=row.price_id,
-        filter=Filter(conditions=tuple(Is(path=FieldPath(path), value=value) for path, value in conditions)),
-        metric=Sum(path=FieldPath(row.sum_path)),
-        reporting_period=timedelta(seconds=row.reporting_period_s),
+        filter=definition.filter,
+        metric=definition.metric,
+        reporting_period=ReportingPeriod(row.reporting_period),
+        group_by=definition.group_by,
+        units=definition.units,
     )
-
-
-def conditions_text(criteria: Filter) -> str:
-    """Return a filter as `meter.conditions` keeps it: a JSON array of [path, value]."""
-    return msgspec.json.encode([(condition.path.text, condition.value) for condition in criteria.conditions]).decode()
 
 
 def price_from_row(row: Row[tuple[object, ...]]) -> Price:

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 
+from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.meter import Meter
 from faregate.storage.database import Transaction
-from faregate.storage.metered import conditions_text, meter_from_row
+from faregate.storage.metered import meter_from_row
 from faregate.storage.tables import meter, unmeterable, usage_window
 
 
@@ -70,9 +71,8 @@ def meter_has_counted(transaction: Transaction, meter_id: str) -> bool:
 def _changeable(of: Meter) -> dict[str, Any]:
     return {
         "name": of.name,
-        "conditions": conditions_text(of.filter),
-        "sum_path": of.metric.path.text,
-        "reporting_period_s": int(of.reporting_period.total_seconds()),
+        "definition": write_definition(of.definition),
+        "reporting_period": of.reporting_period.value,
     }
 
 

@@ -61,6 +61,16 @@ event_identity = Table(
     sqlite_with_rowid=False,
 )
 
+admitted_event = Table(
+    "admitted_event",
+    metadata,
+    Column("position", Units, primary_key=True, autoincrement=False),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text),
+    Column("occurred_at", Instant, nullable=False),
+    Index("admitted_event_time", "application_id", "occurred_at"),
+)
+
 consumer = Table(
     "consumer",
     metadata,
@@ -112,9 +122,8 @@ meter = Table(
     Column("application_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("price_id", Text, nullable=False),
-    Column("conditions", Text, nullable=False),
-    Column("sum_path", Text, nullable=False),
-    Column("reporting_period_s", Integer, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("reporting_period", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("application_id", "name"),
 )
@@ -192,14 +201,42 @@ usage_window = Table(
     Column("meter_id", Text, primary_key=True),
     Column("subscription_id", Text, primary_key=True),
     Column("start_at", Instant, primary_key=True),
+    Column("group_key", Text, primary_key=True),
     Column("end_at", Instant, nullable=False),
     Column("period_start", Instant, nullable=False),
     Column("quantity", Exact, nullable=False),
+    Column("state", Text),
+    Column("billed_quantity", Exact, nullable=False),
     Column("event_count", Units, nullable=False),
     Column("reported_quantity", Exact, nullable=False),
     Column("reported_revision", Integer, nullable=False),
     Column("dirty", Boolean, nullable=False),
     Index("usage_window_dirty", "dirty", "end_at"),
+)
+
+usage_day = Table(
+    "usage_day",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("start_at", Instant, primary_key=True),
+    Column("group_key", Text, primary_key=True),
+    Column("end_at", Instant, nullable=False),
+    Column("quantity", Exact, nullable=False),
+    Column("state", Text),
+    Column("event_count", Units, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+meter_total = Table(
+    "meter_total",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("group_key", Text, primary_key=True),
+    Column("state", Text, nullable=False),
 )
 
 charge = Table(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 if TYPE_CHECKING:
     from faregate.storage.database import Transaction
+
+
+_CHUNK_ROWS: Final = 1_000
+
+
+def chunks(keys: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+    """Yield keys in parts that fit a statement: SQLite takes 32,766 parameters in one."""
+    for first in range(0, len(keys), _CHUNK_ROWS):
+        yield keys[first : first + _CHUNK_ROWS]
 
 
 def upsert(transaction: Transaction, table: Table, rows: Sequence[Mapping[str, object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,29 +10,39 @@ from typing import NamedTuple
 
 from sqlalchemy import Row, insert, select, tuple_
 
+from faregate.domain.metering.aggregate import Aggregate, decode_aggregate, encode_aggregate
 from faregate.storage.database import Transaction
 from faregate.storage.tables import charge, usage_window
-from faregate.storage.upsert import upsert
+from faregate.storage.upsert import chunks, upsert
 
 
 class WindowKey(NamedTuple):
-    """A meter's window of one company; `subscription_id` is empty where the company has none for the price."""
+    """A meter's window of one company and group.
+
+    `subscription_id` is empty where the company has none for the price; `group_key` where usage is not grouped.
+    """
 
     application_id: str
     company_id: str
     meter_id: str
     subscription_id: str
     start_at: datetime
+    group_key: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Window:
-    """What a window holds. `reported_*` is what the billing provider was told."""
+    """What a window holds: `quantity` in units; `state` of a meter that is not additive.
+
+    `billed_quantity` is what its events added to the period's total; `reported_*` what the billing provider was told.
+    """
 
     key: WindowKey
     end_at: datetime
     period_start: datetime
     quantity: Decimal
+    state: Aggregate | None
+    billed_quantity: Decimal
     event_count: int
     reported_quantity: Decimal
     reported_revision: int
@@ -58,12 +68,17 @@ class Charge:
 def read_windows(transaction: Transaction, keys: Collection[WindowKey]) -> dict[WindowKey, Window]:
     """Return those of the windows that exist."""
     columns = usage_window.c
-    wanted = [(key.application_id, key.company_id, key.meter_id, key.subscription_id, key.start_at) for key in keys]
+    wanted = [tuple(key) for key in keys]
     identity = tuple_(
-        columns.application_id, columns.company_id, columns.meter_id, columns.subscription_id, columns.start_at
+        columns.application_id,
+        columns.company_id,
+        columns.meter_id,
+        columns.subscription_id,
+        columns.start_at,
+        columns.group_key,
     )
     found = {}
-    for chunk in _chunks(wanted):
+    for chunk in chunks(wanted):
         for row in transaction.execute(select(usage_window).where(identity.in_(chunk))):
             window = _window(row)
             found[window.key] = window
@@ -82,9 +97,12 @@ def write_windows(transaction: Transaction, windows: Collection[Window]) -> None
                 "meter_id": window.key.meter_id,
                 "subscription_id": window.key.subscription_id,
                 "start_at": window.key.start_at,
+                "group_key": window.key.group_key,
                 "end_at": window.end_at,
                 "period_start": window.period_start,
                 "quantity": window.quantity,
+                "state": None if window.state is None else encode_aggregate(window.state),
+                "billed_quantity": window.billed_quantity,
                 "event_count": window.event_count,
                 "reported_quantity": window.reported_quantity,
                 "reported_revision": window.reported_revision,
@@ -116,21 +134,16 @@ def add_charges(transaction: Transaction, charges: Sequence[Charge]) -> None:
         transaction.execute(insert(charge), rows)
 
 
-_CHUNK_ROWS = 1_000
-
-
-def _chunks(keys: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
-    # SQLite takes 32,766 parameters in one statement.
-    for first in range(0, len(keys), _CHUNK_ROWS):
-        yield keys[first : first + _CHUNK_ROWS]
-
-
 def _window(row: Row[tuple[object, ...]]) -> Window:
     return Window(
-        key=WindowKey(row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at),
+        key=WindowKey(
+            row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at, row.group_key
+        ),
         end_at=row.end_at,
         period_start=row.period_start,
         quantity=row.quantity,
+        state=None if row.state is None else decode_aggregate(row.state),
+        billed_quantity=row.billed_quantity,
         event_count=row.event_count,
         reported_quantity=row.reported_quantity,
         reported_revision=row.reported_revision,

@@ -9,13 +9,13 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from faregate.base.errors import InvalidInput
-from faregate.base.limits import EVENT_YEARS
+from faregate.base.limits import EVENT_YEARS, MAX_EVENT_WEIGHT
 from faregate.domain.metering.event import Event
 from faregate.wire.gateway_protocol import GatewayFacts
 
@@ -46,7 +46,7 @@ class WireResponse(Struct, frozen=True, kw_only=True):
 
 
 class WireEvent(Struct, frozen=True, kw_only=True):
-    """One call. Bodies stay raw until a meter asks for a field of them."""
+    """One call. Bodies stay raw until a meter asks for a field of them. `weight`: how many calls it stands for."""
 
     request: WireRequest
     response: WireResponse | None = None
@@ -55,6 +55,7 @@ class WireEvent(Struct, frozen=True, kw_only=True):
     metadata: dict[str, object] | None = None
     blocked_by: str | None = None
     transaction_id: str | None = None
+    weight: Annotated[int, Meta(ge=0, le=MAX_EVENT_WEIGHT)] | None = None
     faregate: GatewayFacts | None = None
 
 
@@ -128,6 +129,7 @@ def to_event(wire: WireEvent, company_id: str | None) -> Event:
         user_id=wire.user_id,
         blocked_by=wire.blocked_by,
         fields=fields,
+        weight=wire.weight or 1,
     )
 
 

@@ -98,13 +98,17 @@ class ConditionState(Struct, frozen=True, kw_only=True):
 
 
 class MeterState(Struct, frozen=True, kw_only=True, tag="meter"):
-    """A billing meter: what it counts, and the price it feeds."""
+    """A billing meter: what it counts, and the price it feeds.
+
+    One that sums a field where all conditions hold says so; every other has its `definition`, as the domain writes it.
+    """
 
     meter_id: str
     application_id: str
     price_id: str
-    conditions: list[ConditionState]
-    sum_path: str
+    conditions: list[ConditionState] = field(default_factory=list)
+    sum_path: str = ""
+    definition: str = ""
 
 
 class CriterionState(Struct, frozen=True, kw_only=True):

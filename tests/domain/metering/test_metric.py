@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.limits import MAX_QUANTITY_DIGITS
-from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.metric import Sum, Unmeterable, compile_metric
+from faregate.domain.metering.event import FieldPath, compile_field
+from faregate.domain.metering.metric import Sum, Unmeterable, compile_quantity
 
 PATH = "response.body.tokens"
 MISSING = object()
-measure = compile_metric(Sum(path=FieldPath(PATH)))
+of_fields = compile_quantity(Sum(path=FieldPath(PATH)), compile_field)
+
+
+def measure(fields: dict[str, object]) -> Decimal | Unmeterable:
+    return of_fields(fields, 1)
 
 
 def measured(value: object) -> Decimal | Unmeterable:

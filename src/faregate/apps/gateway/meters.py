@@ -8,7 +8,9 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from faregate.domain.metering.event import Event
-from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
+from faregate.domain.metering.filter import conditions_of
+from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter, summed_field
+from faregate.wire.patterns import compile_pattern
 
 _DECIDED_BY: Final = frozenset(("request.route", "response.status"))
 _USAGE: Final = "response.body.usage."
@@ -17,10 +19,10 @@ _MOST_DIGITS: Final = 18
 
 @dataclass(slots=True, kw_only=True)
 class RouteMeter:
-    """A meter that may count calls of this route.
+    """A meter that may count calls of this route; `sum_path` is empty where it is no plain sum of a field.
 
-    Where it looks at route and status only, `usage_field` names the usage field it sums, and whether it counts a status is asked
-    of the compiled meter once.
+    Where it looks at route and status only, `usage_field` names the usage field it sums, and whether it counts a status
+    is asked of the compiled meter once.
     """
 
     price_id: str
@@ -38,7 +40,7 @@ class RouteMeter:
         return known
 
     def units(self, event: Event) -> int:
-        """Return the whole units the event counts for; a part of a unit counts as one."""
+        """Return the whole units the event counts for; a part of a unit counts as one. 0 for what no total adds up."""
         quantity = self.read(event)
         return int(quantity.to_integral_value(rounding=ROUND_CEILING)) if isinstance(quantity, Decimal) else 0
 
@@ -56,14 +58,15 @@ class RouteMeter:
         return self.units(probe) == 1
 
 
-def make_route_meter(meter: Meter, *, sum_path: str, route: str) -> RouteMeter:
+def make_route_meter(meter: Meter, *, route: str) -> RouteMeter:
     """Compile a meter for the calls of one route."""
-    simple = all(condition.path.text in _DECIDED_BY for condition in meter.filter.conditions)
+    sum_path = summed_field(meter) or ""
+    simple = all(condition.path.text in _DECIDED_BY for condition in conditions_of(meter.filter))
     name = sum_path.removeprefix(_USAGE)
     return RouteMeter(
         price_id=meter.price_id,
         sum_path=sum_path,
-        read=compile_meter(meter),
+        read=compile_meter(meter, compile_pattern),
         route=route,
         usage_field=name if simple and name != sum_path and "." not in name else None,
     )

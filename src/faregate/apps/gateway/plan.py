@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-import re2
-
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
-from faregate.base.errors import InvalidInput
-from faregate.domain.governance.decision import Matcher, decide, rules_covering
+from faregate.domain.governance.decision import decide, rules_covering
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
+from faregate.domain.metering.definition import Definition, read_definition
 from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.filter import Filter, Is, may_match
+from faregate.domain.metering.filter import All, Is
+from faregate.domain.metering.matching import may_match
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
+from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.gateway_protocol import AccountState, Enforce, KeyState, MeterState, RouteState, RuleState
 from faregate.wire.openai_errors import encode_error
+from faregate.wire.patterns import compile_pattern
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PROMPT: Final = "response.body.usage.prompt_tokens"
@@ -94,9 +95,9 @@ def make_route_plan(
         missing_environment=tuple(missing),
         covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
         meters=tuple(
-            make_route_meter(_meter(meter), sum_path=meter.sum_path, route=route.name)
-            for meter in sorted(meters, key=lambda meter: meter.meter_id)
-            if may_match(_filter(meter), {"request.route": route.name})
+            make_route_meter(meter, route=route.name)
+            for meter in map(_meter, sorted(meters, key=lambda meter: meter.meter_id))
+            if may_match(meter.filter, {"request.route": route.name}, compile_pattern)
         ),
         offset=timedelta(microseconds=offset_us),
     )
@@ -125,15 +126,6 @@ def make_call_plan(
     )
 
 
-def compile_pattern(pattern: str) -> Matcher:
-    """Compile a rule's pattern with RE2; a `MatcherFactory`."""
-    try:
-        compiled = re2.compile(pattern)
-    except re2.error as error:
-        raise InvalidInput.of("pattern", f"{pattern!r} is not a regular expression: {error}") from error
-    return lambda text: compiled.search(text) is not None
-
-
 def _metered(account: AccountState, meters: Sequence[RouteMeter]) -> bool:
     return any(meter.price_id in account.price_ids for meter in meters)
 
@@ -149,7 +141,7 @@ def _needs(holding: Sequence[AccountState], meters: Sequence[RouteMeter]) -> tup
             continue
         bound = _UNITS_BY_PATH.get(meter.sum_path)
         if bound is None:
-            return (), f"{meter.sum_path} cannot be bounded before the call"
+            return (), f"{meter.sum_path or 'what a meter counts'} cannot be bounded before the call"
         before = units.get(meter.price_id, (0, 0))
         units[meter.price_id] = (before[0] + bound[0], before[1] + bound[1])
     needs = (PriceNeed(price_id=price_id, per_input=a, per_output=b) for price_id, (a, b) in sorted(units.items()))
@@ -187,18 +179,24 @@ def _rule(rule: RuleState) -> Rule:
 
 
 def _meter(meter: MeterState) -> Meter:
+    definition = _definition(meter)
     return Meter(
         meter_id=meter.meter_id,
         name=meter.meter_id,
         price_id=meter.price_id,
-        filter=_filter(meter),
-        metric=Sum(path=FieldPath(meter.sum_path)),
-        reporting_period=timedelta(minutes=5),
+        filter=definition.filter,
+        metric=definition.metric,
+        reporting_period=ReportingPeriod.FIVE_MINUTES,
+        group_by=definition.group_by,
+        units=definition.units,
     )
 
 
-def _filter(meter: MeterState) -> Filter:
-    return Filter(conditions=tuple(Is(path=FieldPath(entry.path), value=entry.value) for entry in meter.conditions))
+def _definition(meter: MeterState) -> Definition:
+    if meter.definition:
+        return read_definition(meter.definition)
+    conditions = tuple(Is(path=FieldPath(entry.path), value=entry.value) for entry in meter.conditions)
+    return Definition(filter=All(conditions), metric=Sum(path=FieldPath(meter.sum_path)))
 
 
 def _substitute(value: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -12,10 +12,12 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
 from faregate.domain.customers.subscription import Pays
+from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.api.catalog import CurrencyCode, PackageModel
 from faregate.wire.api.common import Identifier, Instant, Name
 from faregate.wire.api.customers import PaymentTerms
-from faregate.wire.api.meters import FilterShape, ReportingPeriod, SumShape
+from faregate.wire.api.filters import FilterShape, FilterText
+from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
 from faregate.wire.api.routes import RouteCreate
 from faregate.wire.api.rules import RuleCreate
 
@@ -43,8 +45,11 @@ class MeterEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
     plan: Name
     price: Name
-    filter: FilterShape
-    metric: SumShape
+    filter: FilterShape | UnsetType = UNSET
+    filter_text: FilterText | UnsetType = UNSET
+    metric: MetricShape
+    group_by: GroupFields = []
+    units: UnitsShape = UnitsShape()
     reporting_period: ReportingPeriod = ReportingPeriod.FIVE_MINUTES
 
 
