@@ -11,6 +11,8 @@ from faregate.base.money import currency
 from faregate.domain.catalog.adjustments import Adjustments
 from faregate.domain.catalog.models import Package, PricingModel
 from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
+from faregate.domain.catalog.terms_text import write_terms
+from faregate.domain.catalog.versions import Terms
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.ledger.grant_slice import UnitNeed
@@ -50,6 +52,26 @@ def priced(
         adjustments=adjustments,
         series_id=price_id,
     )
+
+
+def terms_text(price: Price) -> str:
+    """A price's terms as its row keeps them."""
+    return write_terms({price.currency: Terms(model=price.model, adjustments=price.adjustments)})
+
+
+def price_columns(price: Price, *, effective_at: datetime) -> dict[str, object]:
+    """The columns of a price's first version that its terms decide, for rows that tests insert themselves."""
+    return {
+        "price_id": price.price_id,
+        "series_id": price.price_id,
+        "version": 1,
+        "terms": terms_text(price),
+        "effective_at": effective_at,
+        "applies_to": "all",
+        "period": price.period.value,
+        "currency": price.currency.code,
+        "tax_behavior": price.tax_behavior.value,
+    }
 
 
 def a_use(price: Price | None = None, *, settled: int | str | Decimal = 0, outstanding: int = 0) -> PriceUse:

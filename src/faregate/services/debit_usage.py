@@ -30,7 +30,7 @@ def debit_usage(
     totals = MeterTotals(transaction, _stateful(postings))
     quantities = [_quantity(posting, totals) for posting in postings]
     amounts = [
-        0 if posting.key is None else book.settle(posting.key, quantity)
+        0 if posting.key is None else book.settle(posting.key, quantity, posting.dimension)
         for posting, quantity in zip(postings, quantities, strict=True)
     ]
     totals.save()
@@ -124,7 +124,7 @@ def _charge(application_id: str, posting: Posting, quantity: Decimal, *, amount:
         application_id=application_id,
         company_id=measured.company_id,
         subscription_id=posting.key.subscription_id if posting.key is not None else "",
-        price_id=measured.meter.price_id,
+        price_id=posting.key.price_id if posting.key is not None else measured.meter.price_id,
         occurred_at=measured.event.occurred_at,
         quantity=quantity,
         amount=amount,

@@ -1,16 +1,20 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from faregate.base.money import currency
-from faregate.domain.catalog.models import PerUnit
+from faregate.base.periods import Period
+from faregate.domain.catalog.adjustments import Adjustments, PercentDiscount
+from faregate.domain.catalog.models import ByDimension, Package, PerUnit
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
-from faregate.domain.catalog.versions import AppliesTo, PriceSeries, PriceVersion, Terms
+from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion, Terms
 from tests.builders import NOON
 
 USD, EUR = currency("USD"), currency("EUR")
 DAY = timedelta(days=1)
+TEN = Decimal(10)
 
 
 def a_version(number: int, days: int, applies_to: AppliesTo = AppliesTo.ALL) -> PriceVersion:
@@ -34,8 +38,10 @@ def a_series(*versions: PriceVersion) -> PriceSeries:
     )
 
 
-def in_force(series: PriceSeries, *, subscribed: int, at: int) -> int:
-    return series.in_force(subscribed_at=NOON + subscribed * DAY, at=NOON + at * DAY).number
+def in_force(series: PriceSeries, *, subscribed: int, at: int, period: int = 0) -> int:
+    return series.in_force(
+        subscribed_at=NOON + subscribed * DAY, at=NOON + at * DAY, period_start=NOON + period * DAY
+    ).number
 
 
 def test_a_change_for_all_holds_from_its_moment_on() -> None:
@@ -89,3 +95,49 @@ def test_a_price_has_the_currencies_of_all_its_versions() -> None:
     )
     assert a_series(both, a_version(1, 0)).currencies == (USD,)
     assert a_series(both).currencies == (EUR, USD)
+
+
+PACKAGE = Package(amount=Decimal(1), size=Decimal(10))
+
+
+@pytest.mark.parametrize(
+    ("terms", "at_once"),
+    [
+        (Terms(model=PerUnit(amount=Decimal(9))), True),
+        (
+            Terms(model=PerUnit(amount=Decimal(9)), adjustments=Adjustments(discounts=(PercentDiscount(percent=TEN),))),
+            True,
+        ),
+        (Terms(model=ByDimension(fields=("user_id",), table={("a",): PerUnit(amount=TEN)}, default=None)), True),
+        (Terms(model=PACKAGE), False),
+        (Terms(model=PerUnit(amount=Decimal(9)), adjustments=Adjustments(included_units=TEN)), False),
+        (Terms(model=ByDimension(fields=("user_id",), table={("a",): PACKAGE}, default=None)), False),
+    ],
+)
+def test_a_change_of_what_a_whole_period_says_waits_for_the_next_period(terms: Terms, at_once: bool) -> None:  # noqa: FBT001
+    later = replace(a_version(2, 10), terms={USD: terms})
+    series = a_series(a_version(1, 0), later)
+    assert in_force(series, subscribed=0, at=15, period=5) == (2 if at_once else 1)
+    assert in_force(series, subscribed=0, at=15, period=10) == 2
+
+
+@pytest.mark.parametrize(
+    ("at", "start", "end"), [(0, 0, 5), (4, 0, 5), (5, 5, 10), (9, 5, 10), (10, 10, 20), (30, 10, 20), (-3, 0, 5)]
+)
+def test_a_period_is_cut_where_a_version_takes_effect(at: int, start: int, end: int) -> None:
+    series = a_series(a_version(1, -9), a_version(2, 10), a_version(3, 5), a_version(4, 20), a_version(5, 25))
+    within = Period(NOON, NOON + 20 * DAY)
+    assert series.unchanged_around(NOON + at * DAY, within=within) == Period(NOON + start * DAY, NOON + end * DAY)
+
+
+def test_a_price_list_finds_a_price_by_any_of_its_versions() -> None:
+    first, second = a_version(1, 0), a_version(2, 10)
+    prices = PriceList([a_series(first, second)])
+    assert prices.series_of("prc_2") == prices.series_of("prc_1") == a_series(first, second)
+    assert prices.series_of("prc_9") is None
+    assert prices.version("prc_2", USD) is prices.version("prc_2", USD)
+    assert prices.version("prc_2", USD).model == PerUnit(amount=Decimal(2))
+    assert prices.of_plan("pln_1") == [a_series(first, second)]
+    assert prices.of_plan("pln_2") == []
+    with pytest.raises(KeyError):
+        prices.version("prc_9", USD)
