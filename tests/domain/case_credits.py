@@ -72,12 +72,18 @@ def a_grant(given: Input, sequence: int, named: Mapping[str, datetime]) -> Grant
         sequence=sequence,
         priority=int(given.get("priority", 0)),
         expires_at=None if expires is None else at(expires, {**named, "effective": effective_at}),
-        voided_at=at(given["voided"], named) if given.get("voided") else None,
+        voided_at=next((at(given[name], named) for name in ("voided", "deleted") if given.get(name)), None),
         recurs=PeriodCalendar(anchor=effective_at, cadence=_cadence(given["recurs"])) if given.get("recurs") else None,
         rollover=Rollover(
-            least=units(given.get("rollover_min", 0)), most=units(given.get("rollover_max", given.get("rollover", 0)))
+            least=units(_first(given, "rollover_min", "min_rollover", "reset_min_rollover")),
+            most=units(_first(given, "rollover_max", "max_rollover", "reset_max_rollover", "rollover")),
         ),
     )
+
+
+def _first(given: Input, *names: str) -> object:
+    """What a case says under one of several names; nothing where it says nothing."""
+    return next((given[name] for name in names if given.get(name) is not None), 0)
 
 
 def _cadence(text: str) -> Cadence:
@@ -109,7 +115,9 @@ def run(given: Input) -> Answer:
     resets = _resets(given, named)
     start = at(given.get("from", "0"), named)
     # Unless a case says so: long enough after the last usage, and before anything else happens.
-    until = at(given["at"], named) if "at" in given else max(entry.at for entry in usage) + timedelta(minutes=1)
+    until = (
+        at(given["at"], named) if "at" in given else max([start, *(entry.at for entry in usage)]) + timedelta(minutes=1)
+    )
     opened = open_credit(grants, start)
     done = run_credit(opened, grants, usage=usage, until=until, resets=resets)
     return {

@@ -88,7 +88,7 @@ def _rate_further(price: Price, given: Input, quantity: Decimal) -> Answer:
         taken = EXACT.subtract(left, discounted(discount, left))
         discounts.append(taken)
         left = EXACT.subtract(left, taken)
-    if price.adjustments.maximum_spend is not None:
+    if left != amount:
         discounts.append(EXACT.subtract(left, amount))
     answer = {"gross": gross, "discount": EXACT.subtract(gross, amount), "discounts": discounts, "amount": amount}
     if isinstance(price.model, Graduated):

@@ -1,6 +1,7 @@
 """Periods and proration in the words of billing_cases.json."""
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -42,6 +43,15 @@ _NAMES = {
     "yearly": CadenceUnit.YEAR,
     "annual": CadenceUnit.YEAR,
 }
+_SEVERAL = {
+    "biweekly": Cadence(unit=CadenceUnit.WEEK, count=2),
+    "bimestrial": Cadence(unit=CadenceUnit.MONTH, count=2),
+    "biannual": Cadence(unit=CadenceUnit.MONTH, count=6),
+    "semiannual": Cadence(unit=CadenceUnit.MONTH, count=6),
+    "half_year": Cadence(unit=CadenceUnit.MONTH, count=6),
+    "thirty_days": Cadence(unit=CadenceUnit.DAY, count=30),
+    "biennial": Cadence(unit=CadenceUnit.YEAR, count=2),
+}
 
 
 def zone_of(given: Input) -> tzinfo:
@@ -60,6 +70,8 @@ def cadence_of(given: Input) -> Cadence:
     text = str(given.get("interval") or given.get("billing_period") or "month").lower()
     if match := re.fullmatch(r"p(\d+)([dwmy])", text):
         return Cadence(unit=_UNITS[match[2].upper()], count=int(match[1]))
+    if text in _SEVERAL:
+        return _SEVERAL[text]
     return Cadence(unit=_NAMES[text], count=int(given.get("count", 1)))
 
 
@@ -109,15 +121,23 @@ def count_invoices(given: Input) -> Answer:
 
 def next_border(given: Input) -> Answer:
     zone = zone_of(given)
-    calendar = PeriodCalendar(anchor=instant(given["anchor"], zone), cadence=cadence_of(given), zone=zone)
-    following = calendar.period_containing(instant(given["current"], zone)).end.astimezone(zone)
-    return {"next": following.date().isoformat()}
+    cadence = cadence_of(given)
+    # A period that begins between two borders ends as if it had begun at the one before.
+    single = PeriodCalendar(anchor=instant(given["anchor"], zone), cadence=Cadence(unit=cadence.unit), zone=zone)
+    end = single.period_containing(instant(given["current"], zone)).end
+    for _ in range(cadence.count - 1):
+        end = single.period_containing(end).end
+    return {"next": end.astimezone(zone).date().isoformat()}
 
 
 def count_cycles(given: Input) -> Answer:
     start, target = instant(given["start"]), instant(given["target"])
-    # The billing day is a day of the month; January has every one of them.
-    anchor = start.replace(month=1, day=int(given["billing_day"])) if "billing_day" in given else start
+    anchor = start
+    if "billing_day" in given:
+        day = int(given["billing_day"])
+        has_day = day <= monthrange(start.year, start.month)[1]
+        # January has every day of a month.
+        anchor = start.replace(day=day) if has_day else start.replace(month=1, day=day)
     calendar = PeriodCalendar(anchor=anchor, cadence=cadence_of(given))
     return {"elapsed": calendar.borders_passed(start, target)}
 
