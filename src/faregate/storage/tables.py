@@ -64,7 +64,7 @@ event_identity = Table(
 admitted_event = Table(
     "admitted_event",
     metadata,
-    Column("position", Units, primary_key=True, autoincrement=False),
+    Column("position", Serial, primary_key=True, autoincrement=False),
     Column("application_id", Text, nullable=False),
     Column("company_id", Text),
     Column("occurred_at", Instant, nullable=False),
