@@ -8,7 +8,11 @@ from typing import Final
 import msgspec
 
 from faregate.base.money import currency
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
+from faregate.domain.catalog.adjustments import Adjustments
+from faregate.domain.catalog.models import Package, PricingModel
+from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
+from faregate.domain.catalog.terms_text import write_terms
+from faregate.domain.catalog.versions import Terms
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.ledger.grant_slice import UnitNeed
@@ -19,6 +23,7 @@ from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Metric, Sum
 from faregate.domain.metering.units import UNCHANGED, Units
 from faregate.domain.metering.windows import ReportingPeriod
+from faregate.domain.pricing.rating import whole
 
 NOON: Final = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -30,19 +35,47 @@ def a_price(
     code: str = "USD",
     price_id: str = "prc_1",
 ) -> Price:
+    return priced(Package(amount=Decimal(amount), size=Decimal(size)), code=code, price_id=price_id)
+
+
+def priced(
+    model: PricingModel, adjustments: Adjustments = UNADJUSTED, *, code: str = "USD", price_id: str = "prc_1"
+) -> Price:
     return Price(
         price_id=price_id,
         plan_id="pln_1",
         name="Input Tokens",
-        model=Package(amount=Decimal(amount), size=Decimal(size)),
+        model=model,
         period=BillingPeriod.MONTH,
         currency=currency(code),
         tax_behavior=TaxBehavior.AUTO,
+        adjustments=adjustments,
+        series_id=price_id,
     )
 
 
+def terms_text(price: Price) -> str:
+    """A price's terms as its row keeps them."""
+    return write_terms({price.currency: Terms(model=price.model, adjustments=price.adjustments)})
+
+
+def price_columns(price: Price, *, effective_at: datetime) -> dict[str, object]:
+    """The columns of a price's first version that its terms decide, for rows that tests insert themselves."""
+    return {
+        "price_id": price.price_id,
+        "series_id": price.price_id,
+        "version": 1,
+        "terms": terms_text(price),
+        "effective_at": effective_at,
+        "applies_to": "all",
+        "period": price.period.value,
+        "currency": price.currency.code,
+        "tax_behavior": price.tax_behavior.value,
+    }
+
+
 def a_use(price: Price | None = None, *, settled: int | str | Decimal = 0, outstanding: int = 0) -> PriceUse:
-    return PriceUse(price=price or a_price(), settled=Decimal(settled), outstanding=outstanding)
+    return PriceUse(price=price or a_price(), totals=whole(Decimal(settled)), outstanding=outstanding)
 
 
 def a_need(use: PriceUse | None = None, *, floor: int = 0, call: int = 0, slice_units: int = 0) -> UnitNeed:

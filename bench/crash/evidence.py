@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +77,8 @@ def read_events(connection: sqlite3.Connection, offer: Offer) -> list[EventRecor
     """Return a gateway's events that were applied: of a repeat in the log, the one that counts."""
     quantities = _quantities(connection, {meter.meter_id: meter.field for meter in offer.meters})
     rows = connection.execute(
-        "SELECT i.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY i.position"
+        "SELECT i.position, l.body FROM event_identity i"
+        " JOIN event_log l ON l.position = i.position ORDER BY i.position"
     )
     return [_event_record(position, body, quantities.get(position, {})) for position, body in rows]
 
@@ -128,7 +130,9 @@ def _event_record(position: int, body: bytes, quantities: Mapping[str, Decimal])
 
 def _price_book(connection: sqlite3.Connection, meter: Meter) -> PriceBook:
     price = (meter.price_id,)
-    amount, size = _row(connection, "SELECT package_amount, package_size FROM price WHERE price_id = ?", *price)
+    (terms,) = _row(connection, "SELECT terms FROM price WHERE price_id = ?", *price)
+    model = json.loads(terms)["USD"]["model"]
+    amount, size = model["amount"], model["size"]
     settled, outstanding, debited, reserved = _row(
         connection, "SELECT settled, outstanding, debited, reserved FROM price_total WHERE price_id = ?", *price
     )

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from faregate.wire.api.catalog import PriceCreate
 from faregate.wire.api.common import decode_body, decode_cursor, encode_cursor
+from faregate.wire.api.pricing import PackageModel
 from tests.api.world import ROUTE, Api, problem
 from tests.services.world import Call
 
@@ -31,7 +32,9 @@ def _priced(api: Api, *, name: str = "Plan") -> tuple[str, str]:
 def test_a_json_number_is_read_from_its_digits_and_never_through_a_float(amount: Decimal) -> None:
     model = f'{{"type":"package","amount":{amount:f},"size":1e3}}'
     body = f'{{"plan_id":"p","name":"n","currency":"USD","model":{model}}}'.encode()
-    assert decode_body(body, PriceCreate).model.amount == amount
+    found = decode_body(body, PriceCreate).model
+    assert isinstance(found, PackageModel)
+    assert found.amount == amount
 
 
 @given(st.lists(st.text() | st.integers(0, 2**63 - 1), min_size=1).map(tuple))

@@ -14,6 +14,7 @@ from faregate.base.money import (
     from_minor_units,
     minor_to_ledger_units,
     quantize,
+    quantize_share,
     to_ledger_units,
     to_minor_units,
 )
@@ -135,3 +136,16 @@ def test_minor_units_are_whole_ledger_units(units: int, code: str) -> None:
 )
 def test_an_amount_shows_its_minor_unit_and_no_zeros_beyond(units: int, code: str, shown: str) -> None:
     assert str(from_ledger_units(units, currency(code))) == shown
+
+
+@given(
+    st.decimals(min_value=-(10**6), max_value=10**6, places=4),
+    st.fractions(min_value=0, max_value=3, max_denominator=366),
+    st.integers(min_value=0, max_value=9),
+)
+def test_a_share_of_an_amount_is_rounded_once_half_away_from_zero(
+    amount: Decimal, share: Fraction, places: int
+) -> None:
+    exact = Fraction(amount) * share * 10**places
+    rounded = floor(abs(exact) + Fraction(1, 2))
+    assert quantize_share(amount, share, places) == (rounded if exact >= 0 else -rounded)

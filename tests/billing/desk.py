@@ -17,13 +17,16 @@ from faregate.domain.billing.provider import (
     ProviderGrant,
     ProviderInvoice,
     ProviderSubscription,
+    RatedLine,
 )
+from faregate.domain.catalog.price import Price
 from faregate.domain.governance.rule import Cohort
 from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.services.billing_tick import billing_tick
 from faregate.services.invoices import list_invoices, pay_invoice
 from faregate.storage import tables
 from faregate.storage.governance import read_memberships
+from tests.builders import a_price, terms_text
 from tests.services.world import APP, COMPANY, NOW, SUBSCRIPTION, Call, World, add_subscription
 
 
@@ -130,11 +133,13 @@ class Desk:
 
     def set_price(self, price_id: str, *, amount: str, size: str) -> None:
         """Give a price other terms, before anything is used."""
+        self.set_terms(price_id, a_price(amount, Decimal(size)))
+
+    def set_terms(self, price_id: str, price: Price) -> None:
+        """Give a price the model and adjustments of another, before anything is used."""
         with self.world.database.begin() as transaction:
             transaction.execute(
-                update(tables.price)
-                .where(tables.price.c.price_id == price_id)
-                .values(package_amount=Decimal(amount), package_size=Decimal(size))
+                update(tables.price).where(tables.price.c.price_id == price_id).values(terms=terms_text(price))
             )
 
 
@@ -169,9 +174,11 @@ class FaultyProvider:
         self.inner.create_credit_grant(grant)
         self.after("create_credit_grant", grant.subscription)
 
-    def close_period(self, subscription: str, period: Period, *, issued_at: datetime) -> ProviderInvoice:
+    def close_period(
+        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+    ) -> ProviderInvoice:
         self.before("close_period", subscription)
-        invoice = self.inner.close_period(subscription, period, issued_at=issued_at)
+        invoice = self.inner.close_period(subscription, period, issued_at=issued_at, rated=rated)
         self.after("close_period", subscription)
         return invoice
 

@@ -12,6 +12,7 @@ from faregate.services.gateway_calls import main_application
 from faregate.storage import tables
 from faregate.storage.database import Transaction
 from faregate.storage.state_feed import record_change
+from tests.builders import a_price, price_columns
 
 STARTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 COMPANY = "acme"
@@ -28,14 +29,9 @@ def add_catalog(transaction: Transaction) -> None:
     transaction.execute(insert(tables.plan).values(plan_id="pln_1", name="Plan", **own))
     transaction.execute(
         insert(tables.price).values(
-            price_id=PRICE,
             plan_id="pln_1",
             name="Input Tokens",
-            package_amount=Decimal("0.50"),
-            package_size=Decimal(1000),
-            period="month",
-            currency="USD",
-            tax_behavior="auto",
+            **price_columns(a_price("0.50", 1000, price_id=PRICE), effective_at=STARTED_AT),
             **own,
         )
     )

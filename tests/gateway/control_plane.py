@@ -16,13 +16,14 @@ from granian.log import LogLevels
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 from granian.server.embed import Server
 
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
 from faregate.base.money import currency
+from faregate.domain.catalog.models import Package
+from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
 from faregate.domain.governance.rule import Cohort, Template
 from faregate.domain.governance.template import rule_from_template
 from faregate.domain.ledger.grant_slice import UnitNeed, share_out
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted, reserved_amount
-from faregate.domain.pricing.rating import debit_total
+from faregate.domain.pricing.rating import debit_total, whole
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity
 from faregate.wire.gateway_protocol import (
     AccountState,
@@ -44,8 +45,8 @@ from faregate.wire.gateway_protocol import (
     RouteState,
     RuleState,
     StateMessage,
-    UpToDate,
     Upsert,
+    UpToDate,
 )
 
 TOKEN = "gateway-token-of-the-tests"
@@ -78,11 +79,11 @@ class Account:
 
     def use(self, price_id: str) -> PriceUse:
         outstanding = sum(units[0] for lease, units in self.leases.items() if self.lease_price[lease] == price_id)
-        settled = Decimal(self.settled.get(price_id, 0))
-        return PriceUse(price=self.prices[price_id], settled=settled, outstanding=outstanding)
+        settled = whole(Decimal(self.settled.get(price_id, 0)))
+        return PriceUse(price=self.prices[price_id], totals=settled, outstanding=outstanding)
 
     def debited(self) -> int:
-        return sum(debit_total(price, Decimal(self.settled.get(key, 0))) for key, price in self.prices.items())
+        return sum(debit_total(price, whole(Decimal(self.settled.get(key, 0)))) for key, price in self.prices.items())
 
     def available(self) -> int:
         return self.granted - self.debited() - sum(reserved_amount(self.use(key)) for key in self.prices)

@@ -9,7 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.domain.pricing.rating import debit_total
+from faregate.base.money import currency
+from faregate.domain.pricing.rating import debit_total, whole
 from faregate.storage.database import Database
 from faregate.storage.metered import read_all_prices
 from tests.services.world import DOLLAR, Call, World, make_world
@@ -65,8 +66,12 @@ def test_debits_add_up_to_the_rated_total(amounts: list[tuple[int, int]]) -> Non
             world.take(call)
         with world.database.snapshot() as transaction:
             prices = read_all_prices(transaction)
-        expected = debit_total(prices["prc_in"], Decimal(sum(prompt for prompt, _ in amounts)))
-        expected += debit_total(prices["prc_out"], Decimal(sum(completion for _, completion in amounts)))
+        expected = debit_total(
+            prices.version("prc_in", currency("USD")), whole(Decimal(sum(prompt for prompt, _ in amounts)))
+        )
+        expected += debit_total(
+            prices.version("prc_out", currency("USD")), whole(Decimal(sum(completion for _, completion in amounts)))
+        )
         assert world.debits() == expected
         assert world.account().balance == GRANTED - expected
         assert sum(int(str(row["amount"])) for row in world.rows("charge")) == expected

@@ -28,6 +28,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     UnitRequest,
 )
+from tests.builders import a_price, price_columns
 
 APP = "app_1"
 COMPANY = "acme"
@@ -234,15 +235,10 @@ def make_world(database: Database, *, pays: str = "prepaid", input_size: int = 1
         ):
             transaction.execute(
                 insert(tables.price).values(
-                    price_id=price_id,
                     application_id=APP,
                     plan_id="pln_1",
                     name=name,
-                    package_amount=Decimal(amount),
-                    package_size=Decimal(size),
-                    period="month",
-                    currency="USD",
-                    tax_behavior="auto",
+                    **price_columns(a_price(amount, size, price_id=price_id), effective_at=NOW),
                     created_at=NOW,
                 )
             )

@@ -68,6 +68,8 @@ MAX_TABLE_ROWS: Final = 1_000
 
 MAX_DIMENSION_FIELDS: Final = 4
 MAX_DISCOUNTS: Final = 10
+MAX_CURRENCIES: Final = 50
+MAX_DIMENSION_VALUE_CHARACTERS: Final = 200
 
 MAX_AMOUNT_PLACES: Final = 12
 """Decimal places of a price's amount."""

@@ -1,13 +1,15 @@
 """Money: exact decimals in, integers of the ledger's resolution stored, minor units on an invoice.
 
-Two units, never mixed: *ledger units* (1e-9 of the major unit; 1e-6 for currencies of large numbers) and *minor units*
-(cents, ISO 4217's exponent). `quantize` is the only place in Faregate where an amount is rounded.
+Two units, never mixed: *ledger units* (1e-9 of the major unit; 1e-6 for currencies of large numbers) and *minor
+units* (cents, ISO 4217's exponent). `quantize` is the only place in Faregate where an amount is rounded;
+`quantize_share` hands it shares that no decimal can write, such as a third.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation, Overflow
+from fractions import Fraction
 from typing import Final
 
 from faregate.base.errors import InvalidInput
@@ -71,6 +73,17 @@ def quantize(amount: Decimal, places: int, rounding: str) -> int:
     if units is None or not -MAX_LEDGER_UNITS <= units <= MAX_LEDGER_UNITS:
         raise InvalidInput.of("amount", f"is larger than the ledger can hold; it must be at most {most}")
     return units
+
+
+def quantize_share(amount: Decimal, share: Fraction, places: int) -> int:
+    """Return `amount` x `share` as a whole number of 10**-places, rounded once, half away from zero."""
+    exact = Fraction(amount) * share
+    scaled = abs(exact) * 10**places
+    whole, rest = divmod(scaled.numerator, scaled.denominator)
+    # To a digit beyond the last one, `quantize` sees on which side of a half the rest lies.
+    digit = Decimal(whole * 10 + (0 if rest == 0 else 5 if 2 * rest >= scaled.denominator else 1))
+    rounded = quantize(EXACT.scaleb(digit, -places - 1), places, ROUND_HALF_UP)
+    return -rounded if exact < 0 else rounded
 
 
 def to_ledger_units(amount: Decimal, unit: Currency) -> int:

@@ -13,9 +13,12 @@ from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_LEDGER_UNITS
 from faregate.base.money import EXACT
 from faregate.base.periods import Period
+from faregate.domain.catalog.models import Percentage
 from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceList
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
-from faregate.domain.pricing.rating import debit_total
+from faregate.domain.pricing.percentage import EventsSoFar, event_amount
+from faregate.domain.pricing.rating import DimensionKey, debit_total, leaf_of
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -26,14 +29,16 @@ from faregate.storage.ledger import (
     read_totals,
     write_totals,
 )
+from faregate.storage.metered import read_subscriptions
 
 
 class AccountBook:
     """Totals by key. Loading locks their accounts, in id order, before a total is read."""
 
-    def __init__(self, transaction: Transaction, prices: Mapping[str, Price], keys: Mapping[TotalKey, Period]) -> None:
+    def __init__(self, transaction: Transaction, prices: PriceList, keys: Mapping[TotalKey, Period]) -> None:
         self._transaction = transaction
-        self._prices = prices
+        subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys}) if keys else {}
+        self._prices = {key: prices.version(key.price_id, subscriptions[key.subscription_id].currency) for key in keys}
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
@@ -44,22 +49,26 @@ class AccountBook:
     def use(self, key: TotalKey) -> PriceUse:
         """Return what is settled and outstanding of a price."""
         total = self._totals[key]
-        return PriceUse(price=self._prices[key.price_id], settled=total.settled, outstanding=total.outstanding)
+        return PriceUse(price=self._prices[key], totals=total.totals, outstanding=total.outstanding)
 
-    def settle(self, key: TotalKey, quantity: Decimal) -> int:
-        """Add a quantity to the total; return its debit in ledger units: q(rate(after)) - q(rate(before)).
+    def settle(self, key: TotalKey, quantity: Decimal, dimension: DimensionKey = ()) -> int:
+        """Add a quantity to a dimension's total; return its debit in ledger units: q(rate(after)) - q(rate(before)).
 
         Raises `InvalidInput`, and changes nothing, where the total or the balance would not fit the ledger.
         """
-        total = self._totals[key]
-        settled = EXACT.add(total.settled, quantity)
-        debited = debit_total(self._prices[key.price_id], settled)
+        total, price = self._totals[key], self._prices[key]
+        added, so_far = _added(price, total, quantity, dimension=dimension)
+        totals = total.totals | {dimension: EXACT.add(total.totals.get(dimension, Decimal(0)), added)}
+        debited = debit_total(price, totals)
         debit = debited - total.debited
         balance = self._balances[key.subscription_id] - debit
         if abs(balance) > MAX_LEDGER_UNITS:
             raise InvalidInput.of("quantity", f"{quantity} would make the balance larger than the ledger can hold")
         self._balances[key.subscription_id] = balance
-        total.settled, total.debited = settled, debited
+        total.totals, total.debited = totals, debited
+        total.settled = EXACT.add(total.settled, quantity)
+        if so_far is not None:
+            total.events[dimension] = so_far
         return debit
 
     def put_out(self, key: TotalKey, units: int) -> None:
@@ -85,3 +94,14 @@ class AccountBook:
     def totals(self) -> Iterable[PriceTotal]:
         """Return every total of the book."""
         return self._totals.values()
+
+
+def _added(
+    price: Price, total: PriceTotal, quantity: Decimal, *, dimension: DimensionKey
+) -> tuple[Decimal, EventsSoFar | None]:
+    """Return what an event adds to what is rated: its quantity; of a percentage its amount, and the events so far."""
+    model = leaf_of(price.model, dimension)
+    if not isinstance(model, Percentage):
+        return quantity, None
+    before = total.events.get(dimension, EventsSoFar())
+    return event_amount(model, quantity, before), before.plus(quantity)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
 
 from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceSeries
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted
 from faregate.services.membership import refresh_membership
@@ -19,7 +19,7 @@ from faregate.storage.ledger import (
     read_totals,
     set_exhausted,
 )
-from faregate.storage.metered import metered_prices_of_plans, read_subscriptions
+from faregate.storage.metered import metered_series_of_plans, read_subscriptions
 
 
 def open_account(transaction: Transaction, *, application_id: str, subscription_id: str, now: datetime) -> None:
@@ -34,7 +34,7 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
     prepaid = {key: found for key, found in subscriptions.items() if found.pays is Pays.PREPAID}
     if not prepaid:
         return
-    prices = metered_prices_of_plans(transaction, {found.plan_id for found in prepaid.values()})
+    prices = metered_series_of_plans(transaction, {found.plan_id for found in prepaid.values()})
     accounts = lock_accounts(transaction, prepaid)
     changed: dict[str, set[str]] = {}
     for subscription_id, account in accounts.items():
@@ -49,12 +49,13 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
 
 
 def price_uses(
-    transaction: Transaction, subscription: Subscription, prices: Collection[Price], *, now: datetime
+    transaction: Transaction, subscription: Subscription, series: Collection[PriceSeries], *, now: datetime
 ) -> dict[str, PriceUse]:
     """Return what a subscription has used and has out, by price, in the period that holds `now`."""
     period = subscription.period_at(now)
     if period is None:
         return {}
+    prices = [subscription.price_of(one, at=now, period=period) for one in series]
     keys = {price.price_id: TotalKey(subscription.subscription_id, price.price_id, period.start) for price in prices}
     totals = read_totals(transaction, keys.values())
     return {price.price_id: _use(price, totals.get(keys[price.price_id])) for price in prices}
@@ -62,5 +63,5 @@ def price_uses(
 
 def _use(price: Price, total: PriceTotal | None) -> PriceUse:
     if total is None:
-        return PriceUse(price=price, settled=Decimal(0), outstanding=0)
-    return PriceUse(price=price, settled=total.settled, outstanding=total.outstanding)
+        return PriceUse(price=price, totals={}, outstanding=0)
+    return PriceUse(price=price, totals=total.totals, outstanding=total.outstanding)

@@ -87,9 +87,9 @@ class EventApplier:
         measured, unmeterable = meter_events(
             application_id, self._meters.of(transaction, application_id), admission.admitted
         )
-        add_unmeterable(transaction, unmeterable)
         prices = read_all_prices(transaction)
-        postings = place_usage(transaction, application_id, measured, prices=prices)
+        postings, unpriced = place_usage(transaction, application_id, measured, prices=prices)
+        add_unmeterable(transaction, unmeterable + unpriced)
         leases = drawn_leases(transaction, admission.admitted)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
         debit_usage(transaction, application_id, postings, book=book, now=now)

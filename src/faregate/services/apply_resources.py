@@ -5,23 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+from msgspec import UNSET
 
 from faregate.base.errors import FieldFault, InvalidInput
-from faregate.domain.catalog.price import Plan, Price
+from faregate.domain.catalog.price import Plan
+from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.domain.metering.meter import Meter
-from faregate.services.catalog import create_plan, create_price
+from faregate.services.catalog import create_plan, create_price, create_version
 from faregate.services.catalog_differences import compared, created, differing_fields
 from faregate.services.change import Change
 from faregate.services.change_routes import change_route, create_route, wanted_enforce
 from faregate.services.meters import change_meter, create_meter
 from faregate.services.routes import route_from_row
 from faregate.services.rules import create_rule, replace_rule, wanted_rule
-from faregate.storage.catalog import find_plan_by_name, prices_of_plan
+from faregate.storage.catalog import find_plan_by_name
 from faregate.storage.database import Transaction
+from faregate.storage.metered import series_of_plan
 from faregate.storage.meters import find_meter_by_name
 from faregate.storage.routes import find_route_by_name
 from faregate.storage.rules import find_rule_by_name
-from faregate.wire.api.catalog import PlanCreate, PriceCreate, price_view, to_price
+from faregate.wire.api.catalog import PlanCreate, PriceCreate, PriceVersionCreate, PriceView, price_view, to_series
 from faregate.wire.api.catalog_document import MeterEntry, PlanEntry, PriceEntry, ResourceDifference
 from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view, to_meter
 from faregate.wire.api.routes import RouteChange, RouteCreate, route_view
@@ -44,7 +47,9 @@ def apply_price(transaction: Transaction, change: Change, entry: PriceEntry, *, 
         plan_id=plan.plan_id,
         name=entry.name,
         model=entry.model,
+        adjustments=entry.adjustments,
         currency=entry.currency,
+        currency_options=entry.currency_options,
         period=entry.period,
         tax_behavior=entry.tax_behavior,
     )
@@ -53,12 +58,33 @@ def apply_price(transaction: Transaction, change: Change, entry: PriceEntry, *, 
     if before is None:
         create_price(transaction, change, request)
         return created("price", label)
-    after = to_price(request, before.price_id)
-    if after.model == before.model:
+    wanted = to_series(request, before.series_id, effective_at=change.now)
+    latest = before.versions[-1]
+    terms = wanted.versions[0].terms
+    if terms == latest.terms:
         # 0.5 and 0.50 are one amount, written twice.
-        after = replace(after, model=before.model)
-    _refuse_differences(before, after)
-    return compared("price", label, before=price_view(before), after=price_view(after))
+        terms = latest.terms
+    _refuse_differences(before, replace(wanted, versions=(replace(latest, terms=latest.terms),)))
+    if terms == latest.terms:
+        return compared("price", label, before=price_view(before), after=price_view(before))
+    after = _changed_price(transaction, change, entry, before=before, wanted=replace(latest, terms=terms))
+    return compared("price", label, before=_latest_view(before), after=_latest_view(after))
+
+
+def _changed_price(
+    transaction: Transaction, change: Change, entry: PriceEntry, *, before: PriceSeries, wanted: PriceVersion
+) -> PriceSeries:
+    """Make the version that the file asks for; `InvalidInput` names what differs where it has no `effective_at`."""
+    if entry.effective_at is UNSET:
+        _refuse_differences(before, replace(before, versions=(*before.versions[:-1], wanted)))
+    version = PriceVersionCreate(
+        model=entry.model,
+        adjustments=entry.adjustments,
+        currency_options=entry.currency_options,
+        effective_at=entry.effective_at,
+        applies_to=entry.applies_to,
+    )
+    return create_version(transaction, change, version, price_id=before.series_id)
 
 
 def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> ResourceDifference:
@@ -69,7 +95,7 @@ def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> 
         raise InvalidInput.of("price", f"the plan {plan.name!r} has no price {entry.price!r}")
     request = MeterCreate(
         name=entry.name,
-        price_id=price.price_id,
+        price_id=price.series_id,
         filter=entry.filter,
         filter_text=entry.filter_text,
         metric=entry.metric,
@@ -144,17 +170,22 @@ def plan_named(transaction: Transaction, change: Change, name: str) -> Plan:
     return plan
 
 
-def _find_price(transaction: Transaction, plan: Plan, name: str) -> Price | None:
-    return next((price for price in prices_of_plan(transaction, plan.plan_id) if price.name == name), None)
+def _find_price(transaction: Transaction, plan: Plan, name: str) -> PriceSeries | None:
+    return next((price for price in series_of_plan(transaction, plan.plan_id) if price.name == name), None)
 
 
-def _refuse_differences(before: Price, after: Price) -> None:
+def _latest_view(series: PriceSeries) -> PriceView:
+    return price_view(replace(series, versions=series.versions[-1:]))
+
+
+def _refuse_differences(before: PriceSeries, after: PriceSeries) -> None:
     faults = [
         FieldFault(
             field=difference.field,
-            message=f"is {difference.before}, and prices never change; make another price under another name",
+            message=f"is {difference.before}, and prices never change; "
+            "say from when other terms hold (effective_at), or make another price under another name",
         )
-        for difference in differing_fields(price_view(before), price_view(after))
+        for difference in differing_fields(_latest_view(before), _latest_view(after))
     ]
     if faults:
         raise InvalidInput(*faults)

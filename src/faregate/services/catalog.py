@@ -1,14 +1,22 @@
-"""Make plans and prices. A price never changes: what it has rated stays explained."""
+"""Make plans and prices. A price never changes: what it has rated stays explained; a change is a new version."""
 
 from __future__ import annotations
 
-from faregate.base.errors import Conflict, InvalidInput
-from faregate.domain.catalog.price import Plan, Price
+from msgspec import UNSET
+
+from faregate.base.errors import Conflict, InvalidInput, NotFound
+from faregate.base.money import Currency
+from faregate.domain.catalog.price import Plan
+from faregate.domain.catalog.versions import PriceSeries, PriceVersion
+from faregate.services.accounts import refresh_accounts
 from faregate.services.change import Change
-from faregate.storage.catalog import find_plan, find_plan_by_name, insert_plan, insert_price, prices_of_plan
+from faregate.services.reservable import require_reservable
+from faregate.storage.catalog import find_plan, find_plan_by_name, insert_plan, insert_version
 from faregate.storage.database import Transaction
+from faregate.storage.metered import find_series, series_of_plan
 from faregate.storage.subscriptions import subscriptions_to_plan
-from faregate.wire.api.catalog import PlanCreate, PriceCreate, to_price
+from faregate.wire.api.catalog import PlanCreate, PriceCreate, PriceVersionCreate, to_series, to_terms
+from faregate.wire.api.common import to_utc
 
 
 def create_plan(transaction: Transaction, change: Change, request: PlanCreate) -> Plan:
@@ -20,23 +28,70 @@ def create_plan(transaction: Transaction, change: Change, request: PlanCreate) -
     return plan
 
 
-def create_price(transaction: Transaction, change: Change, request: PriceCreate) -> Price:
+def create_price(transaction: Transaction, change: Change, request: PriceCreate) -> PriceSeries:
     """Make a price in a plan.
 
-    Raises `InvalidInput` on what cannot be, an unknown plan and another currency than the plan's included, and
-    `Conflict` on `name` if the plan has a price of that name.
+    Raises `InvalidInput` on what cannot be (an unknown plan, a currency that the plan's subscriptions do not pay,
+    another period than that of the plan's other prices) and `Conflict` on `name` if the plan has a price of that
+    name.
     """
-    price = to_price(request, change.new_id("prc"))
+    series = to_series(request, change.new_id("prc"), effective_at=change.now)
     plan = find_plan(transaction, change.application_id, request.plan_id)
     if plan is None:
         raise InvalidInput.of("plan_id", f"there is no plan {request.plan_id!r}")
-    siblings = prices_of_plan(transaction, plan.plan_id)
-    if any(sibling.name == price.name for sibling in siblings):
-        raise Conflict("name", f"the plan {plan.name!r} already has a price {price.name!r}")
-    subscriptions = subscriptions_to_plan(transaction, change.application_id, plan.plan_id)
-    currencies = {row.subscription.currency for row in subscriptions} | {sibling.currency for sibling in siblings}
-    if currencies - {price.currency}:
-        code = min(unit.code for unit in currencies)
-        raise InvalidInput.of("currency", f"a plan has one currency, and that of {plan.name!r} is {code}")
-    insert_price(transaction, change.application_id, price, created_at=change.now)
-    return price
+    siblings = series_of_plan(transaction, plan.plan_id)
+    if any(sibling.name == series.name for sibling in siblings):
+        raise Conflict("name", f"the plan {plan.name!r} already has a price {series.name!r}")
+    if siblings and siblings[0].period is not series.period:
+        raise InvalidInput.of("period", f"must be that of the plan's other prices, {siblings[0].period.value!r}")
+    paid = {
+        row.subscription.currency for row in subscriptions_to_plan(transaction, change.application_id, plan.plan_id)
+    }
+    _require_currencies(plan, series, siblings, paid=paid)
+    insert_version(transaction, change.application_id, series.versions[0], of=series, created_at=change.now)
+    return series
+
+
+def create_version(
+    transaction: Transaction, change: Change, request: PriceVersionCreate, *, price_id: str
+) -> PriceSeries:
+    """Give a price new terms from a chosen moment on; return it with all its versions.
+
+    Raises `NotFound` for an unknown price, and `InvalidInput` on what cannot be: a moment in the past (what was used
+    then is rated), a currency that the price had and the version lacks, terms whose cost a strict route could not
+    bound.
+    """
+    before = find_series(transaction, change.application_id, price_id)
+    if before is None:
+        raise NotFound("price", price_id)
+    effective_at = change.now if request.effective_at is UNSET else to_utc(request.effective_at)
+    if effective_at < change.now:
+        raise InvalidInput.of("effective_at", "must not be in the past: what was used then is rated already")
+    version = PriceVersion(
+        price_id=change.new_id("prc"),
+        number=before.versions[-1].number + 1,
+        effective_at=effective_at,
+        applies_to=request.applies_to,
+        terms=to_terms(request, before.currencies[0]),
+    )
+    for unit in before.currencies:
+        if unit not in version.terms:
+            raise InvalidInput.of(f"currency_options.{unit.code}", "is required: the price has that currency")
+    insert_version(transaction, change.application_id, version, of=before, created_at=change.now)
+    require_reservable(transaction, change, "model")
+    subscriptions = subscriptions_to_plan(transaction, change.application_id, before.plan_id)
+    refresh_accounts(
+        transaction, subscription_ids={row.subscription.subscription_id for row in subscriptions}, now=change.now
+    )
+    after = find_series(transaction, change.application_id, price_id)
+    return before if after is None else after
+
+
+def _require_currencies(plan: Plan, series: PriceSeries, siblings: list[PriceSeries], *, paid: set[Currency]) -> None:
+    """Raise `InvalidInput` where no subscription could pay all of the plan's prices, or one that stands could not."""
+    shared = set(series.currencies).intersection(*(sibling.currencies for sibling in siblings))
+    if paid <= shared and (shared or not siblings):
+        return
+    wanted = paid or set(siblings[0].currencies)
+    codes = ", ".join(sorted(unit.code for unit in wanted))
+    raise InvalidInput.of("currency", f"must be that of the plan {plan.name!r}, {codes}, or have it as an option")

@@ -23,15 +23,16 @@ from faregate.base.errors import Conflict
 from faregate.base.limits import UNRETURNED_UNITS_GRACE, WINDOW_CLOSE_GRACE
 from faregate.base.money import from_ledger_units, minor_to_ledger_units, quantize
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entry
+from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entries
 from faregate.domain.billing.provider import ProviderInvoice
 from faregate.domain.catalog.price import Price
 from faregate.domain.customers.subscription import Subscription
-from faregate.domain.pricing.rating import line_amount
+from faregate.domain.pricing.rating import is_due_without_usage, line_amount
 from faregate.services.accounts import refresh_accounts
 from faregate.services.close_windows import report_windows
 from faregate.services.membership import refresh_membership
 from faregate.services.provider_messages import PERIOD_CLOSE, ExpectedLine, PeriodCloseMessage, encode_message
+from faregate.services.provider_prices import is_rated_by_provider
 from faregate.storage.billing import insert_invoice, invoices_of_subscription
 from faregate.storage.closing import (
     OpenPeriod,
@@ -59,7 +60,7 @@ def end_periods(transaction: Transaction, subscription_id: str, *, now: datetime
     """End every period of a subscription that is over, in order; return how many.
 
     A period with units still out in leases waits for them, up to `UNRETURNED_UNITS_GRACE`: a call that began in it
-    should be charged to it. One without usage makes no invoice.
+    should be charged to it. One without usage makes no invoice, unless a price costs something without it.
     """
     read_account(transaction, subscription_id)  # locks the totals
     open_period = open_periods(transaction, [subscription_id])[subscription_id]
@@ -83,15 +84,14 @@ def _freeze(
 ) -> None:
     subscription_id = open_period.subscription.subscription_id
     report_windows(transaction, unreported_windows_of_period(transaction, subscription_id, period.start), now=now)
-    used = [total for total in totals if total.settled]
-    if used:
-        prices = read_all_prices(transaction)
+    lines = _expected_lines(transaction, open_period.subscription, period, totals=totals)
+    if lines:
         message = PeriodCloseMessage(
             subscription_id=subscription_id,
             period_start=period.start,
             period_end=period.end,
             issued_at=now,
-            lines=tuple(_expected(prices[total.key.price_id], total) for total in used),
+            lines=lines,
         )
         add_to_outbox(
             transaction,
@@ -105,8 +105,31 @@ def _freeze(
     move_billed_until(transaction, subscription_id, period.end)
 
 
-def _expected(price: Price, total: PriceTotal) -> ExpectedLine:
-    return ExpectedLine(price_id=price.price_id, quantity=total.settled, amount=line_amount(price, total.settled))
+def _expected_lines(
+    transaction: Transaction, subscription: Subscription, period: Period, *, totals: list[PriceTotal]
+) -> tuple[ExpectedLine, ...]:
+    """Return a line for every price that was used, and for what the period owes without usage, in price order.
+
+    What is due without usage is so by the version that was in force as the period began.
+    """
+    prices = read_all_prices(transaction)
+    used = {total.key.price_id: total for total in totals if total.settled or any(total.totals.values())}
+    due = {price_id: prices.version(price_id, subscription.currency) for price_id in used}
+    for series in prices.of_plan(subscription.plan_id):
+        price = subscription.price_of(series, at=period.start, period=period)
+        if is_due_without_usage(price):
+            due[price.price_id] = price
+    return tuple(_expected(price, used.get(price_id)) for price_id, price in sorted(due.items()))
+
+
+def _expected(price: Price, total: PriceTotal | None) -> ExpectedLine:
+    return ExpectedLine(
+        price_id=price.price_id,
+        quantity=Decimal(0) if total is None else total.settled,
+        amount=line_amount(price, {} if total is None else total.totals),
+        rated=not is_rated_by_provider(price),
+        description=price.name,
+    )
 
 
 def record_invoice(
@@ -224,26 +247,33 @@ def _post_closing(
     expected: PeriodCloseMessage,
     invoice: Invoice,
 ) -> None:
-    """Post a rounding entry for each line that debits differ from, and the one that moves the debt to the invoice."""
+    """Post what makes each line's debits equal to it, and the entry that moves the debt to the invoice."""
     prices = read_all_prices(transaction)
     period = to_microseconds(expected.period_start)
+    found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
+    totals = {total.key.price_id: total.totals for total in found}
     for line in expected.lines:
-        difference = closing_entry(prices[line.price_id], line.quantity)
-        if difference:
-            post_entry(
-                transaction,
-                NewEntry(
-                    application_id=application_id,
-                    subscription_id=subscription.subscription_id,
-                    kind=EntryKind.ROUNDING,
-                    amount=-difference,
-                    caller_id=f"rounding:{line.price_id}:{period}",
-                    description=f"rounding of invoice {invoice.number}",
-                    occurred_at=invoice.issued_at,
-                    price_id=line.price_id,
-                    period_start=expected.period_start,
-                ),
-            )
+        price = prices.version(line.price_id, subscription.currency)
+        due, rounding = closing_entries(price, totals.get(line.price_id, {}))
+        for kind, difference, words in (
+            (EntryKind.CLOSING, due, "due at the period's end beyond usage"),
+            (EntryKind.ROUNDING, rounding, f"rounding of invoice {invoice.number}"),
+        ):
+            if difference:
+                post_entry(
+                    transaction,
+                    NewEntry(
+                        application_id=application_id,
+                        subscription_id=subscription.subscription_id,
+                        kind=kind,
+                        amount=-difference,
+                        caller_id=f"{kind.value}:{line.price_id}:{period}",
+                        description=words,
+                        occurred_at=invoice.issued_at,
+                        price_id=line.price_id,
+                        period_start=expected.period_start,
+                    ),
+                )
     if invoice.amount_due:
         post_entry(
             transaction,

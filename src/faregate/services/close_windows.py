@@ -7,10 +7,14 @@ from datetime import datetime
 
 from faregate.base.limits import WINDOW_CLOSE_GRACE, WINDOWS_PER_TRANSACTION
 from faregate.base.money import EXACT
+from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceList
 from faregate.domain.metering.aggregate import distinct_of
 from faregate.services.provider_messages import USAGE, UsageMessage, encode_message
+from faregate.services.provider_prices import is_rated_by_provider
 from faregate.storage.closing import OpenPeriod, UnreportedWindow, mark_reported, open_periods, unreported_windows
 from faregate.storage.database import Transaction
+from faregate.storage.metered import read_all_prices
 from faregate.storage.outbox import add_to_outbox
 
 
@@ -29,19 +33,29 @@ def close_windows(transaction: Transaction, *, application_id: str, now: datetim
 def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow], *, now: datetime) -> None:
     """Write a usage message for every window that differs from what was reported of it; keep it as reported.
 
-    A window of a company without a subscription is nobody's to bill: it only stops being looked at.
+    A window of a company without a subscription is nobody's to bill, and one of a price that the provider cannot rate
+    is told as a line at the period's end: they only stop being looked at.
     """
-    periods = open_periods(transaction, {window.key.subscription_id for window in windows}) if windows else {}
+    if not windows:
+        return
+    periods = open_periods(transaction, {window.key.subscription_id for window in windows})
+    prices = read_all_prices(transaction)
     for window in windows:
         period = periods.get(window.key.subscription_id)
-        if period is not None and window.quantity != window.reported_quantity:
+        price = None if period is None else _price(prices, window, period)
+        if (
+            period is not None
+            and price is not None
+            and is_rated_by_provider(price)
+            and window.quantity != window.reported_quantity
+        ):
             add_to_outbox(
                 transaction,
                 application_id=window.key.application_id,
                 kind=USAGE,
                 key=usage_key(window),
                 subscription_id=window.key.subscription_id,
-                payload=encode_message(_usage(window, period)),
+                payload=encode_message(_usage(window, period, price)),
                 now=now,
             )
     mark_reported(transaction, windows)
@@ -54,12 +68,21 @@ def usage_key(window: UnreportedWindow) -> str:
     return f"{window.key.meter_id}:{window.key.company_id}:{window.key.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{group}{revision}"
 
 
-def _usage(window: UnreportedWindow, open_period: OpenPeriod) -> UsageMessage:
+def _price(prices: PriceList, window: UnreportedWindow, open_period: OpenPeriod) -> Price | None:
+    """Return the price that the window's usage is charged by: the same rule by which events are."""
+    series = prices.series_of(window.price_id)
+    period = open_period.subscription.period_at(_billed_period_start(window, open_period))
+    if series is None or period is None:
+        return None
+    return open_period.subscription.price_of(series, at=window.key.start_at, period=period)
+
+
+def _usage(window: UnreportedWindow, open_period: OpenPeriod, price: Price) -> UsageMessage:
     period_start = _billed_period_start(window, open_period)
     return UsageMessage(
         subscription_id=window.key.subscription_id,
         company_id=window.key.company_id,
-        price_id=window.price_id,
+        price_id=price.price_id,
         value=EXACT.subtract(window.quantity, window.reported_quantity),
         timestamp=max(window.key.start_at, period_start),
         period_start=period_start,

@@ -30,7 +30,7 @@ def debit_usage(
     totals = MeterTotals(transaction, _stateful(postings))
     quantities = [_quantity(posting, totals) for posting in postings]
     amounts = [
-        0 if posting.key is None else book.settle(posting.key, quantity)
+        0 if posting.key is None else book.settle(posting.key, quantity, posting.dimension)
         for posting, quantity in zip(postings, quantities, strict=True)
     ]
     totals.save()
@@ -54,14 +54,17 @@ class _Debited:
 
 def _stateful(postings: Sequence[Posting]) -> dict[MeterTotalKey, Period]:
     return {
-        _total_key(posting.key, posting.measured): posting.period
+        _total_key(posting.key, posting): posting.period
         for posting in postings
         if posting.key is not None and posting.period is not None and not isinstance(posting.measured.amount, Decimal)
     }
 
 
-def _total_key(key: TotalKey, measured: Measured) -> MeterTotalKey:
-    return MeterTotalKey(key.subscription_id, measured.meter.meter_id, key.period_start, group_text(measured.group))
+def _total_key(key: TotalKey, posting: Posting) -> MeterTotalKey:
+    """Return the state that moves: one a group, and one a row of a price by dimension."""
+    measured = posting.measured
+    group = group_text((*posting.dimension, *measured.group))
+    return MeterTotalKey(key.subscription_id, measured.meter.meter_id, key.period_start, group)
 
 
 def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
@@ -71,7 +74,7 @@ def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
         return amount
     if posting.key is None:
         return Decimal(0)
-    return totals.add(_total_key(posting.key, posting.measured), posting.measured.meter, amount)
+    return totals.add(_total_key(posting.key, posting), posting.measured.meter, amount)
 
 
 def _debited(
@@ -124,7 +127,7 @@ def _charge(application_id: str, posting: Posting, quantity: Decimal, *, amount:
         application_id=application_id,
         company_id=measured.company_id,
         subscription_id=posting.key.subscription_id if posting.key is not None else "",
-        price_id=measured.meter.price_id,
+        price_id=posting.key.price_id if posting.key is not None else measured.meter.price_id,
         occurred_at=measured.event.occurred_at,
         quantity=quantity,
         amount=amount,

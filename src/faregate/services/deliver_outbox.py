@@ -25,19 +25,20 @@ from faregate.domain.billing.provider import (
     MeterEvent,
     ProviderGrant,
     ProviderInvoice,
-    ProviderPrice,
     ProviderSubscription,
+    RatedLine,
 )
-from faregate.domain.catalog.price import Price
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import record_invoice
 from faregate.services.provider_messages import (
     PERIOD_CLOSE,
     CreditMessage,
+    ExpectedLine,
     PeriodCloseMessage,
     UsageMessage,
     decode_message,
 )
+from faregate.services.provider_prices import is_rated_by_provider, provider_price
 from faregate.storage.closing import BilledCustomer, read_billed_customer
 from faregate.storage.database import Database, Transaction
 from faregate.storage.outbox import OutboxRow, mark_delivered, mark_failed, ready_subscriptions, waiting_rows
@@ -154,7 +155,8 @@ def _send_message(provider: BillingProvider, customer: BilledCustomer, row: Outb
             provider.create_credit_grant(_provider_grant(credit))
             sent.delivered.append(row.outbox_id)
         case PeriodCloseMessage() as close:
-            issued = provider.close_period(close.subscription_id, close.period, issued_at=close.issued_at)
+            rated = tuple(_rated_line(line) for line in close.lines if line.rated)
+            issued = provider.close_period(close.subscription_id, close.period, issued_at=close.issued_at, rated=rated)
             sent.closed = _Closed(row=row, expected=close, issued=issued)
         case other:
             assert_never(other)
@@ -202,21 +204,16 @@ def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:
         customer=_customer(billed),
         customer_name=billed.company_name,
         currency=subscription.currency.code,
-        prices=tuple(_provider_price(price, billed.plan_name) for price in billed.prices),
+        prices=tuple(
+            provider_price(price, product=billed.plan_name) for price in billed.prices if is_rated_by_provider(price)
+        ),
         billing_cycle_anchor=subscription.started_at,
         payment_terms=subscription.payment_terms,
     )
 
 
-def _provider_price(price: Price, plan_name: str) -> ProviderPrice:
-    return ProviderPrice(
-        lookup_key=price.price_id,
-        product=plan_name,
-        nickname=price.name,
-        currency=price.currency.code,
-        unit_amount=EXACT.scaleb(price.model.amount, price.currency.minor_places),
-        divide_by=int(price.model.size),
-    )
+def _rated_line(line: ExpectedLine) -> RatedLine:
+    return RatedLine(price=line.price_id, description=line.description, quantity=line.quantity, amount=line.amount)
 
 
 def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:

@@ -9,6 +9,7 @@ from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
 from faregate.base.limits import LEASE_DURATION_MS, MAX_LEASE_UNITS
 from faregate.base.periods import Period
+from faregate.domain.catalog.versions import PriceList
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.ledger.grant_slice import UnitNeed, share_out
 from faregate.domain.ledger.reserve import is_exhausted
@@ -27,7 +28,7 @@ from faregate.storage.leases import (
     update_lease,
 )
 from faregate.storage.ledger import TotalKey
-from faregate.storage.metered import metered_prices_of_plans, read_all_prices, read_subscriptions
+from faregate.storage.metered import metered_series_of_plans, read_all_prices, read_subscriptions
 from faregate.wire.gateway_protocol import (
     EpochOpened,
     Lease,
@@ -63,7 +64,8 @@ def answer_lease_request(
     _require_sensible(request.units)
     repeated = read_leases_of_request(transaction, request.lease_request_id)
     if repeated:
-        return LeaseAnswer(leases=[_wire_lease(row) for row in repeated])
+        prices = read_all_prices(transaction)
+        return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated])
     subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None:
@@ -137,12 +139,17 @@ def _grant(
     new_id: IdSource,
     now: datetime,
 ) -> LeaseAnswer:
-    metered = metered_prices_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
-    prices = {price.price_id: price for price in metered}
-    if any(unit.price_id not in prices for unit in request.units):
+    metered = metered_series_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
+    series = {one.series_id: one for one in metered}
+    if any(unit.price_id not in series for unit in request.units):
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
-    keys = {price_id: TotalKey(subscription.subscription_id, price_id, period.start) for price_id in prices}
-    book = AccountBook(transaction, prices, dict.fromkeys(keys.values(), period))
+    at = request.occurred_at or now
+    prices = {series_id: subscription.price_of(one, at=at, period=period) for series_id, one in series.items()}
+    keys = {
+        series_id: TotalKey(subscription.subscription_id, price.price_id, period.start)
+        for series_id, price in prices.items()
+    }
+    book = AccountBook(transaction, PriceList(metered), dict.fromkeys(keys.values(), period))
     available = book.accounts[subscription.subscription_id].available
     needs = [
         UnitNeed(use=book.use(keys[unit.price_id]), floor=unit.floor, call=unit.call, slice=unit.slice)
@@ -165,8 +172,9 @@ def _grant(
                 gateway_id=request.gateway_id,
                 epoch=request.epoch,
                 subscription_id=subscription.subscription_id,
-                price_id=unit.price_id,
-                period=period,
+                price_id=prices[unit.price_id].price_id,
+                # No lease reaches beyond a change of its price.
+                period=Period(period.start, series[unit.price_id].unchanged_around(at, within=period).end),
                 granted_units=units,
                 drawn_units=0,
                 returned_units=0,
@@ -176,13 +184,15 @@ def _grant(
         )
     add_leases(transaction, rows)
     book.save()
-    return LeaseAnswer(leases=[_wire_lease(row) for row in rows])
+    return LeaseAnswer(leases=[_wire_lease(row, PriceList(metered)) for row in rows])
 
 
-def _wire_lease(row: LeaseRow) -> Lease:
+def _wire_lease(row: LeaseRow, prices: PriceList) -> Lease:
+    """Return a lease as gateways know it: they name a price, not its version."""
+    series = prices.series_of(row.price_id)
     return Lease(
         lease_id=row.lease_id,
-        price_id=row.price_id,
+        price_id=row.price_id if series is None else series.series_id,
         period_start=row.period.start,
         period_end=row.period.end,
         units=row.granted_units,

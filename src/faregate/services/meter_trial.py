@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import FieldFault, InvalidInput
 from faregate.base.limits import MAX_TRIAL_RANGE, MAX_TRIAL_SAMPLES
-from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceSeries
 from faregate.domain.metering.aggregate import Aggregate
 from faregate.domain.metering.event import Event, FieldPath, compile_field
 from faregate.domain.metering.filter import EVERYTHING
 from faregate.domain.metering.matching import Mismatch, compile_filter, explain_mismatch, shown
 from faregate.domain.metering.meter import Meter, compile_group, compile_meter_for, fields_of_meter
 from faregate.domain.metering.metric import Unmeterable
-from faregate.services.trial_totals import TrialTotals
-from faregate.storage.catalog import find_plan_by_name, find_price, prices_of_plan
+from faregate.services.trial_totals import TrialTotals, fields_of_prices
+from faregate.storage.catalog import find_plan_by_name
 from faregate.storage.database import Transaction
 from faregate.storage.kept_events import KeptEvent, KeptRange, count_kept, newest_admitted, read_kept
+from faregate.storage.metered import find_series, series_of_plan
 from faregate.wire.api.common import plain
 from faregate.wire.api.meter_trials import (
     MeterDraft,
@@ -53,7 +55,7 @@ class Draft:
     """What is tried, and on which events."""
 
     meter: Meter
-    price: Price | None
+    series: PriceSeries | None
     kept: KeptRange
     total: int
 
@@ -64,11 +66,11 @@ def read_draft(transaction: Transaction, application_id: str, request: MeterTest
     if not from_at < to_at <= from_at + MAX_TRIAL_RANGE:
         raise InvalidInput.of("to", f"must be after 'from', by at most {MAX_TRIAL_RANGE.days} days")
     draft = request.meter
-    price = _price(transaction, application_id, draft)
+    series = _series(transaction, application_id, draft)
     meter = _meter(
         MeterCreate(
             name="draft",
-            price_id="none" if price is None else price.price_id,
+            price_id="none" if series is None else series.series_id,
             filter=draft.filter,
             filter_text=draft.filter_text,
             metric=draft.metric,
@@ -79,12 +81,12 @@ def read_draft(transaction: Transaction, application_id: str, request: MeterTest
     )
     through = newest_admitted(transaction)
     kept = KeptRange(application_id=application_id, from_at=from_at, to_at=to_at, through=through)
-    return Draft(meter=meter, price=price, kept=kept, total=count_kept(transaction, kept))
+    return Draft(meter=meter, series=series, kept=kept, total=count_kept(transaction, kept))
 
 
-def _price(transaction: Transaction, application_id: str, draft: MeterDraft) -> Price | None:
+def _series(transaction: Transaction, application_id: str, draft: MeterDraft) -> PriceSeries | None:
     if isinstance(draft.price_id, str):
-        found = find_price(transaction, application_id, draft.price_id)
+        found = find_series(transaction, application_id, draft.price_id)
         if found is None:
             raise InvalidInput.of("meter.price_id", f"there is no price {draft.price_id!r}")
         return found
@@ -93,7 +95,7 @@ def _price(transaction: Transaction, application_id: str, draft: MeterDraft) -> 
     plan = find_plan_by_name(transaction, application_id, draft.plan) if isinstance(draft.plan, str) else None
     if plan is None:
         raise InvalidInput.of("meter.plan", "must be the name of a plan, beside the name of its price")
-    named = next((price for price in prices_of_plan(transaction, plan.plan_id) if price.name == draft.price), None)
+    named = next((series for series in series_of_plan(transaction, plan.plan_id) if series.name == draft.price), None)
     if named is None:
         raise InvalidInput.of("meter.price", f"must be the name of a price of the plan {plan.name!r}")
     return named
@@ -113,12 +115,14 @@ class MeterTrial:
     def __init__(self, transaction: Transaction, draft: Draft) -> None:
         self._draft = draft
         meter = draft.meter
-        fields = MeteredFields(fields_of_meter(meter))
+        fields = MeteredFields({*fields_of_meter(meter), *fields_of_prices(draft.series)})
         self._fields = fields
         self._matches = compile_filter(meter.filter, compile_pattern, fields.reading)
         self._read = compile_meter_for(replace(meter, filter=EVERYTHING), compile_pattern, fields.reading)
         self._group = compile_group(meter, fields.reading)
-        self._totals = TrialTotals(transaction, draft.kept.application_id, meter=meter, price=draft.price)
+        self._totals = TrialTotals(
+            transaction, draft.kept.application_id, meter=meter, series=draft.series, reading=cache(fields.reading)
+        )
         self._after = (to_microseconds(draft.kept.from_at), 0)
         self._done = 0
         self._unmatched = 0
@@ -178,13 +182,19 @@ class MeterTrial:
         if row.company_id is None or amount is None:
             amount = Unmeterable(_UNKNOWN_COMPANY)
         if isinstance(amount, Unmeterable):
-            self._reasons[amount.reason] += 1
-            if len(self._samples["unmeterable"]) < MAX_TRIAL_SAMPLES:
-                self._samples["unmeterable"].append(_sample(row, reason=amount.reason))
+            self._cannot(row, amount)
             return
-        self._totals.add(event, row.occurred_at_us, amount, group=self._group(event))
+        unpriced = self._totals.add(event, row.occurred_at_us, amount, group=self._group(event))
+        if unpriced is not None:
+            self._cannot(row, unpriced)
+            return
         if len(self._samples["matched"]) < MAX_TRIAL_SAMPLES:
             self._samples["matched"].append(_sample(row, quantity=self._quantity(event, amount)))
+
+    def _cannot(self, row: KeptEvent, why: Unmeterable) -> None:
+        self._reasons[why.reason] += 1
+        if len(self._samples["unmeterable"]) < MAX_TRIAL_SAMPLES:
+            self._samples["unmeterable"].append(_sample(row, reason=why.reason))
 
     def _quantity(self, event: Event, amount: Decimal | Aggregate) -> str:
         return plain(self._totals.quantity_of(amount, event))

@@ -12,8 +12,8 @@ from faregate.domain.metering.meter import Meter
 from faregate.services.accounts import refresh_accounts
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
-from faregate.storage.catalog import find_price
 from faregate.storage.database import Transaction
+from faregate.storage.metered import find_series
 from faregate.storage.meters import (
     delete_meter as delete_row,
 )
@@ -38,7 +38,7 @@ def create_meter(transaction: Transaction, change: Change, request: MeterCreate)
     Raises `InvalidInput` on `price_id`, a field path, or a sum that cannot be reserved, and `Conflict` on `name`.
     """
     meter = to_meter(request, change.new_id("mtr"))
-    if find_price(transaction, change.application_id, meter.price_id) is None:
+    if find_series(transaction, change.application_id, meter.price_id) is None:
         raise InvalidInput.of("price_id", f"there is no price {meter.price_id!r}")
     _require_free_name(transaction, change, meter.name)
     insert_meter(transaction, change.application_id, meter, created_at=change.now)
@@ -92,7 +92,7 @@ def _follow(transaction: Transaction, change: Change, meter: Meter) -> None:
     """Bring what depends on a plan's metered prices up to date, and tell the gateways."""
     require_reservable(transaction, change, "metric.field")
     record_change(transaction, "meter", meter.meter_id)
-    price = find_price(transaction, change.application_id, meter.price_id)
+    price = find_series(transaction, change.application_id, meter.price_id)
     if price is None:
         return
     rows = subscriptions_to_plan(transaction, change.application_id, price.plan_id)

@@ -42,11 +42,13 @@ class CreditMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedLine:
-    """What a price came to by our own totals; `amount` in minor units."""
+    """What a price came to by our totals; `amount` in minor units. `rated`: the provider takes the line as it is."""
 
     price_id: str
     quantity: Decimal
     amount: int
+    rated: bool = False
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

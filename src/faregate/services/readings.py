@@ -11,13 +11,13 @@ from msgspec import Raw
 from faregate.base.errors import NotFound
 from faregate.base.money import currency, from_ledger_units
 from faregate.domain.catalog.price import Price
-from faregate.domain.pricing.rating import units_paid_ahead
+from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
-from faregate.storage.catalog import prices_of_plan
 from faregate.storage.database import Transaction
 from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
+from faregate.storage.metered import series_of_plan
 from faregate.storage.readings import ChargeReading, Selection, SetAsideReading, UnmeterableCount
 from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain
 from faregate.wire.api.readings import (
@@ -66,9 +66,11 @@ def read_balance(transaction: Transaction, application_id: str, subscription_id:
         raise NotFound("subscription", subscription_id)
     unit = subscription.currency
     period = subscription.period_at(now)
-    prices = [] if period is None else prices_of_plan(transaction, subscription.plan_id)
+    prices: list[Price] = []
     totals = {}
     if period is not None:
+        series = series_of_plan(transaction, subscription.plan_id)
+        prices = [subscription.price_of(one, at=now, period=period) for one in series]
         keys = [TotalKey(subscription_id, price.price_id, period.start) for price in prices]
         found = read_totals(transaction, keys)
         totals = {key.price_id: found.get(key) or empty_total(subscription_id, key.price_id, period) for key in keys}
@@ -166,14 +168,14 @@ def _charge_view(row: ChargeReading) -> ChargeView:
 
 def _price_balance(price: Price, total: PriceTotal) -> PriceBalanceView:
     return PriceBalanceView(
-        price_id=price.price_id,
+        price_id=price.series_id,
         name=price.name,
         period_start=total.key.period_start,
         period_end=total.period_end,
         quantity=plain(total.settled),
         outstanding=total.outstanding,
         debited=plain(from_ledger_units(total.debited, price.currency)),
-        units_paid_ahead=plain(units_paid_ahead(price, total.settled)),
+        units_paid_ahead=plain(units_paid_ahead(price, total.totals)),
     )
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from faregate.base.errors import InvalidInput
+from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.ledger.reserve import why_unreservable
 from faregate.domain.metering.matching import may_match
 from faregate.domain.metering.meter import Meter, summed_field
 from faregate.services.change import Change
 from faregate.services.routes import route_from_row
-from faregate.storage.catalog import find_price
 from faregate.storage.database import Transaction
+from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.storage.routes import routes_of_application
 from faregate.storage.subscriptions import prepaid_plan_ids
@@ -32,14 +34,24 @@ BOUNDED_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unbounded:
-    """A meter of a prepaid plan whose sum has no bound before a call to a strict route."""
+    """A meter of a prepaid plan whose sum, or its price, has no bound before a call to a strict route.
+
+    `unreservable`: what the price is, where the price is at fault.
+    """
 
     meter: Meter
     route: RouteState
+    unreservable: str | None = None
 
     @property
     def message(self) -> str:
         """Return what is wrong, and the two ways out."""
+        if self.unreservable is not None:
+            return (
+                f"the strict route {self.route.name!r} would hold credit for the meter {self.meter.name!r} of a "
+                f"prepaid plan, but its price {self.unreservable}; give it another price, or set the "
+                f"route's enforce to 'none'"
+            )
         field = summed_field(self.meter)
         what = f"a call's {field}" if field is not None else "what it counts of a call"
         return (
@@ -58,22 +70,37 @@ def require_reservable(transaction: Transaction, change: Change, field: str) -> 
 
 def find_unbounded(transaction: Transaction, application_id: str) -> Unbounded | None:
     """Return the first combination of a meter and a route that cannot be."""
-    meters = [
-        meter
+    prices = read_all_prices(transaction)
+    suspects = [
+        (meter, series.plan_id, reason)
         for meter in meters_of_application(transaction, application_id)
-        if summed_field(meter) not in BOUNDED_FIELDS or meter.group_by
+        if (series := prices.series_of(meter.price_id)) is not None
+        and ((reason := _unreservable(series)) is not None or not _is_bounded(meter))
     ]
-    if not meters:
+    if not suspects:
         return None
     prepaid = prepaid_plan_ids(transaction, application_id)
     routes = [route_from_row(row) for row in routes_of_application(transaction, application_id)]
-    for meter in meters:
-        price = find_price(transaction, application_id, meter.price_id)
-        if price is None or price.plan_id not in prepaid:
+    for meter, plan_id, reason in suspects:
+        if plan_id not in prepaid:
             continue
         for route in routes:
             if route.enforce is Enforce.STRICT and may_match(
                 meter.filter, {"request.route": route.name}, compile_pattern
             ):
-                return Unbounded(meter=meter, route=route)
+                return Unbounded(meter=meter, route=route, unreservable=reason)
+    return None
+
+
+def _is_bounded(meter: Meter) -> bool:
+    return summed_field(meter) in BOUNDED_FIELDS and not meter.group_by
+
+
+def _unreservable(series: PriceSeries) -> str | None:
+    """Return why a price has no bound, in any version and currency: a later one takes effect by itself."""
+    for version in series.versions:
+        for unit in version.terms:
+            reason = why_unreservable(series.price(version, unit))
+            if reason is not None:
+                return reason
     return None

@@ -16,8 +16,9 @@ from faregate.services.change import Change
 from faregate.services.customers import require_company
 from faregate.services.reservable import require_reservable
 from faregate.storage import subscriptions as stored
-from faregate.storage.catalog import find_plan, prices_of_plan
+from faregate.storage.catalog import find_plan
 from faregate.storage.database import Transaction
+from faregate.storage.metered import series_of_plan
 from faregate.storage.state_feed import record_change
 from faregate.storage.subscriptions import SubscriptionRow
 from faregate.wire.api.common import to_utc
@@ -83,13 +84,16 @@ def _start(started_at: datetime, now: datetime) -> datetime:
 
 
 def _currency(transaction: Transaction, plan: Plan, code: str | None) -> Currency:
-    prices = prices_of_plan(transaction, plan.plan_id)
+    """Return the currency asked for, where every price of the plan has it; the first price's own where none is."""
+    prices = series_of_plan(transaction, plan.plan_id)
     if code is None:
         if not prices:
             raise InvalidInput.of("currency", f"is required: the plan {plan.name!r} has no price that would say it")
-        return prices[0].currency
+        return prices[0].currencies[0]
     unit = currency(code)
-    if prices and prices[0].currency != unit:
-        message = f"must be that of the plan {plan.name!r}, {prices[0].currency.code}"
-        raise InvalidInput.of("currency", message)
+    for price in prices:
+        if unit not in price.currencies:
+            offered = ", ".join(found.code for found in price.currencies)
+            message = f"must be one of the plan {plan.name!r}; its price {price.name!r} has {offered}"
+            raise InvalidInput.of("currency", message)
     return unit

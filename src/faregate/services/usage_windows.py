@@ -75,12 +75,17 @@ def _day_key(key: WindowKey) -> DayKey:
     return DayKey(key.application_id, key.company_id, key.meter_id, start, key.group_key)
 
 
+def _cuts(posting: Posting) -> list[Period]:
+    return [period for period in (posting.period, posting.priced_in) if period is not None]
+
+
 def _window_key(application_id: str, posting: Posting) -> WindowKey:
     measured = posting.measured
     start = usage_window(measured.meter.reporting_period, measured.event.occurred_at).start
-    if posting.period is not None and start < posting.period.start <= measured.event.occurred_at:
-        # A window that a billing period begins in is cut there: its usage must be reported inside the period.
-        start = posting.period.start
+    for border in _cuts(posting):
+        # A window that a billing period or a price begins in is cut there: its usage is reported inside them.
+        if start < border.start <= measured.event.occurred_at:
+            start = border.start
     subscription_id = posting.key.subscription_id if posting.key is not None else ""
     group = group_text(measured.group)
     return WindowKey(application_id, measured.company_id, measured.meter.meter_id, subscription_id, start, group)
@@ -88,8 +93,9 @@ def _window_key(application_id: str, posting: Posting) -> WindowKey:
 
 def _new_window(key: WindowKey, posting: Posting) -> Window:
     end = usage_window(posting.measured.meter.reporting_period, key.start_at).end
-    if posting.period is not None and key.start_at < posting.period.end < end:
-        end = posting.period.end
+    for border in _cuts(posting):
+        if key.start_at < border.end < end:
+            end = border.end
     return Window(
         key=key,
         end_at=end,

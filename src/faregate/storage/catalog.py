@@ -6,9 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, insert, select
 
-from faregate.domain.catalog.price import Plan, Price
+from faregate.domain.catalog.price import Plan
+from faregate.domain.catalog.terms_text import write_terms
+from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.storage.database import Transaction
-from faregate.storage.metered import price_from_row
+from faregate.storage.metered import series_from_rows
 from faregate.storage.tables import plan, price
 
 
@@ -40,51 +42,43 @@ def list_plans(transaction: Transaction, application_id: str, *, after: str, lim
     return [Plan(plan_id=row.plan_id, name=row.name) for row in transaction.execute(statement)]
 
 
-def insert_price(transaction: Transaction, application_id: str, new: Price, *, created_at: datetime) -> None:
-    """Keep a new price."""
+def insert_version(
+    transaction: Transaction, application_id: str, version: PriceVersion, *, of: PriceSeries, created_at: datetime
+) -> None:
+    """Keep a version of a price."""
     transaction.execute(
         insert(price).values(
-            price_id=new.price_id,
+            price_id=version.price_id,
+            series_id=of.series_id,
+            version=version.number,
             application_id=application_id,
-            plan_id=new.plan_id,
-            name=new.name,
-            package_amount=new.model.amount,
-            package_size=new.model.size,
-            period=new.period.value,
-            currency=new.currency.code,
-            tax_behavior=new.tax_behavior.value,
+            plan_id=of.plan_id,
+            name=of.name,
+            terms=write_terms(version.terms),
+            effective_at=version.effective_at,
+            applies_to=version.applies_to.value,
+            period=of.period.value,
+            currency=next(iter(version.terms)).code,
+            tax_behavior=of.tax_behavior.value,
             created_at=created_at,
         )
     )
 
 
-def find_price(transaction: Transaction, application_id: str, price_id: str) -> Price | None:
-    """Return the price with the id."""
-    return next(
-        iter(_prices(transaction, price.c.application_id == application_id, price.c.price_id == price_id)), None
-    )
-
-
-def prices_of_plan(transaction: Transaction, plan_id: str) -> list[Price]:
-    """Return all prices of a plan, in id order."""
-    return _prices(transaction, price.c.plan_id == plan_id)
-
-
-def list_prices(
+def list_series(
     transaction: Transaction, application_id: str, *, plan_id: str | None, after: str, limit: int
-) -> list[Price]:
+) -> list[PriceSeries]:
     """Return prices, of one plan or of all, in id order, from the first one after `after`."""
-    conditions = [price.c.application_id == application_id, price.c.price_id > after]
+    first = select(price.c.series_id).where(
+        price.c.application_id == application_id, price.c.version == 1, price.c.series_id > after
+    )
     if plan_id is not None:
-        conditions.append(price.c.plan_id == plan_id)
-    return _prices(transaction, *conditions, limit=limit)
+        first = first.where(price.c.plan_id == plan_id)
+    wanted = transaction.execute(first.order_by(price.c.series_id).limit(limit)).scalars().all()
+    statement = select(price).where(price.c.series_id.in_(wanted)).order_by(price.c.series_id, price.c.version)
+    return series_from_rows(transaction.execute(statement))
 
 
 def _first_plan(transaction: Transaction, application_id: str, condition: ColumnElement[bool]) -> Plan | None:
     row = transaction.execute(select(plan).where(plan.c.application_id == application_id, condition)).first()
     return None if row is None else Plan(plan_id=row.plan_id, name=row.name)
-
-
-def _prices(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Price]:
-    statement = select(price).where(*conditions).order_by(price.c.price_id).limit(limit)
-    return [price_from_row(row) for row in transaction.execute(statement)]

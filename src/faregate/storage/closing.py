@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, bindparam, select, update
 from faregate.domain.catalog.price import Price
 from faregate.domain.customers.subscription import Subscription
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import PriceTotal, TotalKey
-from faregate.storage.metered import price_from_row, subscription_from_row
-from faregate.storage.tables import company, meter, plan, price, price_total, subscription, usage_window
+from faregate.storage.ledger import PriceTotal, total_from_row
+from faregate.storage.metered import series_of_plan, subscription_from_row
+from faregate.storage.tables import company, meter, plan, price_total, subscription, usage_window
 from faregate.storage.usage import WindowKey
 
 _SHORTEST_PERIOD = timedelta(days=28)
@@ -43,7 +43,7 @@ class OpenPeriod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BilledCustomer:
-    """Who and what a subscription is, in the names that the provider shows."""
+    """Who and what a subscription is, in the names that the provider shows; `prices` are all versions of its plan's."""
 
     application_id: str
     subscription: Subscription
@@ -131,21 +131,11 @@ def totals_of_period(transaction: Transaction, subscription_id: str, period_star
         .where(price_total.c.subscription_id == subscription_id, price_total.c.period_start == period_start)
         .order_by(price_total.c.price_id)
     )
-    return [
-        PriceTotal(
-            key=TotalKey(row.subscription_id, row.price_id, row.period_start),
-            period_end=row.period_end,
-            settled=row.settled,
-            outstanding=row.outstanding,
-            debited=row.debited,
-            reserved=row.reserved,
-        )
-        for row in transaction.execute(statement)
-    ]
+    return [total_from_row(row) for row in transaction.execute(statement)]
 
 
 def read_billed_customer(transaction: Transaction, subscription_id: str) -> BilledCustomer | None:
-    """Return who a subscription is, with all prices of its plan in id order."""
+    """Return who a subscription is, with every version of its plan's prices in its currency, in id order."""
     statement = (
         select(subscription, company.c.name.label("company_name"), plan.c.name.label("plan_name"))
         .join(
@@ -159,13 +149,16 @@ def read_billed_customer(transaction: Transaction, subscription_id: str) -> Bill
     row = transaction.execute(statement).first()
     if row is None:
         return None
-    prices = transaction.execute(select(price).where(price.c.plan_id == row.plan_id).order_by(price.c.price_id))
+    subscribed = subscription_from_row(row)
+    versions = [(one, version) for one in series_of_plan(transaction, row.plan_id) for version in one.versions]
     return BilledCustomer(
         application_id=row.application_id,
-        subscription=subscription_from_row(row),
+        subscription=subscribed,
         company_name=row.company_name,
         plan_name=row.plan_name,
-        prices=tuple(price_from_row(found) for found in prices),
+        prices=tuple(
+            one.price(version, subscribed.currency) for one, version in versions if subscribed.currency in version.terms
+        ),
     )
 
 

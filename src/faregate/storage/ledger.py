@@ -9,21 +9,28 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Row, insert, select, tuple_, update
 
 from faregate.base.errors import NotFound
 from faregate.base.periods import Period
+from faregate.domain.pricing.percentage import EventsSoFar
+from faregate.domain.pricing.rating import WHOLE, DimensionKey
 from faregate.storage.database import Transaction
 from faregate.storage.tables import account, ledger_entry, price_total
 from faregate.storage.upsert import upsert
 
 
 class EntryKind(StrEnum):
-    """What moved credit. A sign belongs to each: grant and invoiced add, debit takes, rounding does either."""
+    """What moved credit. A sign belongs to each: grant and invoiced add, debit and closing take, rounding does either.
+
+    `closing` is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
+    """
 
     GRANT = "grant"
     DEBIT = "debit"
     ROUNDING = "rounding"
+    CLOSING = "closing"
     INVOICED = "invoiced"
 
 
@@ -53,11 +60,17 @@ class TotalKey(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class PriceTotal:
-    """Settled quantity, units out in leases, and what of it is debited and reserved, in ledger units."""
+    """What is used and out in leases, and what of it is debited and reserved, in ledger units.
+
+    `settled` is the quantity that was metered. `totals` is what is rated, by dimension: the same, but money for a
+    percentage, whose `events` say how far its free allowance is used.
+    """
 
     key: TotalKey
     period_end: datetime
     settled: Decimal
+    totals: dict[DimensionKey, Decimal]
+    events: dict[DimensionKey, EventsSoFar]
     outstanding: int
     debited: int
     reserved: int
@@ -164,14 +177,7 @@ def read_totals(transaction: Transaction, keys: Collection[TotalKey]) -> dict[To
     found = {}
     for row in transaction.execute(select(price_total).where(identity.in_(wanted))):
         key = TotalKey(row.subscription_id, row.price_id, row.period_start)
-        found[key] = PriceTotal(
-            key=key,
-            period_end=row.period_end,
-            settled=row.settled,
-            outstanding=row.outstanding,
-            debited=row.debited,
-            reserved=row.reserved,
-        )
+        found[key] = total_from_row(row)
     return found
 
 
@@ -181,6 +187,8 @@ def empty_total(subscription_id: str, price_id: str, period: Period) -> PriceTot
         key=TotalKey(subscription_id, price_id, period.start),
         period_end=period.end,
         settled=Decimal(0),
+        totals={},
+        events={},
         outstanding=0,
         debited=0,
         reserved=0,
@@ -199,6 +207,7 @@ def write_totals(transaction: Transaction, totals: Collection[PriceTotal]) -> No
                 "period_start": total.key.period_start,
                 "period_end": total.period_end,
                 "settled": total.settled,
+                "parts": _parts_text(total),
                 "outstanding": total.outstanding,
                 "debited": total.debited,
                 "reserved": total.reserved,
@@ -206,6 +215,42 @@ def write_totals(transaction: Transaction, totals: Collection[PriceTotal]) -> No
             for total in totals
         ],
     )
+
+
+def total_from_row(row: Row[tuple[object, ...]]) -> PriceTotal:
+    """Return a row of `price_total`."""
+    parts = msgspec.json.decode(row.parts, type=list[_Part]) if row.parts else []
+    totals = {part.key: part.total for part in parts} if row.parts else {WHOLE: row.settled} if row.settled else {}
+    return PriceTotal(
+        key=TotalKey(row.subscription_id, row.price_id, row.period_start),
+        period_end=row.period_end,
+        settled=row.settled,
+        totals=totals,
+        events={part.key: EventsSoFar(count=part.count, value=part.value) for part in parts if part.count},
+        outstanding=row.outstanding,
+        debited=row.debited,
+        reserved=row.reserved,
+    )
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A dimension's total, and of a percentage the events that it comes from."""
+
+    key: tuple[str, ...]
+    total: Decimal
+    count: int = 0
+    value: Decimal = Decimal(0)
+
+
+def _parts_text(total: PriceTotal) -> str:
+    """Return totals by dimension as text; empty where the quantity says it all."""
+    if not total.events and total.totals.keys() <= {WHOLE}:
+        return ""
+    parts = []
+    for key, amount in sorted(total.totals.items()):
+        so_far = total.events.get(key, EventsSoFar())
+        parts.append(_Part(key=key, total=amount, count=so_far.count, value=so_far.value))
+    return msgspec.json.encode(parts).decode()
 
 
 def _account(row: Row[tuple[object, ...]]) -> Account:

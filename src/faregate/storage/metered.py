@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, select
 
 from faregate.base.money import currency
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
+from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
+from faregate.domain.catalog.terms_text import read_terms
+from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.metering.definition import read_definition
 from faregate.domain.metering.meter import Meter
@@ -25,22 +29,34 @@ def read_all_meters(transaction: Transaction) -> dict[str, list[Meter]]:
     return meters
 
 
-def read_all_prices(transaction: Transaction) -> dict[str, Price]:
-    """Return every price by id."""
-    return {row.price_id: price_from_row(row) for row in transaction.execute(select(price))}
+def read_all_prices(transaction: Transaction) -> PriceList:
+    """Return every price."""
+    return PriceList(_series(transaction))
 
 
-def metered_prices_of_plans(transaction: Transaction, plan_ids: Collection[str]) -> dict[str, list[Price]]:
+def metered_series_of_plans(transaction: Transaction, plan_ids: Collection[str]) -> dict[str, list[PriceSeries]]:
     """Return, by plan and in id order, the prices that a meter feeds."""
-    statement = (
-        select(price)
-        .where(price.c.plan_id.in_(plan_ids), price.c.price_id.in_(select(meter.c.price_id)))
-        .order_by(price.c.price_id)
-    )
-    prices: dict[str, list[Price]] = {}
-    for row in transaction.execute(statement):
-        prices.setdefault(row.plan_id, []).append(price_from_row(row))
+    metered = price.c.series_id.in_(select(meter.c.price_id))
+    prices: dict[str, list[PriceSeries]] = {}
+    for found in _series(transaction, price.c.plan_id.in_(plan_ids), metered):
+        prices.setdefault(found.plan_id, []).append(found)
     return prices
+
+
+def series_of_plan(transaction: Transaction, plan_id: str) -> list[PriceSeries]:
+    """Return all prices of a plan, in id order."""
+    return _series(transaction, price.c.plan_id == plan_id)
+
+
+def find_series(transaction: Transaction, application_id: str, series_id: str) -> PriceSeries | None:
+    """Return the price with the id."""
+    found = _series(transaction, price.c.application_id == application_id, price.c.series_id == series_id)
+    return next(iter(found), None)
+
+
+def series_from_rows(rows: Iterable[Row[tuple[object, ...]]]) -> list[PriceSeries]:
+    """Return rows of `price`, which are its versions, as prices; in the rows' order, which has versions together."""
+    return [_one_series(list(versions)) for _, versions in groupby(rows, key=attrgetter("series_id"))]
 
 
 def companies_of_users(transaction: Transaction, application_id: str, user_ids: Collection[str]) -> dict[str, str]:
@@ -86,16 +102,29 @@ def meter_from_row(row: Row[tuple[object, ...]]) -> Meter:
     )
 
 
-def price_from_row(row: Row[tuple[object, ...]]) -> Price:
-    """Return a row of `price` as the core's price."""
-    return Price(
-        price_id=row.price_id,
-        plan_id=row.plan_id,
-        name=row.name,
-        model=Package(amount=row.package_amount, size=row.package_size),
-        period=BillingPeriod(row.period),
-        currency=currency(row.currency),
-        tax_behavior=TaxBehavior(row.tax_behavior),
+def _series(transaction: Transaction, *conditions: ColumnElement[bool]) -> list[PriceSeries]:
+    statement = select(price).where(*conditions).order_by(price.c.series_id, price.c.version)
+    return series_from_rows(transaction.execute(statement))
+
+
+def _one_series(rows: list[Row[tuple[object, ...]]]) -> PriceSeries:
+    first = rows[0]
+    return PriceSeries(
+        series_id=first.series_id,
+        plan_id=first.plan_id,
+        name=first.name,
+        period=BillingPeriod(first.period),
+        tax_behavior=TaxBehavior(first.tax_behavior),
+        versions=tuple(
+            PriceVersion(
+                price_id=row.price_id,
+                number=row.version,
+                effective_at=row.effective_at,
+                applies_to=AppliesTo(row.applies_to),
+                terms=read_terms(row.terms),
+            )
+            for row in rows
+        ),
     )
 
 

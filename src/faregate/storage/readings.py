@@ -22,6 +22,7 @@ from faregate.storage.tables import (
     ledger_entry,
     price,
     set_aside,
+    subscription,
     unmeterable,
     usage_window,
 )
@@ -236,8 +237,9 @@ def _conditions(
 
 def _charges(transaction: Transaction, conditions: list[ColumnElement[bool]], limit: int | None) -> list[ChargeReading]:
     statement = (
-        select(charge, price.c.currency)
+        select(charge, func.coalesce(subscription.c.currency, price.c.currency).label("currency"))
         .join(price, price.c.price_id == charge.c.price_id)
+        .outerjoin(subscription, subscription.c.subscription_id == charge.c.subscription_id)
         .where(*conditions)
         .order_by(charge.c.position, charge.c.meter_id)
         .limit(limit)

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from faregate.base.money import currency, minor_to_ledger_units
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceStatus, closing_entry, is_overdue
-from faregate.domain.catalog.price import BillingPeriod, Package, Price, TaxBehavior
-from faregate.domain.pricing.rating import debit_total, line_amount
+from faregate.domain.billing.invoice import Invoice, InvoiceStatus, closing_entries, is_overdue
+from faregate.domain.catalog.models import Package
+from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
+from faregate.domain.pricing.rating import Totals, debit_total, line_amount, whole
+from tests.domain.pricing.models import MODELS, prices_of, quantities
 
 DUE = datetime(2026, 4, 15, tzinfo=UTC)
 OPEN = Invoice(
@@ -68,13 +70,23 @@ def test_debits_and_the_rounding_entry_always_make_the_invoice_line(
     total, debits = Decimal(0), 0
     for part in parts:
         after = total + part
-        debits += debit_total(price, after) - debit_total(price, total)
+        debits += debit_total(price, whole(after)) - debit_total(price, whole(total))
         total = after
-    line = minor_to_ledger_units(line_amount(price, total), price.currency)
-    assert debits + closing_entry(price, total) == line
+    line = minor_to_ledger_units(line_amount(price, whole(total)), price.currency)
+    assert debits + sum(closing_entries(price, whole(total))) == line
 
 
 @given(amount=st.decimals(min_value=0, max_value=10**4, places=12), total=st.decimals(0, 10**7, places=3))
 def test_a_rounding_entry_is_at_most_half_a_minor_unit(amount: Decimal, total: Decimal) -> None:
     price = package_price(amount, 1000)
-    assert abs(closing_entry(price, total)) <= 5_000_000
+    assert closing_entries(price, whole(total))[0] == 0
+    assert abs(closing_entries(price, whole(total))[1]) <= 5_000_000
+
+
+@given(st.sampled_from([*MODELS]).flatmap(prices_of), quantities.map(whole) | st.just({}))
+def test_what_a_period_owes_beyond_its_usage_is_never_less_than_nothing(price: Price, totals: Totals) -> None:
+    due, rounding = closing_entries(price, totals)
+    assert due >= 0
+    assert debit_total(price, totals) + due + rounding == minor_to_ledger_units(
+        line_amount(price, totals), price.currency
+    )

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from faregate.base.money import minor_to_ledger_units
+from faregate.base.money import minor_to_ledger_units, to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
-from faregate.domain.pricing.rating import debit_total, line_amount
+from faregate.domain.pricing.rating import Totals, debit_total, line_amount, rate_period
 
 
 class InvoiceStatus(StrEnum):
@@ -55,6 +55,12 @@ def is_overdue(invoice: Invoice, now: datetime) -> bool:
     return invoice.status is InvoiceStatus.OPEN and invoice.amount_due > 0 and invoice.due_at <= now
 
 
-def closing_entry(price: Price, total: Decimal) -> int:
-    """Return the ledger units that, added to the period's debits, make them equal the invoice line."""
-    return minor_to_ledger_units(line_amount(price, total), price.currency) - debit_total(price, total)
+def closing_entries(price: Price, totals: Totals) -> tuple[int, int]:
+    """Return the two amounts of ledger units that, added to the period's debits, make them equal the invoice line.
+
+    The first is what the period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
+    The second is the line's rounding, at most half a minor unit.
+    """
+    debited = debit_total(price, totals)
+    due = to_ledger_units(rate_period(price, totals), price.currency)
+    return due - debited, minor_to_ledger_units(line_amount(price, totals), price.currency) - due

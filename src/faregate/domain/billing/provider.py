@@ -10,15 +10,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 
 
+class ProviderScheme(StrEnum):
+    """How a provider comes from a period's total to an amount."""
+
+    PACKAGE = "package"
+    PER_UNIT = "per_unit"
+    GRADUATED = "graduated"
+    VOLUME = "volume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTier:
+    """Units up to and including `up_to` (None: all further ones), in minor units each and at once."""
+
+    up_to: Decimal | None
+    unit_amount: Decimal
+    flat_amount: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderPrice:
-    """A metered package price: `unit_amount` minor units for every begun `divide_by` units of a period's total."""
+    """A metered price that the provider rates by itself; amounts in minor units.
+
+    `package`: `unit_amount` for every begun `divide_by` units of a period's total. `per_unit`: `unit_amount` for every
+    unit. `graduated` and `volume`: by `tiers`.
+    """
 
     lookup_key: str
     product: str
@@ -26,6 +49,18 @@ class ProviderPrice:
     currency: str
     unit_amount: Decimal
     divide_by: int
+    scheme: ProviderScheme = ProviderScheme.PACKAGE
+    tiers: tuple[ProviderTier, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatedLine:
+    """A line of a price that the provider cannot rate: its amount is ours, in minor units."""
+
+    price: str
+    description: str
+    quantity: Decimal
+    amount: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +140,10 @@ class BillingProvider(Protocol):
     def create_credit_grant(self, grant: ProviderGrant) -> None:
         """Take credit that invoices finalized from now on use up."""
 
-    def close_period(self, subscription: str, period: Period, *, issued_at: datetime) -> ProviderInvoice:
-        """Finalize a period's invoice from the usage received; return the same one for every repeat."""
+    def close_period(
+        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+    ) -> ProviderInvoice:
+        """Finalize a period's invoice from usage received and `rated` lines; return the same one for every repeat."""
 
     def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:
         """Take payment of what is due; a repeat returns the invoice as it was paid."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 from faregate.base.money import Currency
+from faregate.domain.catalog.adjustments import Adjustments
+from faregate.domain.catalog.models import PricingModel
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """`amount` (major units) for every begun package of `size` units; the period's total is rounded up once."""
-
-    amount: Decimal
-    size: Decimal
-
-
-PricingModel = Package
+UNADJUSTED = Adjustments()
 
 
 class BillingPeriod(StrEnum):
     """How long a period's total is added up before it is billed."""
 
+    DAY = "day"
+    WEEK = "week"
     MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
 
 
 class TaxBehavior(StrEnum):
@@ -44,7 +40,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A price of a plan, unique by name within the plan."""
+    """A price of a plan, in one currency, as one subscription pays it. Unique by name within the plan.
+
+    `price_id` is that of the version; `series_id` is what all versions of the price share, and what meters feed.
+    """
 
     price_id: str
     plan_id: str
@@ -53,3 +52,5 @@ class Price:
     period: BillingPeriod
     currency: Currency
     tax_behavior: TaxBehavior
+    adjustments: Adjustments = UNADJUSTED
+    series_id: str = ""

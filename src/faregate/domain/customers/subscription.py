@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from faregate.base.money import Currency
 from faregate.base.periods import Period, month_containing
+from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceSeries
 
 
 class Pays(StrEnum):
@@ -35,3 +37,8 @@ class Subscription:
         if instant < self.started_at:
             return None
         return month_containing(self.started_at, instant)
+
+    def price_of(self, series: PriceSeries, *, at: datetime, period: Period) -> Price:
+        """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
+        version = series.in_force(subscribed_at=self.started_at, at=at, period_start=period.start)
+        return series.price(version, self.currency)

@@ -35,9 +35,7 @@ def share_out(needs: list[UnitNeed], *, available: int) -> list[int] | None:
     granted = [need.floor for need in needs]
     for targets, divisor in (([need.call for need in needs], 1), ([need.slice for need in needs], 2)):
         for index, (need, target) in enumerate(zip(needs, targets, strict=True)):
-            grown = PriceUse(
-                price=need.use.price, settled=need.use.settled, outstanding=need.use.outstanding + granted[index]
-            )
+            grown = need.use.with_more(granted[index])
             more = affordable_units(grown, budget=left // divisor, most=max(0, target - granted[index]))
             left -= further_cost(grown, more)
             granted[index] += more

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 
@@ -12,9 +13,51 @@ def package_line(values: Iterable[str], *, unit_amount: str, divide_by: int) -> 
     Values and `unit_amount` are numerals. The quantity is rounded up to whole packages once, on the total; the amount
     to the minor unit once, half away from zero.
     """
-    quantity = sum((Fraction(value) for value in values), Fraction(0))
+    quantity = added_up(values)
     packages = max(0, -(-quantity // divide_by))
     return quantity, half_away_from_zero(packages * Fraction(unit_amount))
+
+
+def unit_line(values: Iterable[str], *, unit_amount: str) -> tuple[Fraction, int]:
+    """Return a period's quantity and its line: `unit_amount` for every unit, parts of a unit their part."""
+    quantity = added_up(values)
+    return quantity, half_away_from_zero(max(quantity, Fraction(0)) * Fraction(unit_amount))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceStep:
+    """Units up to `up_to` (None: all further ones) cost `unit_amount` each and `flat_amount` once."""
+
+    up_to: Fraction | None
+    unit_amount: Fraction
+    flat_amount: Fraction
+
+
+def graduated_line(values: Iterable[str], steps: Sequence[PriceStep]) -> tuple[Fraction, int]:
+    """Return a period's quantity and its line, each unit at the price of the step that it falls in."""
+    quantity = added_up(values)
+    amount, done = Fraction(0), Fraction(0)
+    for step in steps:
+        if quantity <= done:
+            break
+        top = quantity if step.up_to is None else min(quantity, step.up_to)
+        amount += step.flat_amount + (top - done) * step.unit_amount
+        done = top
+    return quantity, half_away_from_zero(amount)
+
+
+def volume_line(values: Iterable[str], steps: Sequence[PriceStep]) -> tuple[Fraction, int]:
+    """Return a period's quantity and its line, all units at the price of the step that the total falls in."""
+    quantity = added_up(values)
+    if quantity <= 0:
+        return quantity, 0
+    step = next(step for step in steps if step.up_to is None or quantity <= step.up_to)
+    return quantity, half_away_from_zero(step.flat_amount + quantity * step.unit_amount)
+
+
+def added_up(values: Iterable[str]) -> Fraction:
+    """Return the exact sum of numerals."""
+    return sum((Fraction(value) for value in values), Fraction(0))
 
 
 def half_away_from_zero(amount: Fraction) -> int:

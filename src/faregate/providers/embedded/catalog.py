@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import dataclass
+from fractions import Fraction
 
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import Conflict, NotFound
 from faregate.base.ids import IdSource
-from faregate.domain.billing.provider import ProviderPrice, ProviderSubscription
+from faregate.domain.billing.provider import ProviderPrice, ProviderScheme, ProviderSubscription, ProviderTier
+from faregate.providers.embedded.arithmetic import PriceStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +55,50 @@ def ensure_price(connection: sqlite3.Connection, wanted: ProviderPrice, new_id: 
     `Conflict` where it stands with other terms: a price cannot be changed.
     """
     terms = (wanted.currency.lower(), f"{wanted.unit_amount:f}", wanted.divide_by)
+    scheme = (wanted.scheme.value, _tiers_text(wanted.tiers))
     connection.execute(
         "INSERT INTO price (id, lookup_key, product, nickname, currency, unit_amount_decimal, divide_by)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lookup_key) DO NOTHING",
         (new_id("price"), wanted.lookup_key, wanted.product, wanted.nickname, *terms),
     )
     row = connection.execute("SELECT * FROM price WHERE lookup_key = ?", (wanted.lookup_key,)).fetchone()
-    if (row["currency"], row["unit_amount_decimal"], row["divide_by"]) != terms:
+    if wanted.scheme is not ProviderScheme.PACKAGE:
+        connection.execute(
+            "INSERT INTO price_scheme (price, scheme, tiers) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (row["id"], *scheme),
+        )
+    standing = (row["currency"], row["unit_amount_decimal"], row["divide_by"])
+    if standing != terms or read_scheme(connection, row["id"]) != scheme:
         raise Conflict(
             "price", f"{wanted.lookup_key} stands at the provider with other terms; a price cannot be changed"
         )
     return str(row["id"])
+
+
+def read_scheme(connection: sqlite3.Connection, price: str) -> tuple[str, str]:
+    """Return how a price is rated, and its tiers as text."""
+    row = connection.execute("SELECT scheme, tiers FROM price_scheme WHERE price = ?", (price,)).fetchone()
+    return (ProviderScheme.PACKAGE.value, _NO_TIERS) if row is None else (row["scheme"], row["tiers"])
+
+
+def read_steps(tiers: str) -> list[PriceStep]:
+    """Return the tiers that `ensure_price` wrote."""
+    return [
+        PriceStep(None if up_to is None else Fraction(up_to), Fraction(unit), Fraction(flat))
+        for up_to, unit, flat in json.loads(tiers)
+    ]
+
+
+def _tiers_text(tiers: tuple[ProviderTier, ...]) -> str:
+    return json.dumps(
+        [
+            [None if tier.up_to is None else f"{tier.up_to:f}", f"{tier.unit_amount:f}", f"{tier.flat_amount:f}"]
+            for tier in tiers
+        ]
+    )
+
+
+_NO_TIERS = _tiers_text(())
 
 
 def ensure_subscription(

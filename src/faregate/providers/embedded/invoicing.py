@@ -6,13 +6,15 @@ import sqlite3
 from datetime import datetime
 from fractions import Fraction
 from math import floor
+from typing import assert_never
 
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import Conflict, NotFound
 from faregate.base.ids import IdSource
 from faregate.base.periods import Period
-from faregate.providers.embedded.arithmetic import numeral, package_line
-from faregate.providers.embedded.catalog import SubscriptionRow
+from faregate.domain.billing.provider import ProviderScheme, RatedLine
+from faregate.providers.embedded.arithmetic import graduated_line, numeral, package_line, unit_line, volume_line
+from faregate.providers.embedded.catalog import SubscriptionRow, read_scheme, read_steps
 
 
 def finalize(
@@ -21,6 +23,7 @@ def finalize(
     period: Period,
     *,
     issued_at: datetime,
+    rated: tuple[RatedLine, ...],
     new_id: IdSource,
 ) -> str:
     """Issue the invoice of a period; return its id. A period that was finalized before gives the invoice of then.
@@ -38,6 +41,7 @@ def finalize(
         raise Conflict("period", f"the period from {period.start.isoformat()} overlaps one that is finalized")
     invoice_id = new_id("in")
     subtotal = _write_lines(connection, invoice_id, subscription, start=start, end=end)
+    subtotal += _write_rated(connection, invoice_id, rated)
     applied = _apply_credit(connection, invoice_id, subscription.id, subtotal=subtotal)
     created = to_microseconds(issued_at)
     sequence = connection.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM invoice").fetchone()[0]
@@ -92,8 +96,7 @@ def _write_lines(
             "SELECT value FROM meter_event WHERE customer = ? AND price = ? AND timestamp >= ? AND timestamp < ?",
             (subscription.customer, price["id"], start, end),
         )
-        values = (row["value"] for row in rows)
-        quantity, amount = package_line(values, unit_amount=price["unit_amount_decimal"], divide_by=price["divide_by"])
+        quantity, amount = _line(connection, price, [row["value"] for row in rows])
         if not quantity:
             continue
         connection.execute(
@@ -103,6 +106,35 @@ def _write_lines(
         )
         subtotal += amount
     return subtotal
+
+
+def _line(connection: sqlite3.Connection, price: sqlite3.Row, values: list[str]) -> tuple[Fraction, int]:
+    scheme, tiers = read_scheme(connection, price["id"])
+    match ProviderScheme(scheme):
+        case ProviderScheme.PACKAGE:
+            return package_line(values, unit_amount=price["unit_amount_decimal"], divide_by=price["divide_by"])
+        case ProviderScheme.PER_UNIT:
+            return unit_line(values, unit_amount=price["unit_amount_decimal"])
+        case ProviderScheme.GRADUATED:
+            return graduated_line(values, read_steps(tiers))
+        case ProviderScheme.VOLUME:
+            return volume_line(values, read_steps(tiers))
+        case other:
+            assert_never(other)
+
+
+def _write_rated(connection: sqlite3.Connection, invoice_id: str, rated: tuple[RatedLine, ...]) -> int:
+    """Write lines that came with their amounts, behind the others; return their sum in minor units."""
+    query = "SELECT COALESCE(MAX(position), -1) + 1 FROM invoice_line WHERE invoice = ?"
+    first = connection.execute(query, (invoice_id,)).fetchone()[0]
+    connection.executemany(
+        "INSERT INTO invoice_line (invoice, position, price, description, quantity, amount) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (invoice_id, first + index, line.price, line.description, f"{line.quantity:f}", line.amount)
+            for index, line in enumerate(rated)
+        ],
+    )
+    return sum(line.amount for line in rated)
 
 
 def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription: str, *, subtotal: int) -> int:

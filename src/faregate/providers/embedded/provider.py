@@ -19,6 +19,7 @@ from faregate.domain.billing.provider import (
     ProviderInvoice,
     ProviderLine,
     ProviderSubscription,
+    RatedLine,
 )
 from faregate.providers.embedded import catalog, invoicing, usage
 from faregate.providers.embedded.connection import ProviderFile
@@ -68,14 +69,18 @@ class EmbeddedProvider:
         with self._file.transaction() as connection:
             usage.take_credit_grant(connection, grant, self._new_id)
 
-    def close_period(self, subscription: str, period: Period, *, issued_at: datetime) -> ProviderInvoice:
-        """Finalize a period's invoice from the usage received; return the same one for every repeat.
+    def close_period(
+        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+    ) -> ProviderInvoice:
+        """Finalize a period's invoice from the usage received and `rated` lines; return the same one for every repeat.
 
         Open, or paid at once where nothing is due; due the subscription's payment terms after `issued_at`.
         """
         with self._file.transaction() as connection:
             row = catalog.read_subscription(connection, subscription)
-            invoice_id = invoicing.finalize(connection, row, period, issued_at=issued_at, new_id=self._new_id)
+            invoice_id = invoicing.finalize(
+                connection, row, period, issued_at=issued_at, rated=rated, new_id=self._new_id
+            )
             return _read_invoice(connection, invoice_id)
 
     def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:

@@ -1,4 +1,7 @@
-"""The provider's tables. Instants are microseconds, exact numbers are numerals, amounts are minor units."""
+"""The provider's tables. Instants are microseconds, exact numbers are numerals, amounts are minor units.
+
+A price without a row in `price_scheme` is by packages.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,12 @@ CREATE TABLE IF NOT EXISTS price (
     unit_amount_decimal TEXT NOT NULL,
     divide_by INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS price_scheme (
+    price TEXT PRIMARY KEY,
+    scheme TEXT NOT NULL CHECK (scheme IN ('per_unit', 'graduated', 'volume')),
+    tiers TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS subscription (
     id TEXT PRIMARY KEY,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency, to_ledger_units
-from faregate.domain.catalog.price import BillingPeriod, Package, Plan, Price, TaxBehavior
-from faregate.domain.catalog.validation import package_faults, require
-from faregate.wire.api.common import DecimalText, Identifier, Name, bounded, plain
+from faregate.base.errors import FieldFault, InvalidInput
+from faregate.base.limits import MAX_CURRENCIES
+from faregate.base.money import Currency, currency
+from faregate.domain.catalog.price import BillingPeriod, Plan, TaxBehavior
+from faregate.domain.catalog.validation import adjustments_faults, model_faults, require
+from faregate.domain.catalog.versions import AppliesTo, PriceSeries, PriceVersion, Terms
+from faregate.wire.api.common import Identifier, Instant, Name
+from faregate.wire.api.pricing import AdjustmentsShape, ModelShape, to_adjustments, to_model
+from faregate.wire.api.pricing_views import AdjustmentsView, ModelView, adjustments_view, model_view
 
 CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, examples=["USD"])]
 """ISO 4217, in capitals."""
@@ -30,43 +35,76 @@ class PlanView(Struct, frozen=True, kw_only=True):
     name: str
 
 
-class PackageModel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="package"):
-    """`amount` (major units) for every begun package of `size` units; the period's total is rounded up once."""
+class TermsShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is paid in one currency."""
 
-    amount: Decimal
-    size: Decimal
-    round: Literal["up"] = "up"
+    model: ModelShape
+    adjustments: AdjustmentsShape = AdjustmentsShape()
 
 
-class PackageModelView(Struct, frozen=True, kw_only=True, tag="package"):
-    """The package model as it is kept."""
-
-    amount: DecimalText
-    size: DecimalText
-    round: Literal["up"] = "up"
+CurrencyOptions = Annotated[dict[CurrencyCode, TermsShape], Meta(max_length=MAX_CURRENCIES)]
+"""Terms in further currencies, by code; a subscription's currency chooses."""
 
 
 class PriceCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A price to make. Prices never change: another amount is another price, under another name."""
+    """A price to make. Prices never change: a change is a new version, from a chosen moment on."""
 
     plan_id: Identifier
     name: Name
-    model: PackageModel
+    model: ModelShape
+    adjustments: AdjustmentsShape = AdjustmentsShape()
     currency: CurrencyCode
+    currency_options: CurrencyOptions = {}
     period: BillingPeriod = BillingPeriod.MONTH
     tax_behavior: TaxBehavior = TaxBehavior.AUTO
 
 
-class PriceView(Struct, frozen=True, kw_only=True):
-    """A price of a plan."""
+class PriceVersionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New terms of a price, in every currency that it has.
+
+    They hold from `effective_at` (now, where it is left out) for all subscriptions, or for those that start then or
+    later.
+    """
+
+    model: ModelShape
+    adjustments: AdjustmentsShape = AdjustmentsShape()
+    currency_options: CurrencyOptions = {}
+    effective_at: Instant | UnsetType = UNSET
+    applies_to: AppliesTo = AppliesTo.ALL
+
+
+class TermsView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is paid in one currency."""
+
+    model: ModelView
+    adjustments: AdjustmentsView | None = None
+
+
+class PriceVersionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of a price; invoice lines and charges name it by `version_id`."""
+
+    version_id: str
+    version: int
+    effective_at: Instant
+    applies_to: AppliesTo
+    model: ModelView
+    adjustments: AdjustmentsView | None = None
+    currency_options: dict[str, TermsView] = {}
+
+
+class PriceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A price of a plan: the terms of its latest version, and, where it was changed, every version."""
 
     price_id: str
     plan_id: str
     name: str
-    model: PackageModelView
+    model: ModelView
     currency: str
     period: BillingPeriod
     tax_behavior: TaxBehavior
+    adjustments: AdjustmentsView | None = None
+    currency_options: dict[str, TermsView] = {}
+    versions: list[PriceVersionView] = []
 
 
 def plan_view(plan: Plan) -> PlanView:
@@ -74,36 +112,89 @@ def plan_view(plan: Plan) -> PlanView:
     return PlanView(plan_id=plan.plan_id, name=plan.name)
 
 
-def price_view(price: Price) -> PriceView:
+def price_view(series: PriceSeries) -> PriceView:
     """Return a price as it travels."""
+    latest = series.versions[-1]
+    unit, terms = next(iter(latest.terms.items()))
     return PriceView(
-        price_id=price.price_id,
-        plan_id=price.plan_id,
-        name=price.name,
-        model=PackageModelView(amount=plain(price.model.amount), size=plain(price.model.size)),
-        currency=price.currency.code,
-        period=price.period,
-        tax_behavior=price.tax_behavior,
+        price_id=series.series_id,
+        plan_id=series.plan_id,
+        name=series.name,
+        model=model_view(terms.model),
+        currency=unit.code,
+        period=series.period,
+        tax_behavior=series.tax_behavior,
+        adjustments=adjustments_view(terms.adjustments),
+        currency_options=_options_view(latest.terms),
+        versions=[_version_view(version) for version in series.versions] if len(series.versions) > 1 else [],
     )
 
 
-def to_price(request: PriceCreate, price_id: str) -> Price:
-    """Return the price that is asked for; `InvalidInput` names every field that cannot be."""
-    unit = currency(request.currency)
-    model = Package(
-        amount=bounded("model.amount", request.model.amount), size=bounded("model.size", request.model.size)
-    )
-    require(package_faults("model", model))
-    try:
-        to_ledger_units(model.amount, unit)
-    except InvalidInput as error:
-        raise InvalidInput.of("model.amount", error.faults[0].message) from error
-    return Price(
+def to_series(request: PriceCreate, price_id: str, *, effective_at: datetime) -> PriceSeries:
+    """Return the price that is asked for, with its first version; `InvalidInput` names every field that cannot be."""
+    version = PriceVersion(
         price_id=price_id,
+        number=1,
+        effective_at=effective_at,
+        applies_to=AppliesTo.ALL,
+        terms=to_terms(request, currency(request.currency)),
+    )
+    return PriceSeries(
+        series_id=price_id,
         plan_id=request.plan_id,
         name=request.name,
-        model=model,
         period=request.period,
-        currency=unit,
         tax_behavior=request.tax_behavior,
+        versions=(version,),
+    )
+
+
+def to_terms(request: PriceCreate | PriceVersionCreate, own: Currency) -> dict[Currency, Terms]:
+    """Return the terms that are asked for, the price's own currency first; `InvalidInput` names what cannot be."""
+    asked = {own: ("", TermsShape(model=request.model, adjustments=request.adjustments))}
+    for code, option in request.currency_options.items():
+        unit = _option_currency(code)
+        if unit == own:
+            message = "is the price's own currency; its terms stand in model and adjustments"
+            raise InvalidInput.of(f"currency_options.{code}", message)
+        asked[unit] = (f"currency_options.{code}.", option)
+    terms = {}
+    faults: list[FieldFault] = []
+    for unit, (prefix, shape) in asked.items():
+        found = Terms(
+            model=to_model(f"{prefix}model", shape.model),
+            adjustments=to_adjustments(f"{prefix}adjustments", shape.adjustments),
+        )
+        faults += model_faults(f"{prefix}model", found.model)
+        faults += adjustments_faults(f"{prefix}adjustments", found.adjustments, found.model)
+        terms[unit] = found
+    require(faults)
+    return terms
+
+
+def _option_currency(code: str) -> Currency:
+    try:
+        return currency(code)
+    except InvalidInput as error:
+        raise InvalidInput.of(f"currency_options.{code}", error.faults[0].message) from error
+
+
+def _options_view(terms: Mapping[Currency, Terms]) -> dict[str, TermsView]:
+    _, *others = terms.items()
+    return {
+        unit.code: TermsView(model=model_view(of.model), adjustments=adjustments_view(of.adjustments))
+        for unit, of in others
+    }
+
+
+def _version_view(version: PriceVersion) -> PriceVersionView:
+    terms = next(iter(version.terms.values()))
+    return PriceVersionView(
+        version_id=version.price_id,
+        version=version.number,
+        effective_at=version.effective_at,
+        applies_to=version.applies_to,
+        model=model_view(terms.model),
+        adjustments=adjustments_view(terms.adjustments),
+        currency_options=_options_view(version.terms),
     )

@@ -11,24 +11,34 @@ from enum import StrEnum
 from msgspec import UNSET, Struct, UnsetType, field
 
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
+from faregate.domain.catalog.versions import AppliesTo
 from faregate.domain.customers.subscription import Pays
 from faregate.domain.metering.windows import ReportingPeriod
-from faregate.wire.api.catalog import CurrencyCode, PackageModel
+from faregate.wire.api.catalog import CurrencyCode, CurrencyOptions
 from faregate.wire.api.common import Identifier, Instant, Name
 from faregate.wire.api.customers import PaymentTerms
 from faregate.wire.api.filters import FilterShape, FilterText
 from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
+from faregate.wire.api.pricing import AdjustmentsShape, ModelShape
 from faregate.wire.api.routes import RouteCreate
 from faregate.wire.api.rules import RuleCreate
 
 
 class PriceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A price of the plan that it stands in."""
+    """A price of the plan that it stands in.
+
+    Where the price stands with other terms, `effective_at` says from when these hold, as a new version; without it, a
+    difference is refused.
+    """
 
     name: Name
-    model: PackageModel
+    model: ModelShape
+    adjustments: AdjustmentsShape = AdjustmentsShape()
     currency: CurrencyCode
+    currency_options: CurrencyOptions = {}
     period: BillingPeriod = BillingPeriod.MONTH
+    effective_at: Instant | UnsetType = UNSET
+    applies_to: AppliesTo = AppliesTo.ALL
     tax_behavior: TaxBehavior = TaxBehavior.AUTO
 
 

@@ -146,6 +146,8 @@ def _choices(kind: msgspec.inspect.Type, path: str) -> list[str]:
             return [repr(value) for value in values]
         case msgspec.inspect.StructType(tag=tag):
             return [repr(tag)]
+        case msgspec.inspect.UnionType(types=types):
+            return [repr(inner.tag) for inner in types if isinstance(inner, msgspec.inspect.StructType)]
         case _:
             return []
 
@@ -154,7 +156,10 @@ def _inner(kind: msgspec.inspect.Type, step: str) -> msgspec.inspect.Type:
     match kind:
         case msgspec.inspect.UnionType(types=types):
             structs = [inner for inner in types if not isinstance(inner, msgspec.inspect.NoneType)]
-            return _inner(structs[0], step) if len(structs) == 1 else msgspec.inspect.AnyType()
+            if len(structs) == 1:
+                return _inner(structs[0], step)
+            is_tag = all(isinstance(inner, msgspec.inspect.StructType) and inner.tag_field == step for inner in structs)
+            return kind if is_tag else msgspec.inspect.AnyType()
         case msgspec.inspect.Metadata(type=inner):
             return _inner(inner, step)
         case msgspec.inspect.ListType(item_type=inner):

@@ -81,11 +81,13 @@ class TrialWindowView(Struct, frozen=True, kw_only=True):
 class TrialTotalView(Struct, frozen=True, kw_only=True):
     """What a company would have used in a billing period (a calendar month, where it is on no plan of the price).
 
-    `amount`: what the draft's price charges for it, as if nothing else had been used; null without a price.
+    `amount`: what the draft's price charges for it, in the version of `price_id`, as if nothing else had been used;
+    both are null without a price.
     """
 
     company_id: str
     subscription_id: str | None
+    price_id: str | None
     period_start: Instant
     period_end: Instant
     quantity: DecimalText
