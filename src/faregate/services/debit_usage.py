@@ -11,7 +11,6 @@ from faregate.base.clock import to_microseconds
 from faregate.base.money import EXACT
 from faregate.base.periods import Period
 from faregate.services.account_book import AccountBook
-from faregate.services.meter_events import Measured
 from faregate.services.meter_totals import MeterTotals, group_text
 from faregate.services.place_usage import Posting
 from faregate.services.usage_windows import add_to_windows

@@ -110,7 +110,13 @@ class TrialTotals:
     """Adds events up as metering would, in memory, in the billing periods of subscriptions to the price's plan."""
 
     def __init__(
-        self, transaction: Transaction, application_id: str, *, meter: Meter, series: PriceSeries | None, reading: Reading
+        self,
+        transaction: Transaction,
+        application_id: str,
+        *,
+        meter: Meter,
+        series: PriceSeries | None,
+        reading: Reading,
     ) -> None:
         self._meter = meter
         self._series = series
@@ -121,9 +127,7 @@ class TrialTotals:
         self._windows: dict[_Place, _Used] = {}
         self._periods: dict[_PeriodPlace, _PeriodUse] = {}
 
-    def add(
-        self, event: Event, at_us: int, amount: Decimal | Aggregate, *, group: GroupKey
-    ) -> Unmeterable | None:
+    def add(self, event: Event, at_us: int, amount: Decimal | Aggregate, *, group: GroupKey) -> Unmeterable | None:
         """Add what an event of a known company counts for; return why not, where nothing prices it."""
         company_id = event.company_id or ""
         span = self._spans.get(company_id)
