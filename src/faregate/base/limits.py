@@ -91,6 +91,9 @@ PAGE_ROWS: Final = 100
 
 MAX_PAGE_ROWS: Final = 1_000
 
+MAX_USAGE_ROWS: Final = 5_000
+"""Rows of usage in one answer: ten meters by day for a year."""
+
 EVENT_AHEAD_TOLERANCE: Final = timedelta(minutes=5)
 """An event further ahead of the server is set aside and shown."""
 
