@@ -5,9 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.main import run
+from faregate.apps.cli.meter_backfill import run_meter_backfill
 from faregate.apps.cli.meter_test import run_meter_test
 from tests.control.control_plane import Handle, started
+from tests.support.tree import ROOT
 
 DRAFT = """\
 name: Input Token Meter
@@ -17,6 +20,9 @@ metric:
   field: response.body.usage.prompt_tokens
 """
 FROM, TO = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)
+
+
+SEED_METER = "Input Token Meter"
 
 
 @pytest.fixture
@@ -67,6 +73,23 @@ def test_a_control_plane_that_does_not_answer_is_named(tmp_path: Path, capsys: p
     for url in ("http://127.0.0.1:9", "nonsense"):
         assert run_meter_test(file, from_at=FROM, to_at=TO, api_url=url, token="t", json=False) == 1
         assert url in capsys.readouterr().err
+
+
+def _fill(control: Handle, meter: str) -> int:
+    assert control.running.first_secrets is not None
+    token = control.running.first_secrets.api_token
+    return run_meter_backfill(meter, from_at=FROM, to_at=TO, api_url=control.running.origin, token=token)
+
+
+def test_a_meter_is_filled_by_its_name(control: Handle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert control.running.first_secrets is not None
+    token = control.running.first_secrets.api_token
+    catalog = ROOT / "examples" / "catalog.yaml"
+    assert run_apply(catalog, api_url=control.running.origin, token=token, dry_run=False) == 0
+    assert _fill(control, SEED_METER) == 0
+    assert f"Read 0 events; {SEED_METER} counted 0 of them." in capsys.readouterr().out
+    assert _fill(control, "No Such Meter") == 1
+    assert "there is no meter 'No Such Meter'" in capsys.readouterr().err
 
 
 def test_the_command_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,9 +21,18 @@ from faregate.storage.usage_states import MeterTotalKey
 
 
 def debit_usage(
-    transaction: Transaction, application_id: str, postings: Sequence[Posting], *, book: AccountBook, now: datetime
+    transaction: Transaction,
+    application_id: str,
+    postings: Sequence[Posting],
+    *,
+    book: AccountBook,
+    now: datetime,
+    source: str = "debit",
 ) -> None:
-    """Charge postings in log order and add them to their windows. `now` is the application's business time."""
+    """Charge postings in log order and add them to their windows.
+
+    `now` is the application's business time. `source` tells ledger entries apart that come of the same events.
+    """
     if not postings:
         return
     totals = MeterTotals(transaction, _stateful(postings))
@@ -34,7 +43,7 @@ def debit_usage(
     ]
     totals.save()
     debited = _debited(postings, quantities, amounts)
-    entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now)
+    entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now, source=source)
     add_charges(
         transaction,
         [
@@ -95,6 +104,7 @@ def _post_entries(
     *,
     debited: Mapping[TotalKey, _Debited],
     now: datetime,
+    source: str,
 ) -> dict[TotalKey | None, int | None]:
     first, last = postings[0].measured.position, postings[-1].measured.position
     return {
@@ -105,7 +115,7 @@ def _post_entries(
                 subscription_id=key.subscription_id,
                 kind=EntryKind.DEBIT,
                 amount=-total.amount,
-                caller_id=f"debit:{first}-{last}:{key.price_id}:{to_microseconds(key.period_start)}",
+                caller_id=f"{source}:{first}-{last}:{key.price_id}:{to_microseconds(key.period_start)}",
                 description="usage",
                 occurred_at=now,
                 price_id=key.price_id,

@@ -12,11 +12,13 @@ from litestar.response import Stream
 
 from faregate.apps.api.call import ApiRequest, Call
 from faregate.apps.api.paging import Paging
+from faregate.services.backfill import find_existing_backfill, start_backfill
 from faregate.services.meter_trial import MeterTrial, read_draft
 from faregate.services.meters import change_meter, create_meter, delete_meter, find_existing
+from faregate.storage.backfills import Backfill
 from faregate.storage.meters import list_meters
 from faregate.wire.api.common import Page
-from faregate.wire.api.meter_trials import MeterTest, MeterTrialView, TrialLine
+from faregate.wire.api.meter_trials import BackfillCreate, BackfillView, MeterTest, MeterTrialView, TrialLine
 from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view
 
 LINES = "application/x-ndjson"
@@ -86,4 +88,36 @@ def _line(line: TrialLine) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-HANDLERS = [list_all_meters, make_meter, get_meter, patch_meter, remove_meter, try_meter]
+@post("/meters/{meter_id:str}/backfills", summary="Fill a meter from kept events", tags=["Meters"])
+async def make_backfill(
+    call: NamedDependency[Call], meter_id: FromPath[str], data: JSONBody[BackfillCreate]
+) -> BackfillView:
+    """Let a meter count events from before it was made. It is billed as late events are; no event counts twice.
+
+    Test the meter first: what it counts so is charged.
+    """
+    return _backfill_view(await call.change(lambda tx, change: start_backfill(tx, change, data, meter_id=meter_id)))
+
+
+@get("/backfills/{backfill_id:str}", summary="Get a backfill", tags=["Meters"])
+async def get_backfill(call: NamedDependency[Call], backfill_id: FromPath[str]) -> BackfillView:
+    """Return how far a backfill has come."""
+    found = await call.read(lambda tx: find_existing_backfill(tx, call.application_id, backfill_id))
+    return _backfill_view(found)
+
+
+def _backfill_view(backfill: Backfill) -> BackfillView:
+    return BackfillView(
+        backfill_id=backfill.backfill_id,
+        meter_id=backfill.meter_id,
+        from_at=backfill.kept.from_at,
+        to_at=backfill.kept.to_at,
+        total=backfill.total,
+        read=backfill.read,
+        counted=backfill.counted,
+        created_at=backfill.created_at,
+        ended_at=backfill.ended_at,
+    )
+
+
+HANDLERS = [list_all_meters, make_meter, get_meter, patch_meter, remove_meter, try_meter, make_backfill, get_backfill]

@@ -27,10 +27,10 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.replay,
 )
 
-_METER_COMMANDS: Final[tuple[Callable[..., int], ...]] = (meter_commands.try_meter,)
+_METER_COMMANDS: Final[tuple[Callable[..., int], ...]] = (meter_commands.try_meter, meter_commands.fill_meter)
 
 _ASKED_EACH_TIME: Final = frozenset(
-    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to"}
+    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to", "meter"}
 )
 """Parameters that belong to one call of a command, not into a settings file."""
 

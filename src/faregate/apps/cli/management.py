@@ -17,6 +17,7 @@ from pyreqwest.exceptions import ConnectError
 from faregate.wire.problem import Problem
 
 _TIMEOUT: Final = timedelta(minutes=10)
+_ASK_TIMEOUT: Final = timedelta(seconds=30)
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _PAUSES_S: Final = (0.1, 0.4)
 _NEW_LINE: Final = b"\n"
@@ -54,6 +55,27 @@ def stream_lines(url: str, token: str, body: bytes) -> Iterator[bytes]:
             else:
                 return
         yield from _lines(client, url, token, body=body)
+
+
+def ask(method: str, url: str, token: str, *, body: bytes | None = None) -> bytes:
+    """Return the answer's body; `Refused` where it is a problem document. Failures as `stream_lines`."""
+    with SyncClientBuilder().no_proxy().follow_redirects(enable=False).timeout(_ASK_TIMEOUT).build() as client:
+        for pause_s in _PAUSES_S:
+            try:
+                return _ask(client, method, url, token=token, body=body)
+            except ConnectError:
+                time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter
+        return _ask(client, method, url, token=token, body=body)
+
+
+def _ask(client: SyncClient, method: str, url: str, *, token: str, body: bytes | None) -> bytes:
+    request = client.request(method, url).headers({"authorization": f"Bearer {token}"})
+    if body is not None:
+        request = request.headers({"content-type": "application/json"}).body_bytes(body)
+    answer = request.build().send()
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise Refused(msgspec.json.decode(bytes(answer.bytes()), type=Problem))
+    return bytes(answer.bytes())
 
 
 def _lines(client: SyncClient, url: str, token: str, *, body: bytes) -> Iterator[bytes]:

@@ -47,6 +47,33 @@ def try_meter(
     )
 
 
+@METER.command(name="backfill")
+def fill_meter(
+    meter: Annotated[str, Parameter(help="The meter, by its name or its id.")],
+    *,
+    from_: Annotated[datetime, Parameter(name="--from", help="Events not before this instant; UTC without a zone.")],
+    to: Annotated[datetime, Parameter(help="Events before this instant; UTC without a zone.")],
+    api_url: ApiUrl = options.CONTROL_PLANE_URL,
+    api_token: ApiToken = None,
+    data: options.Data = options.DATA,
+) -> int:
+    """Let a new meter count events from before it was made. What it counts is billed, as late events are.
+
+    Events that the meter has counted are left out, so it can be repeated. It goes on when this command ends.
+
+    For example:
+
+    ```
+    faregate meter backfill "Input Token Meter" --from 2026-03-01 --to 2026-03-10
+    ```
+    """
+    from faregate.apps.cli.meter_backfill import run_meter_backfill
+
+    return run_meter_backfill(
+        meter, from_at=_utc(from_), to_at=_utc(to), api_url=api_url.rstrip("/"), token=find_token(api_token, data)
+    )
+
+
 def find_token(given: str | None, data: Path) -> str:
     """Return the given token, or the data folder's own; `ConfigurationError` where there is neither."""
     from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret

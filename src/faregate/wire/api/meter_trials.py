@@ -39,6 +39,27 @@ class MeterTest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     to_at: Instant = msgspec.field(name="to")
 
 
+class BackfillCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fill a meter from the events that happened from `from` until before `to`, and that it has not counted yet."""
+
+    from_at: Instant = msgspec.field(name="from")
+    to_at: Instant = msgspec.field(name="to")
+
+
+class BackfillView(Struct, frozen=True, kw_only=True):
+    """How far a backfill is: `read` of `total` events, of which the meter `counted` some. It goes on by itself."""
+
+    backfill_id: str
+    meter_id: str
+    from_at: Instant = msgspec.field(name="from")
+    to_at: Instant = msgspec.field(name="to")
+    total: int
+    read: int
+    counted: int
+    created_at: Instant
+    ended_at: Instant | None
+
+
 class MismatchView(Struct, frozen=True, kw_only=True):
     """A condition that kept an event out: what its field was (null: missing), and what would have matched."""
 
