@@ -13,7 +13,7 @@ from faregate.domain.catalog.models import Package, PricingModel
 from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
 from faregate.domain.catalog.terms_text import write_terms
 from faregate.domain.catalog.versions import Terms
-from faregate.domain.customers.subscription import Pays, Subscription
+from faregate.domain.customers.subscription import MONTHLY_CYCLE, BillingCycle, Pays, Subscription
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.ledger.grant_slice import UnitNeed
 from faregate.domain.ledger.reserve import PriceUse
@@ -82,7 +82,7 @@ def a_need(use: PriceUse | None = None, *, floor: int = 0, call: int = 0, slice_
     return UnitNeed(use=use or a_use(), floor=floor, call=call, slice=slice_units)
 
 
-def a_subscription(*, started_at: datetime = NOON) -> Subscription:
+def a_subscription(*, started_at: datetime = NOON, cycle: BillingCycle = MONTHLY_CYCLE) -> Subscription:
     return Subscription(
         subscription_id="sub_1",
         company_id="acme",
@@ -91,6 +91,7 @@ def a_subscription(*, started_at: datetime = NOON) -> Subscription:
         currency=currency("USD"),
         started_at=started_at,
         payment_terms=timedelta(days=14),
+        cycle=cycle,
     )
 
 

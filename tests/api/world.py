@@ -120,9 +120,12 @@ class Api:
 
     def take(self, *calls: Call) -> None:
         """Have events taken in and applied."""
+        self.take_bodies(*(call.body() for call in calls))
+
+    def take_bodies(self, *bodies: bytes) -> None:
+        """As `take`, of events as they travel."""
         applier = EventApplier(self.clock)
         with self.database.begin() as transaction:
-            bodies = [call.body() for call in calls]
             append_events(transaction, application_id=self.secrets.application_id, bodies=bodies, now=self.clock.now())
         while True:
             with self.database.begin() as transaction:

@@ -38,7 +38,12 @@ class AccountBook:
     def __init__(self, transaction: Transaction, prices: PriceList, keys: Mapping[TotalKey, Period]) -> None:
         self._transaction = transaction
         subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys}) if keys else {}
-        self._prices = {key: prices.version(key.price_id, subscriptions[key.subscription_id].currency) for key in keys}
+        self._prices = {
+            key: subscriptions[key.subscription_id].as_paid(
+                prices.version(key.price_id, subscriptions[key.subscription_id].currency), period_start=key.period_start
+            )
+            for key in keys
+        }
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)

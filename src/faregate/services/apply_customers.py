@@ -13,6 +13,7 @@ from faregate.services.catalog_differences import compared, created, differing_f
 from faregate.services.change import Change
 from faregate.services.customers import create_company, create_user, rename_company, rename_user
 from faregate.services.subscriptions import create_subscription
+from faregate.storage.billing_cycle import zone_name
 from faregate.storage.customers import find_company, find_user
 from faregate.storage.database import Transaction
 from faregate.storage.subscriptions import find_subscription_to_plan
@@ -68,6 +69,9 @@ def apply_subscription(
             currency=entry.currency,
             started_at=entry.started_at,
             payment_terms_days=entry.payment_terms_days,
+            time_zone=entry.time_zone,
+            alignment=entry.alignment,
+            trial_ends_at=entry.trial_ends_at,
         )
         create_subscription(transaction, change, request)
         return created("subscription", label)
@@ -78,10 +82,15 @@ def apply_subscription(
         currency=UNSET if entry.currency is UNSET else kept.currency.code,
         started_at=UNSET if entry.started_at is UNSET else kept.started_at,
         payment_terms_days=kept.payment_terms // timedelta(days=1),
+        time_zone=zone_name(kept.cycle.zone),
+        alignment=kept.cycle.alignment,
+        trial_ends_at=UNSET if kept.cycle.trial_ends_at is None else kept.cycle.trial_ends_at,
     )
     after = entry
     if entry.started_at is not UNSET:
-        after = msgspec.structs.replace(entry, started_at=to_utc(entry.started_at))
+        after = msgspec.structs.replace(after, started_at=to_utc(entry.started_at))
+    if entry.trial_ends_at is not UNSET:
+        after = msgspec.structs.replace(after, trial_ends_at=to_utc(entry.trial_ends_at))
     for difference in differing_fields(before, after):
         raise InvalidInput.of(difference.field, f"of a subscription never changes; it is {difference.before}")
     return compared("subscription", label, before=before, after=after)

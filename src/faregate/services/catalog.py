@@ -44,10 +44,10 @@ def create_price(transaction: Transaction, change: Change, request: PriceCreate)
         raise Conflict("name", f"the plan {plan.name!r} already has a price {series.name!r}")
     if siblings and siblings[0].period is not series.period:
         raise InvalidInput.of("period", f"must be that of the plan's other prices, {siblings[0].period.value!r}")
-    paid = {
-        row.subscription.currency for row in subscriptions_to_plan(transaction, change.application_id, plan.plan_id)
-    }
-    _require_currencies(plan, series, siblings, paid=paid)
+    standing = [row.subscription for row in subscriptions_to_plan(transaction, change.application_id, plan.plan_id)]
+    if any(found.cycle.cadence.unit.value != series.period.value for found in standing):
+        raise InvalidInput.of("period", "must be that of the plan's subscriptions, whose periods never change")
+    _require_currencies(plan, series, siblings, paid={found.currency for found in standing})
     insert_version(transaction, change.application_id, series.versions[0], of=series, created_at=change.now)
     return series
 

@@ -114,10 +114,13 @@ def _expected_lines(
     """
     prices = read_all_prices(transaction)
     used = {total.key.price_id: total for total in totals if total.settled or any(total.totals.values())}
-    due = {price_id: prices.version(price_id, subscription.currency) for price_id in used}
+    due = {
+        price_id: subscription.as_paid(prices.version(price_id, subscription.currency), period_start=period.start)
+        for price_id in used
+    }
     for series in prices.of_plan(subscription.plan_id):
         price = subscription.price_of(series, at=period.start, period=period)
-        if is_due_without_usage(price):
+        if is_due_without_usage(price) and subscription.can_use(period.start):
             due[price.price_id] = price
     return tuple(_expected(price, used.get(price_id)) for price_id, price in sorted(due.items()))
 
@@ -253,7 +256,8 @@ def _post_closing(
     found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
     totals = {total.key.price_id: total.totals for total in found}
     for line in expected.lines:
-        price = prices.version(line.price_id, subscription.currency)
+        version = prices.version(line.price_id, subscription.currency)
+        price = subscription.as_paid(version, period_start=expected.period_start)
         due, rounding = closing_entries(price, totals.get(line.price_id, {}))
         for kind, difference, words in (
             (EntryKind.CLOSING, due, "due at the period's end beyond usage"),

@@ -68,7 +68,7 @@ def answer_lease_request(
         return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated])
     subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
     period = subscription.period_at(request.occurred_at or now) if subscription else None
-    if subscription is None or period is None:
+    if subscription is None or period is None or not subscription.can_use(request.occurred_at or now):
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
     return _grant(transaction, request, subscription=subscription, period=period, new_id=new_id, now=now)
 

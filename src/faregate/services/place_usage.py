@@ -63,7 +63,9 @@ class PostingRules:
         subscription, billed_until = found
         at = measured.event.occurred_at
         period = self._period(subscription, max(at, billed_until))
-        if period is None:
+        trial_ends_at = subscription.cycle.trial_ends_at
+        is_late_trial = trial_ends_at is not None and at < trial_ends_at <= billed_until
+        if period is None or is_late_trial or not (subscription.can_use(at) or at < subscription.started_at):
             return Posting(measured=measured, key=None, period=None)
         price = subscription.price_of(series, at=at, period=period)
         dimension = dimension_of(price, measured.event.fields, self._field)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import UNSET
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
 from faregate.base.money import Currency, currency
+from faregate.base.periods import Cadence, CadenceUnit
 from faregate.domain.catalog.price import Plan
-from faregate.domain.customers.subscription import Subscription
-from faregate.services.accounts import open_account
+from faregate.domain.customers.subscription import BillingCycle, Subscription
+from faregate.services.accounts import open_account, refresh_accounts
 from faregate.services.change import Change
 from faregate.services.customers import require_company
 from faregate.services.reservable import require_reservable
 from faregate.storage import subscriptions as stored
+from faregate.storage.billing_cycle import UTC_NAME
 from faregate.storage.catalog import find_plan
 from faregate.storage.database import Transaction
 from faregate.storage.metered import series_of_plan
 from faregate.storage.state_feed import record_change
 from faregate.storage.subscriptions import SubscriptionRow
 from faregate.wire.api.common import to_utc
-from faregate.wire.api.customers import SubscriptionCreate
+from faregate.wire.api.customers import SubscriptionCancel, SubscriptionCreate
 
 _EARLIEST_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST_START: Final = timedelta(days=366)
+_LONGEST_TRIAL: Final = timedelta(days=366)
 
 
 def create_subscription(transaction: Transaction, change: Change, request: SubscriptionCreate) -> SubscriptionRow:
@@ -53,12 +58,43 @@ def create_subscription(transaction: Transaction, change: Change, request: Subsc
             currency=_currency(transaction, plan, None if request.currency is UNSET else request.currency),
             started_at=started_at,
             payment_terms=timedelta(days=request.payment_terms_days),
+            cycle=_cycle(transaction, plan, request, started_at=started_at),
         ),
         billed_until=started_at,
         created_at=change.now,
     )
     _keep(transaction, change, row)
     return row
+
+
+def cancel_subscription(
+    transaction: Transaction, change: Change, request: SubscriptionCancel, *, subscription_id: str
+) -> SubscriptionRow:
+    """End a subscription now or with its open period; `Conflict` where it has ended."""
+    row = find_existing(transaction, change.application_id, subscription_id)
+    at_end = request.at == "period_end"
+    return _changed(transaction, change, row, changed=row.subscription.cancelled(change.now, at_period_end=at_end))
+
+
+def pause_subscription(transaction: Transaction, change: Change, subscription_id: str) -> SubscriptionRow:
+    """Pause a subscription from now on; `Conflict` where it is paused."""
+    row = find_existing(transaction, change.application_id, subscription_id)
+    return _changed(transaction, change, row, changed=row.subscription.paused(change.now))
+
+
+def resume_subscription(transaction: Transaction, change: Change, subscription_id: str) -> SubscriptionRow:
+    """Let a paused subscription go on; `Conflict` where it is not paused."""
+    row = find_existing(transaction, change.application_id, subscription_id)
+    return _changed(transaction, change, row, changed=row.subscription.resumed(change.now))
+
+
+def _changed(
+    transaction: Transaction, change: Change, row: SubscriptionRow, *, changed: Subscription
+) -> SubscriptionRow:
+    stored.set_cycle(transaction, changed)
+    refresh_accounts(transaction, subscription_ids=[changed.subscription_id], now=change.now)
+    record_change(transaction, "account", changed.subscription_id)
+    return replace(row, subscription=changed)
 
 
 def find_existing(transaction: Transaction, application_id: str, subscription_id: str) -> SubscriptionRow:
@@ -75,6 +111,30 @@ def _keep(transaction: Transaction, change: Change, row: SubscriptionRow) -> Non
     require_reservable(transaction, change, "pays")
     open_account(transaction, application_id=change.application_id, subscription_id=subscription_id, now=change.now)
     record_change(transaction, "account", subscription_id)
+
+
+def _cycle(transaction: Transaction, plan: Plan, request: SubscriptionCreate, *, started_at: datetime) -> BillingCycle:
+    prices = series_of_plan(transaction, plan.plan_id)
+    unit = CadenceUnit(prices[0].period.value) if prices else CadenceUnit.MONTH
+    trial_ends_at = None if request.trial_ends_at is UNSET else to_utc(request.trial_ends_at)
+    if trial_ends_at is not None and not started_at < trial_ends_at <= started_at + _LONGEST_TRIAL:
+        raise InvalidInput.of("trial_ends_at", "must be after the start, by a year at most")
+    return BillingCycle(
+        cadence=Cadence(unit=unit),
+        zone=_zone(request.time_zone),
+        alignment=request.alignment,
+        trial_ends_at=trial_ends_at,
+    )
+
+
+def _zone(name: str) -> tzinfo:
+    if name == UTC_NAME:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f"{name!r} is not in the IANA time zone database; use a name such as 'America/New_York'"
+        raise InvalidInput.of("time_zone", message) from error
 
 
 def _start(started_at: datetime, now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 
 from faregate.domain.catalog.price import Price
 from faregate.domain.customers.subscription import Subscription
@@ -109,11 +109,11 @@ def open_periods(transaction: Transaction, subscription_ids: Collection[str]) ->
 
 
 def periods_perhaps_ended(transaction: Transaction, application_id: str, *, by: datetime) -> list[OpenPeriod]:
-    """Return the open periods that are old enough to have ended by an instant: a month has 28 days at least."""
+    """Return the open periods that may have ended by an instant: a month of UTC has 28 days at least."""
     return _open_periods(
         transaction,
         subscription.c.application_id == application_id,
-        subscription.c.billed_until <= by - _SHORTEST_PERIOD,
+        or_(subscription.c.billed_until <= by - _SHORTEST_PERIOD, subscription.c.cycle != ""),
     )
 
 

@@ -17,6 +17,7 @@ from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.metering.definition import read_definition
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.windows import ReportingPeriod
+from faregate.storage.billing_cycle import read_cycle
 from faregate.storage.database import Transaction
 from faregate.storage.tables import meter, price, subscription, user
 
@@ -138,4 +139,5 @@ def subscription_from_row(row: Row[tuple[object, ...]]) -> Subscription:
         currency=currency(row.currency),
         started_at=row.started_at,
         payment_terms=timedelta(seconds=row.payment_terms_s),
+        cycle=read_cycle(row.cycle),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, select, update
 
 from faregate.domain.customers.subscription import Pays, Subscription
+from faregate.storage.billing_cycle import write_cycle
 from faregate.storage.database import Transaction
 from faregate.storage.metered import subscription_from_row
 from faregate.storage.tables import subscription
@@ -35,9 +36,19 @@ def insert_subscription(transaction: Transaction, application_id: str, row: Subs
             currency=new.currency.code,
             started_at=new.started_at,
             payment_terms_s=int(new.payment_terms.total_seconds()),
+            cycle=write_cycle(new.cycle),
             billed_until=row.billed_until,
             created_at=row.created_at,
         )
+    )
+
+
+def set_cycle(transaction: Transaction, changed: Subscription) -> None:
+    """Keep a subscription's cycle, which alone of it changes."""
+    transaction.execute(
+        update(subscription)
+        .where(subscription.c.subscription_id == changed.subscription_id)
+        .values(cycle=write_cycle(changed.cycle))
     )
 
 

@@ -190,6 +190,7 @@ subscription = Table(
     Column("currency", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("payment_terms_s", Integer, nullable=False),
+    Column("cycle", Text, nullable=False, server_default=""),
     Column("billed_until", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("application_id", "company_id", "plan_id"),

@@ -12,10 +12,12 @@ from faregate.apps.api.call import Call
 from faregate.apps.api.customers import OfCompany
 from faregate.apps.api.paging import Paging
 from faregate.base.money import Currency, from_ledger_units
+from faregate.domain.catalog.price import BillingPeriod
 from faregate.services import readings, subscriptions
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
 from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.storage.billing_cycle import zone_name
 from faregate.storage.credit import GrantRow, list_grants
 from faregate.storage.database import Transaction
 from faregate.storage.subscriptions import SubscriptionRow, list_subscriptions
@@ -24,6 +26,8 @@ from faregate.wire.api.customers import (
     GrantCreate,
     GrantKindShape,
     GrantView,
+    PauseView,
+    SubscriptionCancel,
     SubscriptionCreate,
     SubscriptionView,
 )
@@ -65,6 +69,34 @@ async def get_subscription(call: NamedDependency[Call], subscription_id: FromPat
     """Return one subscription."""
     return _subscription(
         await call.read(lambda tx: subscriptions.find_existing(tx, call.application_id, subscription_id))
+    )
+
+
+@post("/subscriptions/{subscription_id:str}/cancel", summary="End a subscription", tags=["Subscriptions"])
+async def cancel_subscription(
+    call: NamedDependency[Call], subscription_id: FromPath[str], data: JSONBody[SubscriptionCancel]
+) -> SubscriptionView:
+    """End a subscription now, or with its open period; what was used until then is invoiced."""
+    return _subscription(
+        await call.change(
+            lambda tx, change: subscriptions.cancel_subscription(tx, change, data, subscription_id=subscription_id)
+        )
+    )
+
+
+@post("/subscriptions/{subscription_id:str}/pause", summary="Pause a subscription", tags=["Subscriptions"])
+async def pause_subscription(call: NamedDependency[Call], subscription_id: FromPath[str]) -> SubscriptionView:
+    """Pause a subscription: from now on nothing is used or charged, while its periods go on."""
+    return _subscription(
+        await call.change(lambda tx, change: subscriptions.pause_subscription(tx, change, subscription_id))
+    )
+
+
+@post("/subscriptions/{subscription_id:str}/resume", summary="Resume a subscription", tags=["Subscriptions"])
+async def resume_subscription(call: NamedDependency[Call], subscription_id: FromPath[str]) -> SubscriptionView:
+    """Let a paused subscription go on."""
+    return _subscription(
+        await call.change(lambda tx, change: subscriptions.resume_subscription(tx, change, subscription_id))
     )
 
 
@@ -138,6 +170,12 @@ def _subscription(row: SubscriptionRow) -> SubscriptionView:
         started_at=subscription.started_at,
         payment_terms_days=subscription.payment_terms.days,
         billed_until=row.billed_until,
+        period=BillingPeriod(subscription.cycle.cadence.unit.value),
+        time_zone=zone_name(subscription.cycle.zone),
+        alignment=subscription.cycle.alignment,
+        trial_ends_at=subscription.cycle.trial_ends_at,
+        ends_at=subscription.cycle.ends_at,
+        pauses=[PauseView(start=pause.start, end=pause.end) for pause in subscription.cycle.pauses],
     )
 
 
@@ -157,6 +195,9 @@ HANDLERS = [
     list_all_subscriptions,
     make_subscription,
     get_subscription,
+    cancel_subscription,
+    pause_subscription,
+    resume_subscription,
     list_all_grants,
     make_grant,
     get_balance,

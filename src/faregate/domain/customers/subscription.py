@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
+from typing import Final
 
+from faregate.base.errors import Conflict
 from faregate.base.money import Currency
-from faregate.base.periods import Period, month_containing
+from faregate.base.periods import MONTHLY, Alignment, Cadence, Period, PeriodCalendar
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.pricing.adjusting import free_of_charge
 
 
 class Pays(StrEnum):
@@ -18,6 +21,36 @@ class Pays(StrEnum):
     PREPAID = "prepaid"
     CREDIT_FIRST = "credit_first"
     POSTPAID = "postpaid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """[start, end) in which nothing can be used; `end` is None until it is resumed."""
+
+    start: datetime
+    end: datetime | None = None
+
+    def __contains__(self, instant: datetime) -> bool:
+        return self.start <= instant and (self.end is None or instant < self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillingCycle:
+    """When periods begin and end, on the wall clock of `zone`.
+
+    A trial is one period before them, free of charge; where it ends, the paid ones are anchored. `ends_at` cuts the
+    last one.
+    """
+
+    cadence: Cadence = MONTHLY
+    zone: tzinfo = UTC
+    alignment: Alignment = Alignment.ANNIVERSARY
+    trial_ends_at: datetime | None = None
+    ends_at: datetime | None = None
+    pauses: tuple[Pause, ...] = ()
+
+
+MONTHLY_CYCLE: Final = BillingCycle()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +64,70 @@ class Subscription:
     currency: Currency
     started_at: datetime
     payment_terms: timedelta
+    cycle: BillingCycle = MONTHLY_CYCLE
 
     def period_at(self, instant: datetime) -> Period | None:
-        """Return the billing period that holds `instant`, or None before the subscription starts."""
-        if instant < self.started_at:
+        """Return the billing period that holds `instant`; None before the subscription starts and after it has ended.
+
+        Periods tile the time between: the trial, a first part of a calendar period, whole ones, a last part.
+        """
+        cycle = self.cycle
+        if instant < self.started_at or (cycle.ends_at is not None and cycle.ends_at <= instant):
             return None
-        return month_containing(self.started_at, instant)
+        anchor = self.started_at
+        if cycle.trial_ends_at is not None:
+            if instant < cycle.trial_ends_at:
+                return self._cut(Period(self.started_at, cycle.trial_ends_at))
+            anchor = cycle.trial_ends_at
+        calendar = PeriodCalendar(anchor=anchor, cadence=cycle.cadence, zone=cycle.zone, alignment=cycle.alignment)
+        found = calendar.period_containing(instant)
+        return self._cut(Period(max(found.start, anchor), found.end))
+
+    def can_use(self, instant: datetime) -> bool:
+        """Return whether usage of an instant is the subscription's: it has begun, has not ended and is not paused."""
+        return self.period_at(instant) is not None and not any(instant in pause for pause in self.cycle.pauses)
 
     def price_of(self, series: PriceSeries, *, at: datetime, period: Period) -> Price:
         """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
         version = series.in_force(subscribed_at=self.started_at, at=at, period_start=period.start)
-        return series.price(version, self.currency)
+        return self.as_paid(series.price(version, self.currency), period_start=period.start)
+
+    def as_paid(self, price: Price, *, period_start: datetime) -> Price:
+        """Return the price in a period: free in the trial."""
+        trial_ends_at = self.cycle.trial_ends_at
+        if trial_ends_at is None or trial_ends_at <= period_start:
+            return price
+        return replace(price, adjustments=free_of_charge(price.adjustments))
+
+    def cancelled(self, now: datetime, *, at_period_end: bool) -> Subscription:
+        """Return the subscription ending now, or with the period that holds `now`; `Conflict` where it has ended."""
+        period = self._live_period(now)
+        return self._with(replace(self.cycle, ends_at=period.end if at_period_end else now))
+
+    def paused(self, now: datetime) -> Subscription:
+        """Return the subscription paused from now on; periods go on. `Conflict` where it is paused or has ended."""
+        self._live_period(now)
+        if any(now in pause for pause in self.cycle.pauses):
+            raise Conflict("subscription_id", "is paused already")
+        return self._with(replace(self.cycle, pauses=(*self.cycle.pauses, Pause(start=now))))
+
+    def resumed(self, now: datetime) -> Subscription:
+        """Return the subscription going on from now; `Conflict` where it is not paused or has ended."""
+        self._live_period(now)
+        if not any(now in pause for pause in self.cycle.pauses):
+            raise Conflict("subscription_id", "is not paused")
+        pauses = tuple(replace(pause, end=now) if now in pause else pause for pause in self.cycle.pauses)
+        return self._with(replace(self.cycle, pauses=pauses))
+
+    def _live_period(self, now: datetime) -> Period:
+        period = self.period_at(now)
+        if period is None:
+            raise Conflict("subscription_id", "has not begun yet, or has ended")
+        return period
+
+    def _with(self, cycle: BillingCycle) -> Subscription:
+        return replace(self, cycle=cycle)
+
+    def _cut(self, period: Period) -> Period:
+        ends_at = self.cycle.ends_at
+        return period if ends_at is None else Period(period.start, min(period.end, ends_at))

@@ -65,6 +65,11 @@ def adjusted_usage(adjustments: Adjustments, gross: Decimal) -> Decimal:
     return amount
 
 
+def free_of_charge(adjustments: Adjustments) -> Adjustments:
+    """Return adjustments by which nothing is due, whatever is used; included units stay what they are."""
+    return Adjustments(included_units=adjustments.included_units, discounts=(PercentDiscount(percent=_WHOLE),))
+
+
 def least_spend(adjustments: Adjustments) -> Decimal:
     """Return what the period costs at least, charged at its end as far as usage has not come to it."""
     if adjustments.commitment is not None:

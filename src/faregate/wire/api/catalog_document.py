@@ -10,13 +10,14 @@ from enum import StrEnum
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from faregate.base.periods import Alignment
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
 from faregate.domain.catalog.versions import AppliesTo
 from faregate.domain.customers.subscription import Pays
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.api.catalog import CurrencyCode, CurrencyOptions
 from faregate.wire.api.common import Identifier, Instant, Name
-from faregate.wire.api.customers import PaymentTerms
+from faregate.wire.api.customers import PaymentTerms, TimeZone
 from faregate.wire.api.filters import FilterShape, FilterText
 from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
 from faregate.wire.api.pricing import AdjustmentsShape, ModelShape
@@ -78,6 +79,9 @@ class SubscriptionEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     currency: CurrencyCode | UnsetType = UNSET
     started_at: Instant | UnsetType = UNSET
     payment_terms_days: PaymentTerms = 30
+    time_zone: TimeZone = "UTC"
+    alignment: Alignment = Alignment.ANNIVERSARY
+    trial_ends_at: Instant | UnsetType = UNSET
 
 
 class CompanyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

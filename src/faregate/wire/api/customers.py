@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from faregate.base.periods import Alignment
+from faregate.domain.catalog.price import BillingPeriod
 from faregate.domain.customers.subscription import Pays
 from faregate.wire.api.catalog import CurrencyCode
 from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, Text
+
+TimeZone = Annotated[str, Meta(min_length=1, max_length=64, examples=["America/New_York"])]
+"""A name of the IANA time zone database."""
 
 PaymentTerms = Annotated[int, Meta(ge=0, le=365)]
 """Days from an invoice's issue to its due date."""
@@ -93,7 +98,9 @@ class SubscriptionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A company to put on a plan.
 
     `pays`: `prepaid` stops at zero, `credit_first` uses credit and then invoices, `postpaid` invoices. `currency` is
-    the plan's where none is given. `started_at` anchors the monthly periods; now, where none is given.
+    the plan's where none is given. `started_at` anchors the periods; now, where none is given. They are as long as the
+    plan's prices say, and run on the wall clock of `time_zone`: from the anchor's day and hour, or (`calendar`) with
+    the calendar's days, weeks and months. A trial is free; the paid periods begin where it ends.
     """
 
     company_id: Identifier
@@ -102,9 +109,25 @@ class SubscriptionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_field
     currency: CurrencyCode | UnsetType = UNSET
     started_at: Instant | UnsetType = UNSET
     payment_terms_days: PaymentTerms = 30
+    time_zone: TimeZone = "UTC"
+    alignment: Alignment = Alignment.ANNIVERSARY
+    trial_ends_at: Instant | UnsetType = UNSET
 
 
-class SubscriptionView(Struct, frozen=True, kw_only=True):
+class SubscriptionCancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a subscription is to end: `now`, or with its open period (`period_end`)."""
+
+    at: Literal["now", "period_end"] = "period_end"
+
+
+class PauseView(Struct, frozen=True, kw_only=True):
+    """A time in which nothing could be used; `end` is null while it lasts."""
+
+    start: Instant
+    end: Instant | None
+
+
+class SubscriptionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A company on a plan. `billed_until` is where its open period begins."""
 
     subscription_id: str
@@ -115,6 +138,12 @@ class SubscriptionView(Struct, frozen=True, kw_only=True):
     started_at: Instant
     payment_terms_days: int
     billed_until: Instant
+    period: BillingPeriod = BillingPeriod.MONTH
+    time_zone: str = "UTC"
+    alignment: Alignment = Alignment.ANNIVERSARY
+    trial_ends_at: Instant | None = None
+    ends_at: Instant | None = None
+    pauses: list[PauseView] = []
 
 
 class GrantKindShape(StrEnum):
