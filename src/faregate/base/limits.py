@@ -42,6 +42,12 @@ MAX_GROUP_VALUE_CHARACTERS: Final = 100
 """What is kept of a field's value that usage is grouped by."""
 MAX_EVENT_WEIGHT: Final = 1_000_000
 """Calls that one sampled event may stand for."""
+MAX_TRIAL_RANGE: Final = timedelta(days=400)
+"""How much time a meter may be tried or filled on at once."""
+MAX_TRIAL_SAMPLES: Final = 10
+"""Events of each kind that a trial shows."""
+MAX_TRIAL_WINDOWS: Final = 10_000
+"""Usage windows that a trial shows."""
 MAX_UNIQUE_VALUES: Final = 100_000
 """Different values that one total of a unique count keeps."""
 MAX_DETAIL_CHARACTERS: Final = 500
@@ -84,6 +90,9 @@ PAGE_ROWS: Final = 100
 """Rows of a list answer when the caller names no limit."""
 
 MAX_PAGE_ROWS: Final = 1_000
+
+MAX_USAGE_ROWS: Final = 5_000
+"""Rows of usage in one answer: ten meters by day for a year."""
 
 EVENT_AHEAD_TOLERANCE: Final = timedelta(minutes=5)
 """An event further ahead of the server is set aside and shown."""

@@ -11,7 +11,6 @@ from faregate.base.clock import to_microseconds
 from faregate.base.money import EXACT
 from faregate.base.periods import Period
 from faregate.services.account_book import AccountBook
-from faregate.services.meter_events import Measured
 from faregate.services.meter_totals import MeterTotals, group_text
 from faregate.services.place_usage import Posting
 from faregate.services.usage_windows import add_to_windows
@@ -22,9 +21,18 @@ from faregate.storage.usage_states import MeterTotalKey
 
 
 def debit_usage(
-    transaction: Transaction, application_id: str, postings: Sequence[Posting], *, book: AccountBook, now: datetime
+    transaction: Transaction,
+    application_id: str,
+    postings: Sequence[Posting],
+    *,
+    book: AccountBook,
+    now: datetime,
+    source: str = "debit",
 ) -> None:
-    """Charge postings in log order and add them to their windows. `now` is the application's business time."""
+    """Charge postings in log order and add them to their windows.
+
+    `now` is the application's business time. `source` tells ledger entries apart that come of the same events.
+    """
     if not postings:
         return
     totals = MeterTotals(transaction, _stateful(postings))
@@ -35,7 +43,7 @@ def debit_usage(
     ]
     totals.save()
     debited = _debited(postings, quantities, amounts)
-    entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now)
+    entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now, source=source)
     add_charges(
         transaction,
         [
@@ -54,14 +62,17 @@ class _Debited:
 
 def _stateful(postings: Sequence[Posting]) -> dict[MeterTotalKey, Period]:
     return {
-        _total_key(posting.key, posting.measured): posting.period
+        _total_key(posting.key, posting): posting.period
         for posting in postings
         if posting.key is not None and posting.period is not None and not isinstance(posting.measured.amount, Decimal)
     }
 
 
-def _total_key(key: TotalKey, measured: Measured) -> MeterTotalKey:
-    return MeterTotalKey(key.subscription_id, measured.meter.meter_id, key.period_start, group_text(measured.group))
+def _total_key(key: TotalKey, posting: Posting) -> MeterTotalKey:
+    """Return the state that moves: one a group, and one a row of a price by dimension."""
+    measured = posting.measured
+    group = group_text((*posting.dimension, *measured.group))
+    return MeterTotalKey(key.subscription_id, measured.meter.meter_id, key.period_start, group)
 
 
 def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
@@ -71,7 +82,7 @@ def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
         return amount
     if posting.key is None:
         return Decimal(0)
-    return totals.add(_total_key(posting.key, posting.measured), posting.measured.meter, amount)
+    return totals.add(_total_key(posting.key, posting), posting.measured.meter, amount)
 
 
 def _debited(
@@ -93,6 +104,7 @@ def _post_entries(
     *,
     debited: Mapping[TotalKey, _Debited],
     now: datetime,
+    source: str,
 ) -> dict[TotalKey | None, int | None]:
     first, last = postings[0].measured.position, postings[-1].measured.position
     return {
@@ -103,7 +115,7 @@ def _post_entries(
                 subscription_id=key.subscription_id,
                 kind=EntryKind.DEBIT,
                 amount=-total.amount,
-                caller_id=f"debit:{first}-{last}:{key.price_id}:{to_microseconds(key.period_start)}",
+                caller_id=f"{source}:{first}-{last}:{key.price_id}:{to_microseconds(key.period_start)}",
                 description="usage",
                 occurred_at=now,
                 price_id=key.price_id,

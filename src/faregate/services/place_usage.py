@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from faregate.base.periods import Period
 from faregate.domain.catalog.models import ByDimension
@@ -20,6 +20,8 @@ from faregate.storage.database import Transaction
 from faregate.storage.events import UnmeterableEvent
 from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import subscriptions_of_companies
+
+T = TypeVar("T")
 
 _SHOWN_CHARACTERS: Final = 40
 
@@ -47,7 +49,7 @@ class PostingRules:
             (found.company_id, found.plan_id): (found, billed_until) for found, billed_until in subscriptions
         }
         self._periods: dict[str, Period] = {}
-        self._fields: dict[str, Callable[[Fields], object]] = {}
+        self._fields: dict[FieldPath, Callable[[Fields], object]] = {}
 
     def place(self, measured: Measured) -> Posting | Unmeterable:
         """Return where the usage is charged. Usage of a period that is already invoiced goes to the open one.
@@ -66,29 +68,17 @@ class PostingRules:
         if period is None or is_late_trial or not (subscription.can_use(at) or at < subscription.started_at):
             return Posting(measured=measured, key=None, period=None)
         price = subscription.price_of(series, at=at, period=period)
-        dimension = self._dimension(price, measured.event.fields)
+        dimension = dimension_of(price, measured.event.fields, self._field)
         if isinstance(dimension, Unmeterable):
             return dimension
         key = TotalKey(subscription.subscription_id, price.price_id, period.start)
         priced_in = series.unchanged_around(at, within=period)
         return Posting(measured=measured, key=key, period=period, dimension=dimension, priced_in=priced_in)
 
-    def _dimension(self, price: Price, fields: Fields) -> DimensionKey | Unmeterable:
-        if not isinstance(price.model, ByDimension):
-            return WHOLE
-        values = tuple(_value_text(self._field(path)(fields)) for path in price.model.fields)
-        key = priced_key(price.model, values)
-        if key is None:
-            shown = ", ".join(
-                f"{path} {value[:_SHOWN_CHARACTERS]!r}" for path, value in zip(price.model.fields, values, strict=True)
-            )
-            return Unmeterable(f"the price {price.name!r} has no row for {shown}, and no default")
-        return key
-
-    def _field(self, path: str) -> Callable[[Fields], object]:
+    def _field(self, path: FieldPath) -> Callable[[Fields], object]:
         read = self._fields.get(path)
         if read is None:
-            read = self._fields[path] = compile_field(FieldPath(path))
+            read = self._fields[path] = compile_field(path)
         return read
 
     def _period(self, subscription: Subscription, instant: datetime) -> Period | None:
@@ -99,6 +89,22 @@ class PostingRules:
         if period is not None:
             self._periods[subscription.subscription_id] = period
         return period
+
+
+def dimension_of(
+    price: Price, fields: T, reading: Callable[[FieldPath], Callable[[T], object]]
+) -> DimensionKey | Unmeterable:
+    """Return the row of the price that an event is charged by; `Unmeterable` where there is none, and no default."""
+    if not isinstance(price.model, ByDimension):
+        return WHOLE
+    values = tuple(_value_text(reading(FieldPath(path))(fields)) for path in price.model.fields)
+    key = priced_key(price.model, values)
+    if key is None:
+        shown = ", ".join(
+            f"{path} {value[:_SHOWN_CHARACTERS]!r}" for path, value in zip(price.model.fields, values, strict=True)
+        )
+        return Unmeterable(f"the price {price.name!r} has no row for {shown}, and no default")
+    return key
 
 
 def _value_text(value: object) -> str:

@@ -7,11 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, func, literal, select, tuple_
+from sqlalchemy import BigInteger, Column, ColumnElement, Text, func, literal, select, tuple_, type_coerce
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from faregate.domain.metering.aggregate import Aggregate, decode_aggregate
 from faregate.storage.columns import Instant
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import Account
@@ -24,6 +25,7 @@ from faregate.storage.tables import (
     set_aside,
     subscription,
     unmeterable,
+    usage_day,
     usage_window,
 )
 
@@ -49,7 +51,9 @@ class WindowReading:
     meter_id: str
     start_at: datetime
     end_at: datetime
+    group_key: str
     quantity: Decimal
+    state: Aggregate | None
     event_count: int
 
 
@@ -101,6 +105,18 @@ class UnmeterableCount:
     event_count: int
 
 
+class DayReading(NamedTuple):
+    """One day of a company, a meter and a group, as it is kept: instants in microseconds, quantity as its numeral."""
+
+    company_id: str
+    meter_id: str
+    start_at_us: int
+    group_key: str
+    end_at_us: int
+    quantity: str
+    event_count: int
+
+
 def read_usage_windows(
     transaction: Transaction, selection: Selection, *, from_key: tuple[str, str, datetime] | None
 ) -> Generator[WindowReading]:
@@ -117,7 +133,7 @@ def read_usage_windows(
     statement = (
         select(usage_window)
         .where(*conditions)
-        .order_by(columns.company_id, columns.meter_id, columns.start_at, columns.subscription_id)
+        .order_by(columns.company_id, columns.meter_id, columns.start_at, columns.subscription_id, columns.group_key)
         .execution_options(yield_per=_ROWS_AT_ONCE)
     )
     with closing(transaction.execute(statement)) as rows:
@@ -127,9 +143,38 @@ def read_usage_windows(
                 meter_id=row.meter_id,
                 start_at=row.start_at,
                 end_at=row.end_at,
+                group_key=row.group_key,
                 quantity=row.quantity,
+                state=None if row.state is None else decode_aggregate(row.state),
                 event_count=row.event_count,
             )
+
+
+def read_usage_days(
+    transaction: Transaction, selection: Selection, *, from_key: tuple[str, str, int, str] | None, limit: int
+) -> list[DayReading]:
+    """Return days in UTC by company, meter, start and group, beginning with the key itself."""
+    columns = usage_day.c
+    at, end_at = (type_coerce(column, BigInteger) for column in (columns.start_at, columns.end_at))
+    conditions = _conditions(selection, columns.start_at, columns)
+    if from_key is not None:
+        place = tuple_(columns.company_id, columns.meter_id, at, columns.group_key)
+        conditions.append(place >= tuple_(*map(literal, from_key)))
+    statement = (
+        select(
+            columns.company_id,
+            columns.meter_id,
+            at,
+            columns.group_key,
+            end_at,
+            type_coerce(columns.quantity, Text),
+            columns.event_count,
+        )
+        .where(*conditions)
+        .order_by(columns.company_id, columns.meter_id, columns.start_at, columns.group_key)
+        .limit(limit)
+    )
+    return list(map(DayReading._make, transaction.execute(statement).all()))
 
 
 def read_charges(

@@ -64,7 +64,7 @@ event_identity = Table(
 admitted_event = Table(
     "admitted_event",
     metadata,
-    Column("position", Units, primary_key=True, autoincrement=False),
+    Column("position", Serial, primary_key=True, autoincrement=False),
     Column("application_id", Text, nullable=False),
     Column("company_id", Text),
     Column("occurred_at", Instant, nullable=False),
@@ -267,6 +267,24 @@ unmeterable = Table(
     Column("meter_id", Text, primary_key=True),
     Column("application_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+backfill = Table(
+    "backfill",
+    metadata,
+    Column("backfill_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("through", Units, nullable=False),
+    Column("position", Units, nullable=False),
+    Column("total", Units, nullable=False),
+    Column("read", Units, nullable=False),
+    Column("counted", Units, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("backfill_meter", "meter_id"),
 )
 
 # --- money --------------------------------------------------------------------------------------------------------

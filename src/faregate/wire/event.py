@@ -59,7 +59,7 @@ class WireEvent(Struct, frozen=True, kw_only=True):
     faregate: GatewayFacts | None = None
 
 
-def _number(numeral: str) -> Decimal | str:
+def number_of(numeral: str) -> Decimal | str:
     """Return a numeral's exact value; one whose exponent no Decimal can hold stays text, which no meter can count."""
     try:
         return Decimal(numeral)
@@ -72,8 +72,8 @@ class _SentFacts(Struct, frozen=True):
 
 
 _FACTS_DECODER: Final = msgspec.json.Decoder(_SentFacts)
-_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=_number)
-_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=_number)
+_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=number_of)
+_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=number_of)
 _CANONICAL_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 _URI_PATH: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
@@ -101,7 +101,7 @@ def to_event(wire: WireEvent, company_id: str | None) -> Event:
     Raises `InvalidInput` where a body cannot be read; a body that `content_hash` read can.
     """
     request, response = wire.request, wire.response
-    path = _path(request.uri)
+    path = path_of(request.uri)
     fields: dict[str, object] = {
         "request": {
             "route": request.route if request.route is not None else path,
@@ -180,6 +180,7 @@ def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | Raw) -> _Decod
         raise InvalidInput.of("event", f"cannot be read as JSON: {error}") from error
 
 
-def _path(uri: str) -> str:
+def path_of(uri: str) -> str:
+    """Return a URI's path; the text itself where it has none."""
     found = _URI_PATH.match(uri)
     return found[1] if found else uri

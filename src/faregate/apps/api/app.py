@@ -15,6 +15,7 @@ from faregate.apps.api import (
     catalog_files,
     customers,
     governance,
+    meters,
     subscriptions,
     usage,
 )
@@ -34,6 +35,7 @@ _WITH_TOKEN: Final = [
     application.get_application,
     *catalog.HANDLERS,
     *catalog_files.HANDLERS,
+    *meters.HANDLERS,
     *governance.HANDLERS,
     *customers.HANDLERS,
     *subscriptions.HANDLERS,

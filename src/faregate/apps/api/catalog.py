@@ -1,10 +1,10 @@
-"""Plans, prices and meters."""
+"""Plans and prices."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import delete, get, patch, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -14,10 +14,8 @@ from faregate.base.errors import NotFound
 from faregate.domain.catalog.price import Plan
 from faregate.domain.catalog.versions import PriceSeries
 from faregate.services.catalog import create_plan, create_price, create_version
-from faregate.services.meters import change_meter, create_meter, delete_meter, find_existing
 from faregate.storage import catalog as stored
 from faregate.storage.metered import find_series
-from faregate.storage.meters import list_meters
 from faregate.wire.api.catalog import (
     PlanCreate,
     PlanView,
@@ -28,7 +26,6 @@ from faregate.wire.api.catalog import (
     price_view,
 )
 from faregate.wire.api.common import Page
-from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view
 
 OfPlan = Annotated[str | None, QueryParameter(name="plan_id", description="Only prices of this plan.")]
 
@@ -93,48 +90,4 @@ async def make_price_version(
     return price_view(await call.change(lambda tx, change: create_version(tx, change, data, price_id=price_id)))
 
 
-@get("/meters", summary="List meters", tags=["Meters"])
-async def list_all_meters(call: NamedDependency[Call], paging: NamedDependency[Paging]) -> Page[MeterView]:
-    """Billing meters, in the order in which they were made."""
-    rows = await call.read(lambda tx: list_meters(tx, call.application_id, after=paging.after, limit=paging.rows))
-    return paging.page(rows, lambda meter: meter.meter_id, meter_view)
-
-
-@post("/meters", summary="Make a meter", tags=["Meters"])
-async def make_meter(call: NamedDependency[Call], data: JSONBody[MeterCreate]) -> MeterView:
-    """Make a billing meter: which events count, how much each counts for, and the price that it feeds."""
-    return meter_view(await call.change(lambda tx, change: create_meter(tx, change, data)))
-
-
-@get("/meters/{meter_id:str}", summary="Get a meter", tags=["Meters"])
-async def get_meter(call: NamedDependency[Call], meter_id: FromPath[str]) -> MeterView:
-    """Return one meter."""
-    return meter_view(await call.read(lambda tx: find_existing(tx, call.application_id, meter_id)))
-
-
-@patch("/meters/{meter_id:str}", summary="Change a meter", tags=["Meters"])
-async def patch_meter(call: NamedDependency[Call], meter_id: FromPath[str], data: JSONBody[MeterChange]) -> MeterView:
-    """Change a meter's name, filter or metric from now on."""
-    return meter_view(await call.change(lambda tx, change: change_meter(tx, change, data, meter_id=meter_id)))
-
-
-@delete("/meters/{meter_id:str}", summary="Delete a meter", tags=["Meters"])
-async def remove_meter(call: NamedDependency[Call], meter_id: FromPath[str]) -> None:
-    """Delete a meter that has counted nothing yet."""
-    await call.change(lambda tx, change: delete_meter(tx, change, meter_id))
-
-
-HANDLERS = [
-    list_plans,
-    make_plan,
-    get_plan,
-    list_prices,
-    make_price,
-    get_price,
-    make_price_version,
-    list_all_meters,
-    make_meter,
-    get_meter,
-    patch_meter,
-    remove_meter,
-]
+HANDLERS = [list_plans, make_plan, get_plan, list_prices, make_price, get_price, make_price_version]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -11,10 +12,11 @@ from litestar.params import FromPath, QueryParameter
 
 from faregate.apps.api.call import Call
 from faregate.apps.api.customers import OfCompany
-from faregate.apps.api.paging import Paging
+from faregate.apps.api.paging import Cursor, Paging
 from faregate.base.errors import InvalidInput
+from faregate.base.limits import MAX_USAGE_ROWS, PAGE_ROWS
 from faregate.services import readings
-from faregate.services.usage_readings import read_usage
+from faregate.services.usage_readings import UsageQuery, read_usage
 from faregate.storage.readings import Selection
 from faregate.wire.api.common import Page, to_utc
 from faregate.wire.api.readings import (
@@ -29,6 +31,15 @@ from faregate.wire.api.readings import (
 OfMeter = Annotated[str | None, QueryParameter(name="meter_id", description="Only of this meter.")]
 From = Annotated[datetime | None, QueryParameter(name="from", description="Not before this instant (RFC 3339).")]
 To = Annotated[datetime | None, QueryParameter(name="to", description="Before this instant (RFC 3339).")]
+UsageLimit = Annotated[
+    int, QueryParameter(name="limit", ge=1, le=MAX_USAGE_ROWS, description="How many rows to answer with at most.")
+]
+Zone = Annotated[
+    str | None,
+    QueryParameter(
+        name="time_zone", max_length=100, description="Where days begin and end: Europe/Paris; UTC if left out."
+    ),
+]
 By = Annotated[Granularity, QueryParameter(name="granularity", description="How usage is added up.")]
 
 
@@ -54,11 +65,25 @@ async def get_usage(
     *,
     call: NamedDependency[Call],
     selection: NamedDependency[Selection],
-    paging: NamedDependency[Paging],
+    limit: UsageLimit = PAGE_ROWS,
+    cursor: Cursor = None,
     granularity: By = Granularity.WINDOW,
+    time_zone: Zone = None,
 ) -> Page[UsageView]:
-    """Usage by company, meter and time. A window belongs to the time asked for if it starts in it."""
-    return await call.read(lambda tx: read_usage(tx, selection, granularity, cursor=paging.cursor, limit=paging.limit))
+    """Usage by company, meter, time and group. A window belongs to the time asked for if it starts in it."""
+    query = UsageQuery(selection=selection, granularity=granularity, zone=_zone(time_zone))
+    return await call.read(lambda tx: read_usage(tx, query, cursor=cursor, limit=limit))
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise InvalidInput.of(
+            "time_zone", f"there is no time zone {name!r}; use a name such as 'Europe/Paris'"
+        ) from error
 
 
 @get("/charges", summary="Read charges", tags=["Usage"])

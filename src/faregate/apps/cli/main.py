@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from faregate.apps.cli import commands
+from faregate.apps.cli import commands, meter_commands
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
 
@@ -27,7 +27,11 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.replay,
 )
 
-_ASKED_EACH_TIME: Final = frozenset({"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency"})
+_METER_COMMANDS: Final[tuple[Callable[..., int], ...]] = (meter_commands.try_meter, meter_commands.fill_meter)
+
+_ASKED_EACH_TIME: Final = frozenset(
+    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to", "meter"}
+)
 """Parameters that belong to one call of a command, not into a settings file."""
 
 _HELP: Final = """Meter API traffic, price it, bill it, and stop at the gateway the callers who can no longer pay.
@@ -72,7 +76,10 @@ def build() -> App:
     app = App(name="faregate", help=_HELP, help_format="markdown", version=_version, result_action="return_value")
     for command in _COMMANDS:
         app.command(command)
-    known = {name for command in _COMMANDS for name in inspect.signature(command).parameters} - _ASKED_EACH_TIME
+    app.command(meter_commands.METER)
+    known = {
+        name for command in (*_COMMANDS, *_METER_COMMANDS) for name in inspect.signature(command).parameters
+    } - _ASKED_EACH_TIME
 
     @app.meta.default
     def launch(

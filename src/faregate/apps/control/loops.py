@@ -9,6 +9,8 @@ from typing import Final
 import structlog
 
 from faregate.apps.control.counters import Counters
+from faregate.base.clock import Clock
+from faregate.services.backfill import backfill_next
 from faregate.services.state_stream import forget_old_changes
 from faregate.storage.database import Database
 
@@ -39,6 +41,17 @@ class Ticking:
             else:
                 pause_s = TICK_S
             await asyncio.sleep(pause_s)
+
+
+async def fill_meters(database: Database, clock: Clock) -> None:
+    """Go on with backfills, a slice at a time, until cancelled; others get their turns on the writing thread."""
+    while True:
+        try:
+            busy = await database.write(lambda tx: backfill_next(tx, clock))
+        except Exception:  # noqa: BLE001 - the next turn does what this one left
+            _log.exception("backfill.failed")
+            busy = False
+        await asyncio.sleep(0 if busy else TICK_S)
 
 
 async def prune_state_changes(database: Database) -> None:

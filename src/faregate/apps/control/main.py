@@ -25,7 +25,7 @@ from faregate.apps.control.dispatcher import Dispatcher, Routes
 from faregate.apps.control.gateway_link import GatewayLink
 from faregate.apps.control.health import Health
 from faregate.apps.control.intake import Intake
-from faregate.apps.control.loops import Ticking, prune_state_changes
+from faregate.apps.control.loops import Ticking, fill_meters, prune_state_changes
 from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
 from faregate.apps.control.serving import listening
@@ -106,6 +106,7 @@ class _Parts:
     ) -> None:
         counters = Counters()
         self._database = database
+        self._clock = clock
         self._applying = Applying(database=database, applier=EventApplier(clock))
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
@@ -142,6 +143,7 @@ class _Parts:
             self._feed.run(),
             self._ticking.run(),
             prune_state_changes(self._database),
+            fill_meters(self._database, self._clock),
         )
         tasks = [asyncio.create_task(each) for each in loops]
         try:

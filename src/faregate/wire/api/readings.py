@@ -19,7 +19,7 @@ class Granularity(StrEnum):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """What a company used of a meter in [start, end)."""
+    """What a company used of a meter in [start, end); `group`: the values of the fields that the meter groups by."""
 
     company_id: str
     meter_id: str
@@ -27,6 +27,7 @@ class UsageView(Struct, frozen=True, kw_only=True):
     end: Instant
     quantity: DecimalText
     event_count: int
+    group: list[str] = []
 
 
 class ChargeView(Struct, frozen=True, kw_only=True):

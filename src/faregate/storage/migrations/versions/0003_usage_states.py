@@ -15,6 +15,7 @@ down_revision = "0002"
 _INSTANT = sa.BigInteger
 _EXACT = sa.Text
 _UNITS = sa.BigInteger
+_SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _SLICE = 1_000
 _DAY_US = 86_400_000_000
 _WINDOW = ("application_id", "company_id", "meter_id", "subscription_id", "start_at")
@@ -122,7 +123,7 @@ def _add_up_days() -> None:
 def _find_admitted_events() -> None:
     found = op.create_table(
         "admitted_event",
-        sa.Column("position", _UNITS, primary_key=True, autoincrement=False),
+        sa.Column("position", _SERIAL, primary_key=True, autoincrement=False),
         sa.Column("application_id", sa.Text, nullable=False),
         sa.Column("company_id", sa.Text),
         sa.Column("occurred_at", _INSTANT, nullable=False),
