@@ -57,7 +57,7 @@ def test_each_kind_of_token_is_charged_at_its_models_own_price(api_on_both: Api)
         price["name"]: (Decimal(price["quantity"]), Decimal(price["debited"]))
         for price in api.get(f"/subscriptions/{subscription}/balance")["prices"]
     }
-    in_millionths = {
+    in_millionths: dict[str, tuple[int, Decimal]] = {
         "Input": (900, Decimal(300) * (Decimal("2.5") + Decimal("1.1") + 5)),
         "Cached Input": (1_800, 600 * (Decimal("1.25") + Decimal("2.5") + Decimal("2.5"))),
         "Cache Writes": (0, Decimal(0)),
@@ -66,7 +66,7 @@ def test_each_kind_of_token_is_charged_at_its_models_own_price(api_on_both: Api)
         "Audio Input": (300, Decimal(300) * 40),
         "Audio Output": (150, 150 * 80 * Decimal("0.9")),
     }
-    assert prices == {name: (units, cost / 1_000_000) for name, (units, cost) in in_millionths.items()}
+    assert prices == {name: (Decimal(units), cost / 1_000_000) for name, (units, cost) in in_millionths.items()}
 
 
 def test_a_file_says_from_when_other_terms_hold_and_saying_it_again_changes_nothing(api: Api) -> None:

@@ -192,6 +192,22 @@ def test_values_that_the_table_does_not_name_share_the_defaults_total(postpaid: 
     assert cents(postpaid) == 1_000
 
 
+def test_an_invoice_line_says_what_it_is_made_of(postpaid: Desk) -> None:
+    tiers = (Tier(up_to=Decimal(5), unit=ONE), Tier(up_to=None, unit=Decimal("0.333"), flat=ONE))
+    adjustments = Adjustments(discounts=(PercentDiscount(percent=Decimal(10)),), minimum_spend=Decimal(10))
+    postpaid.set_terms("prc_in", priced(Graduated(tiers=tiers), adjustments))
+    use(postpaid, 6)
+    postpaid.close_month(APRIL)
+    (line,) = postpaid.invoices()[0].lines
+    assert [(part.kind.value, part.tier, part.quantity, part.amount) for part in line.parts] == [
+        ("tier", 1, 5, 5),
+        ("tier", 2, 1, Decimal("1.333")),
+        ("discount", None, None, Decimal("-0.6333")),
+        ("true_up", None, None, Decimal("4.3003")),
+    ]
+    assert sum(part.amount for part in line.parts) * 100 == line.amount
+
+
 def add_version(
     desk: Desk, model: PricingModel, *, at: datetime, applies_to: AppliesTo = AppliesTo.ALL, price_id: str = "prc_in_2"
 ) -> None:

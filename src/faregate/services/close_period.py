@@ -27,6 +27,7 @@ from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entrie
 from faregate.domain.billing.provider import ProviderInvoice
 from faregate.domain.catalog.price import Price
 from faregate.domain.customers.subscription import Subscription
+from faregate.domain.pricing.breakdown import LinePart, line_parts
 from faregate.domain.pricing.rating import is_due_without_usage, line_amount
 from faregate.services.accounts import refresh_accounts
 from faregate.services.close_windows import report_windows
@@ -150,7 +151,7 @@ def record_invoice(
             return standing
     subscription = open_periods(transaction, [expected.subscription_id])[expected.subscription_id].subscription
     _require_equal(expected, issued, _Credit.of(transaction, subscription, earlier=earlier, period=expected.period))
-    invoice = _invoice(issued, subscription)
+    invoice = _invoice(issued, subscription, parts=_parts(transaction, subscription, expected))
     insert_invoice(transaction, account.application_id, invoice)
     _post_closing(transaction, account.application_id, subscription=subscription, expected=expected, invoice=invoice)
     refresh_accounts(transaction, subscription_ids=[subscription.subscription_id], now=now)
@@ -220,7 +221,24 @@ def _figures(lines: Mapping[str, tuple[Decimal, int]]) -> dict[str, str]:
     return {price_id: f"{quantity:f} units = {amount}" for price_id, (quantity, amount) in sorted(lines.items())}
 
 
-def _invoice(issued: ProviderInvoice, subscription: Subscription) -> Invoice:
+def _parts(
+    transaction: Transaction, subscription: Subscription, expected: PeriodCloseMessage
+) -> dict[str, tuple[LinePart, ...]]:
+    """Return what each line is made of, from the totals that were frozen with the period."""
+    prices = read_all_prices(transaction)
+    found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
+    totals = {total.key.price_id: total.totals for total in found}
+    parts = {}
+    for line in expected.lines:
+        version = prices.version(line.price_id, subscription.currency)
+        price = subscription.as_paid(version, period_start=expected.period_start)
+        parts[line.price_id] = tuple(line_parts(price, totals.get(line.price_id, {})))
+    return parts
+
+
+def _invoice(
+    issued: ProviderInvoice, subscription: Subscription, *, parts: Mapping[str, tuple[LinePart, ...]]
+) -> Invoice:
     return Invoice(
         invoice_id=issued.id,
         number=issued.number,
@@ -229,7 +247,13 @@ def _invoice(issued: ProviderInvoice, subscription: Subscription) -> Invoice:
         currency=subscription.currency.code,
         period=issued.period,
         lines=tuple(
-            InvoiceLine(price_id=line.price, description=line.description, quantity=line.quantity, amount=line.amount)
+            InvoiceLine(
+                price_id=line.price,
+                description=line.description,
+                quantity=line.quantity,
+                amount=line.amount,
+                parts=parts.get(line.price, ()),
+            )
             for line in issued.lines
         ),
         total=issued.subtotal,

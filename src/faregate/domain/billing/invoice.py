@@ -10,6 +10,7 @@ from enum import StrEnum
 from faregate.base.money import minor_to_ledger_units, to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
+from faregate.domain.pricing.breakdown import LinePart
 from faregate.domain.pricing.rating import Totals, debit_total, line_amount, rate_period
 
 
@@ -22,12 +23,13 @@ class InvoiceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceLine:
-    """One price's total in the period and its amount in minor units."""
+    """One price's total in the period and its amount in minor units; `parts` say what the amount is made of."""
 
     price_id: str
     description: str
     quantity: Decimal
     amount: int
+    parts: tuple[LinePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,16 +10,28 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.money import currency, from_minor_units
 from faregate.domain.billing.invoice import Invoice, InvoiceStatus, is_overdue
+from faregate.domain.pricing.breakdown import LinePart, PartKind
 from faregate.wire.api.common import DecimalText, Instant, Name, plain
 
 
-class InvoiceLineView(Struct, frozen=True, kw_only=True):
-    """One price's total in the period, and what it came to."""
+class LinePartView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a line: usage of one dimension or tier, or an adjustment; `tier` counts from 1."""
+
+    kind: PartKind
+    amount: DecimalText
+    dimension: list[str] = []
+    quantity: DecimalText | None = None
+    tier: int | None = None
+
+
+class InvoiceLineView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One price's total in the period, and what it came to; the amounts of `parts` add up to it."""
 
     price_id: str
     description: str
     quantity: DecimalText
     amount: DecimalText
+    parts: list[LinePartView] = []
 
 
 class InvoiceView(Struct, frozen=True, kw_only=True):
@@ -102,6 +114,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
                 description=line.description,
                 quantity=plain(line.quantity),
                 amount=major(line.amount),
+                parts=[_part_view(part) for part in line.parts],
             )
             for line in invoice.lines
         ],
@@ -113,4 +126,14 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         issued_at=invoice.issued_at,
         due_at=invoice.due_at,
         paid_at=invoice.paid_at,
+    )
+
+
+def _part_view(part: LinePart) -> LinePartView:
+    return LinePartView(
+        kind=part.kind,
+        amount=plain(part.amount),
+        dimension=list(part.dimension),
+        quantity=None if part.quantity is None else plain(part.quantity),
+        tier=part.tier,
     )
