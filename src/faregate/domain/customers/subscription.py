@@ -85,7 +85,9 @@ class Subscription:
 
     def can_use(self, instant: datetime) -> bool:
         """Return whether usage of an instant is the subscription's: it has begun, has not ended and is not paused."""
-        return self.period_at(instant) is not None and not any(instant in pause for pause in self.cycle.pauses)
+        ends_at = self.cycle.ends_at
+        lives = self.started_at <= instant and (ends_at is None or instant < ends_at)
+        return lives and not any(instant in pause for pause in self.cycle.pauses)
 
     def price_of(self, series: PriceSeries, *, at: datetime, period: Period) -> Price:
         """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
