@@ -70,8 +70,8 @@ def run(arguments: Sequence[str]) -> int:
 def build() -> App:
     """Return the command line."""
     app = App(name="faregate", help=_HELP, help_format="markdown", version=_version, result_action="return_value")
-    for command in _COMMANDS:
-        app.command(command)
+    for place, command in enumerate(_COMMANDS):
+        app.command(command, sort_key=place)
     known = {name for command in _COMMANDS for name in inspect.signature(command).parameters} - _ASKED_EACH_TIME
 
     @app.meta.default

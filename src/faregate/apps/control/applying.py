@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
+from faregate.base.limits import APPLY_BATCH_EVENTS
 from faregate.services.apply_events import EventApplier
 from faregate.storage.database import Database, Transaction
 from faregate.storage.events import consumer_position, log_head
 
 _log: Final = structlog.stdlib.get_logger()
+
+CONTENDED_BATCH_EVENTS: Final = 1_000
+"""Events of a batch while others wait for the writing thread: their turn comes within a tenth of a second."""
 
 _SHORTEST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
@@ -25,11 +31,16 @@ class _Step:
 
 
 class Applying:
-    """Woken after every commit of the intake. A batch is one turn on the writing thread; others get theirs between."""
+    """Woken after every commit of the intake. A batch is one turn on the writing thread; others get theirs between.
 
-    def __init__(self, *, database: Database, applier: EventApplier) -> None:
+    `is_contended` says whether others wait now. What they wait for, an acknowledgement or a lease, is more urgent than
+    the books, so batches are short then: under load metering falls behind before intake does.
+    """
+
+    def __init__(self, *, database: Database, applier: EventApplier, is_contended: Callable[[], bool]) -> None:
         self._database = database
         self._applier = applier
+        self._is_contended = is_contended
         self._woken = asyncio.Event()
         self._moved = asyncio.Condition()
         self.position = 0
@@ -75,7 +86,8 @@ class Applying:
 
     async def _drain(self) -> None:
         while True:
-            step = await self._database.write(self._apply_next)
+            most = CONTENDED_BATCH_EVENTS if self._is_contended() else APPLY_BATCH_EVENTS
+            step = await self._database.write(partial(self._apply_next, most=most))
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position
@@ -83,6 +95,6 @@ class Applying:
             if step.applied == 0:
                 return
 
-    def _apply_next(self, transaction: Transaction) -> _Step:
-        applied = self._applier.apply_next(transaction)
+    def _apply_next(self, transaction: Transaction, *, most: int) -> _Step:
+        applied = self._applier.apply_next(transaction, most=most)
         return _Step(applied=applied, position=consumer_position(transaction))

@@ -78,6 +78,8 @@ class GatewayLink:
         self._counters = counters
         self._credential = f"Bearer {gateway_token}".encode()
         self._applications: dict[str, str] = {}
+        self.leases_waiting = 0
+        """Lease requests that are being answered."""
 
     def authorize(self, request: Request) -> None:
         """Raise `Unauthorized` unless the request bears the gateway token."""
@@ -96,12 +98,11 @@ class GatewayLink:
         """Answer `POST /gateway/v1/leases`. It refuses for want of credit only after all logged events count."""
         self.authorize(request)
         wanted = await _read(request, LeaseRequest)
-        applied = self._applying.position
-        answer = await self._answer_lease(wanted)
-        if answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
-            await self._applying.catch_up(_CATCH_UP_S)
-            if self._applying.position != applied:
-                answer = await self._answer_lease(wanted)
+        self.leases_waiting += 1
+        try:
+            answer = await self._answer_after_the_books(wanted)
+        finally:
+            self.leases_waiting -= 1
         self._counters.lease_answers[_outcome(answer)] += 1
         return json_answer(answer)
 
@@ -121,6 +122,15 @@ class GatewayLink:
         wanted = await _read(request, ReleaseEarlierEpochs)
         await self._database.write(lambda tx: release_gateway(tx, wanted, self._clock))
         return Answer(status=HTTPStatus.NO_CONTENT)
+
+    async def _answer_after_the_books(self, wanted: LeaseRequest) -> LeaseAnswer:
+        applied = self._applying.position
+        answer = await self._answer_lease(wanted)
+        if answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
+            await self._applying.catch_up(_CATCH_UP_S)
+            if self._applying.position != applied:
+                answer = await self._answer_lease(wanted)
+        return answer
 
     async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
         return await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))

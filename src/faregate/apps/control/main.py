@@ -106,7 +106,11 @@ class _Parts:
     ) -> None:
         counters = Counters()
         self._database = database
-        self._applying = Applying(database=database, applier=EventApplier(clock))
+        self._applying = Applying(
+            database=database,
+            applier=EventApplier(clock),
+            is_contended=lambda: self._intake.queued_bytes > 0 or link.leases_waiting > 0,
+        )
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
