@@ -77,6 +77,7 @@ async def top_up(scene: Scene) -> StepRecord:
         about="Streams are metered as they pass. Who leaves early is billed what the upstream made.",
     )
     await _grant(scene, step, amount=expected.TOP_UP, caller_id="walkthrough-top-up", balance="5.00")
+    step.notes.append("for chunk in client.chat.completions.create(..., stream=True):")
     await scene.call(step, PREPAID, expected.STREAMED)
     await scene.call(step, PREPAID, expected.ABORTED)
     return step
