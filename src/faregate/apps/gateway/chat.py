@@ -82,6 +82,9 @@ class ChatCalls:
                 raise answers.COMPLETIONS_ONLY
             await self._plain.answer(call, exchange)
             return
+        if plan.unboundable is not None:
+            _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
+            raise answers.MISCONFIGURED
         try:
             body = await read_body(exchange.protocol, exchange.received, plan.route.state.max_request_bytes)
         except ProtocolClosed:
@@ -90,9 +93,6 @@ class ChatCalls:
         most = None
         if plan.subscription_id is not None and request is not None:
             most = await self._hold(call, request, body)
-        elif plan.unboundable is not None:
-            _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
-            raise answers.MISCONFIGURED
         exchange.rest = path
         if request is not None:
             body = rewrite(request, body, most_output_per_choice=most)

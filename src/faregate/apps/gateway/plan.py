@@ -117,7 +117,7 @@ def make_call_plan(
         route=route,
         key=key,
         refusal=None if refused is None else _refusal_answer(refused),
-        subscription_id=holding[0].subscription_id if holding else None,
+        subscription_id=holding[0].subscription_id if holding and unboundable is None else None,
         needs=needs,
         no_credit=None if no_credits is None else _refusal_answer(no_credits),
         unboundable=unboundable,

@@ -187,7 +187,7 @@ class Settlement:
             self._holding.settled(call.hold)
 
     def recover(self, begun: OpenStart) -> None:
-        """Write the event of a call that an earlier process started and never ended (DESIGN, section 7.4).
+        """Write the event of a call that an earlier process started and never ended.
 
         Without a first byte nothing is billed; else the input's estimate and the output of the last checkpoint.
         """
