@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -120,6 +120,13 @@ class StateStream:
         decoded = json.loads(line)
         assert isinstance(decoded, dict)
         return decoded
+
+    def ends(self) -> bool:
+        """Return whether the stream ends, in order or cut, instead of saying more."""
+        try:
+            return self.message() is None
+        except HTTPException:
+            return True
 
     def burst(self) -> list[dict[str, object]]:
         """Return messages up to and with the next `up_to_date`."""
