@@ -260,11 +260,7 @@ def hold_all(run: Run, names: Sequence[str]) -> Verdict:
 
 def to_table(verdict: Verdict) -> Table:
     """Return the bars as a table."""
-    machine = verdict.machine
-    table = Table(
-        title=f"{machine.cpu}, {machine.cores} cores, Python {machine.python}, {machine.measured_at}, {verdict.profile}",
-        title_justify="left",
-    )
+    table = Table(title=f"{verdict.machine.title}, {verdict.profile}", title_justify="left")
     for heading in ("bar", "measured", "limit", "held"):
         table.add_column(heading)
     for row in verdict.bars:

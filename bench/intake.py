@@ -78,7 +78,7 @@ def measure_intake(profile: Profile, show: Callable[[str], None]) -> Intake:
         offer = make_seed_offer(api, "http://127.0.0.1:9")
         customer = make_customer(api, offer, "intake", pays="postpaid")
         show(f"intake: batches of {BATCH_EVENTS} events for {profile.intake_s:g} s")
-        batches, sent = _Batches(customer), _Sent()
+        batches, sent = Batches(customer), _Sent()
         control_before_s, generator_before_s = cpu_seconds(control_plane.pid), time.process_time()
         started_s = time.monotonic()
         with ThreadPoolExecutor(CONNECTIONS) as senders:
@@ -115,7 +115,7 @@ def measure_intake(profile: Profile, show: Callable[[str], None]) -> Intake:
     )
 
 
-class _Batches:
+class Batches:
     """Makes batches with as little work as can be: one template, in which a number and the tokens are written."""
 
     def __init__(self, customer: Customer) -> None:
@@ -140,7 +140,7 @@ class _Sender:
 
     port: int
     collector_id: str
-    batches: _Batches
+    batches: Batches
     sent: _Sent
 
     def send_until(self, until_s: float) -> None:

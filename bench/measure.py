@@ -61,11 +61,7 @@ def measure(profile: Profile, parts: Sequence[str], show: Callable[[str], None])
 
 def to_table(report: Report) -> Table:
     """Return the report as one table."""
-    machine = report.machine
-    table = Table(
-        title=f"{machine.cpu}, {machine.cores} cores, Python {machine.python}, {machine.measured_at}, {report.profile}",
-        title_justify="left",
-    )
+    table = Table(title=f"{report.machine.title}, {report.profile}", title_justify="left")
     table.add_column("what", no_wrap=True)
     for heading in ("connections", "per second", "p50 ms", "p99 ms", "CPU us each", "control plane us each"):
         table.add_column(heading, justify="right")
