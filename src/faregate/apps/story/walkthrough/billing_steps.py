@@ -56,12 +56,14 @@ async def fall_overdue(scene: Scene) -> StepRecord:
     invoice = await _invoice_of(scene, POSTPAID)
     await scene.call(step, POSTPAID, expected.BEFORE_DUE)
     now = await _advance(scene, step, to=invoice.due_at + _AFTER)
-    step.notes.append(f"due {invoice.due_at:%Y-%m-%d %H:%M} UTC; business time is now {now:%Y-%m-%d %H:%M} UTC")
     overdue = await scene.management.until(
         f"/invoices/{invoice.invoice_id}", InvoiceView, reached=lambda found: found.overdue, within_s=SETTLED_WITHIN_S
     )
     step.check("overdue", expected=True, found=overdue.overdue)
-    await scene.refused(step, POSTPAID, name="a call past the due time", tokens=expected.SMALL, code="invoice_overdue")
+    refused = await scene.refused(
+        step, POSTPAID, name="a call past the due time", tokens=expected.SMALL, code="invoice_overdue"
+    )
+    refused.note = f"due {invoice.due_at:%Y-%m-%d %H:%M} UTC; the clock is advanced to {now:%Y-%m-%d %H:%M}"
     return step
 
 
