@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency, to_ledger_units
+from faregate.base.money import currency
 from faregate.domain.catalog.price import BillingPeriod, Package, Plan, Price, TaxBehavior
 from faregate.domain.catalog.validation import package_faults, require
 from faregate.wire.api.common import DecimalText, Identifier, Name, bounded, plain
@@ -94,10 +93,6 @@ def to_price(request: PriceCreate, price_id: str) -> Price:
         amount=bounded("model.amount", request.model.amount), size=bounded("model.size", request.model.size)
     )
     require(package_faults("model", model))
-    try:
-        to_ledger_units(model.amount, unit)
-    except InvalidInput as error:
-        raise InvalidInput.of("model.amount", error.faults[0].message) from error
     return Price(
         price_id=price_id,
         plan_id=request.plan_id,

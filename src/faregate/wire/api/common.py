@@ -152,14 +152,7 @@ def _choices(kind: msgspec.inspect.Type, path: str) -> list[str]:
 
 def _inner(kind: msgspec.inspect.Type, step: str) -> msgspec.inspect.Type:
     match kind:
-        case msgspec.inspect.UnionType(types=types):
-            structs = [inner for inner in types if not isinstance(inner, msgspec.inspect.NoneType)]
-            return _inner(structs[0], step) if len(structs) == 1 else msgspec.inspect.AnyType()
-        case msgspec.inspect.Metadata(type=inner):
-            return _inner(inner, step)
         case msgspec.inspect.ListType(item_type=inner):
-            return inner
-        case msgspec.inspect.DictType(value_type=inner):
             return inner
         case msgspec.inspect.StructType(fields=fields):
             return next((field.type for field in fields if field.encode_name == step), kind)
