@@ -8,6 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
 
+from faregate.base.clock import to_microseconds
+from faregate.storage.bulk import insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import consumer, event_identity, event_log, set_aside, unmeterable
 
@@ -57,9 +59,9 @@ def append_to_log(
     transaction: Transaction, application_id: str, bodies: Sequence[bytes], *, ingested_at: datetime
 ) -> None:
     """Append events in order."""
-    rows = [{"application_id": application_id, "ingested_at": ingested_at, "body": body} for body in bodies]
-    if rows:
-        transaction.execute(insert(event_log), rows)
+    instant = to_microseconds(ingested_at)
+    rows = [(application_id, instant, body) for body in bodies]
+    insert_rows(transaction, event_log, ("application_id", "ingested_at", "body"), rows=rows)
 
 
 def log_head(transaction: Transaction) -> int:
@@ -113,17 +115,9 @@ def find_identities(
 
 def add_identities(transaction: Transaction, application_id: str, seen: Sequence[SeenIdentity]) -> None:
     """Remember applied identities."""
-    rows = [
-        {
-            "application_id": application_id,
-            "identity": entry.identity,
-            "content_hash": entry.content_hash,
-            "position": entry.position,
-        }
-        for entry in seen
-    ]
-    if rows:
-        transaction.execute(insert(event_identity), rows)
+    rows = [(application_id, entry.identity, entry.content_hash, entry.position) for entry in seen]
+    columns = ("application_id", "identity", "content_hash", "position")
+    insert_rows(transaction, event_identity, columns, rows=rows)
 
 
 def add_set_aside(transaction: Transaction, events: Sequence[SetAside]) -> None:

@@ -8,8 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Row, insert, select, tuple_
+from sqlalchemy import Row, select, tuple_
 
+from faregate.base.clock import to_microseconds
+from faregate.storage.bulk import insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import charge, usage_window
 from faregate.storage.upsert import upsert
@@ -98,24 +100,35 @@ def write_windows(transaction: Transaction, windows: Collection[Window]) -> None
 def add_charges(transaction: Transaction, charges: Sequence[Charge]) -> None:
     """Write the effects of events."""
     rows = [
-        {
-            "position": entry.position,
-            "meter_id": entry.meter_id,
-            "application_id": entry.application_id,
-            "company_id": entry.company_id,
-            "subscription_id": entry.subscription_id,
-            "price_id": entry.price_id,
-            "occurred_at": entry.occurred_at,
-            "quantity": entry.quantity,
-            "amount": entry.amount,
-            "entry_id": entry.entry_id,
-        }
+        (
+            entry.position,
+            entry.meter_id,
+            entry.application_id,
+            entry.company_id,
+            entry.subscription_id,
+            entry.price_id,
+            to_microseconds(entry.occurred_at),
+            f"{entry.quantity:f}",
+            entry.amount,
+            entry.entry_id,
+        )
         for entry in charges
     ]
-    if rows:
-        transaction.execute(insert(charge), rows)
+    insert_rows(transaction, charge, _CHARGE_COLUMNS, rows=rows)
 
 
+_CHARGE_COLUMNS = (
+    "position",
+    "meter_id",
+    "application_id",
+    "company_id",
+    "subscription_id",
+    "price_id",
+    "occurred_at",
+    "quantity",
+    "amount",
+    "entry_id",
+)
 _CHUNK_ROWS = 1_000
 
 

@@ -31,6 +31,7 @@ from faregate.apps.control.opening import prepare
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.base.clock import Clock, SystemClock
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -63,6 +64,7 @@ async def run_control_plane(
     Raises:
         ConfigurationError: The port or the SQLite file is in use.
     """
+    collect_rarely()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
