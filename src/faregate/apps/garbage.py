@@ -11,8 +11,8 @@ _COLLECT_AFTER_OBJECTS: Final = 50_000
 def collect_rarely() -> None:
     """Look for cycles rarely. Called once a process has imported what it runs.
 
-    Nothing of the program itself is garbage, and a request or a batch leaves no cycles: looking for them after every 700
-    objects took a quarter of the applier's time.
+    Nothing of the program itself is garbage, and a request or a batch leaves no cycles: to look for them after every
+    700 objects took a quarter of the applier's time.
     """
     gc.collect()
     gc.freeze()
