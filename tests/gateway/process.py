@@ -1,4 +1,5 @@
-"""A gateway as a process of its own, for tests that kill it: `python -m tests.gateway.process FOLDER PLANE_URL PORT`."""
+"""A gateway as a process of its own, for tests that kill it: `python -m tests.gateway.process FOLDER PLANE_URL
+PORT`."""
 
 from __future__ import annotations
 

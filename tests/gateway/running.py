@@ -29,11 +29,11 @@ class Answer:
 
     @property
     def json(self) -> dict[str, object]:
-        return msgspec.json.decode(self.body)
+        return msgspec.json.decode(self.body, type=dict[str, object])
 
     @property
     def error(self) -> dict[str, object]:
-        return msgspec.json.decode(self.body)["error"]
+        return msgspec.json.decode(self.body, type=dict[str, dict[str, object]])["error"]
 
 
 @dataclass
@@ -83,7 +83,9 @@ def settings_for(folder: Path, control_plane_url: str, port: int, **changes: obj
 
 
 @asynccontextmanager
-async def gateway(folder: Path, plane: ControlPlane, *, plane_url: str | None = None, **changes: object) -> AsyncIterator[Running]:
+async def gateway(
+    folder: Path, plane: ControlPlane, *, plane_url: str | None = None, **changes: object
+) -> AsyncIterator[Running]:
     """Run a gateway against `plane`, served here unless `plane_url` says where it is; ready when this yields."""
     if plane_url is None:
         async with serving(plane) as url, gateway(folder, plane, plane_url=url, **changes) as running:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 Script = Callable[["Received", asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -25,7 +27,7 @@ class Received:
 
     @property
     def json(self) -> dict[str, object]:
-        return json.loads(self.body)
+        return msgspec.json.decode(self.body, type=dict[str, object])
 
 
 @dataclass

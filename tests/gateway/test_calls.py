@@ -10,7 +10,7 @@ import pytest
 
 from faregate.domain.governance.rule import Cohort, Template
 from tests.gateway.control_plane import ControlPlane, package, rule_state
-from tests.gateway.running import ASK, KEY, gateway, run
+from tests.gateway.running import ASK, KEY, Answer, Running, gateway, run
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
 
 
@@ -24,7 +24,8 @@ def test_a_json_answer_passes_unchanged_and_its_event_bears_the_usage(tmp_path: 
                 answer = await gate.call(ASK)
                 assert (answer.status, answer.body) == (200, body)
                 (event,) = await plane.events_arrived(1)
-        assert event.faregate is not None and event.response is not None
+        assert event.faregate is not None
+        assert event.response is not None
         assert answer.headers["x-request-id"] == event.faregate.request_id
         assert event.request.route == "/ai/chat"
         assert event.request.uri.endswith("/ai/chat")
@@ -184,9 +185,9 @@ def test_a_rule_that_holds_the_company_refuses_with_its_own_answer_and_an_event(
     run(scenario())
 
 
-async def _until(gate: object, status: int) -> object:
+async def _until(gate: Running, status: int) -> Answer:
     for _ in range(200):
-        answer = await gate.call(ASK)  # type: ignore[attr-defined]
+        answer = await gate.call(ASK)
         if answer.status == status:
             return answer
     raise AssertionError(f"no answer was {status}")
@@ -196,7 +197,7 @@ def test_a_body_over_the_routes_limit_is_413_and_never_read_further(tmp_path: Pa
     async def scenario() -> None:
         async with scripted(answer_json(completion())) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, max_request_bytes=1_000)
+            plane.seed(upstream.origin, route={"max_request_bytes": 1_000})
             async with gateway(tmp_path, plane) as gate:
                 base = len(json.dumps({"messages": [{"role": "user", "content": ""}]}, separators=(",", ":")))
                 at_limit = {"messages": [{"role": "user", "content": "x" * (1_000 - base)}]}
@@ -226,7 +227,10 @@ def test_an_upgrade_is_501(tmp_path: Path) -> None:
     ("change", "param"),
     [
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "file"}]}]}, "messages[0].content[1]"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "file"}]}]},
+            "messages[0].content[1]",
+        ),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"prediction": {"type": "content", "content": "x"}}, "prediction"),
@@ -298,7 +302,8 @@ def test_a_postpaid_account_needs_no_hold(tmp_path: Path) -> None:
                 raw = b'{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}'
                 assert (await gate.call(raw)).status == 200
                 (event,) = await plane.events_arrived(1)
-        assert event.faregate is not None and event.faregate.drawn == []
+        assert event.faregate is not None
+        assert event.faregate.drawn == []
         assert upstream.requests[0].body == raw
         assert not plane.lease_requests
 

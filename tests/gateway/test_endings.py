@@ -94,7 +94,7 @@ def test_a_caller_who_leaves_a_cancelling_route_is_billed_what_was_seen(tmp_path
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, on_abort="cancel")
+            plane.seed(upstream.origin, route={"on_abort": "cancel"})
             async with gateway(tmp_path, plane) as gate:
                 await leave(gate, STREAM, after_bytes=after_bytes, how="close")
                 (event,) = await plane.events_arrived(1, within_s=1.0)
@@ -119,7 +119,7 @@ def test_a_caller_who_leaves_a_cancelling_route_before_the_first_byte_is_billed_
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, on_abort="cancel")
+            plane.seed(upstream.origin, route={"on_abort": "cancel"})
             async with gateway(tmp_path, plane) as gate:
                 await leave(gate, ASK, after_bytes=0, how="close")
                 (event,) = await plane.events_arrived(1, within_s=0.8)
@@ -242,7 +242,11 @@ def test_an_unreachable_upstream_is_502_and_bills_nothing(tmp_path: Path, body: 
         async with gateway(tmp_path, plane) as gate:
             answer = await gate.call(body)
             (event,) = await plane.events_arrived(1)
-        assert (answer.status, answer.error["code"], answer.error["type"]) == (502, "upstream_unavailable", "server_error")
+        assert (answer.status, answer.error["code"], answer.error["type"]) == (
+            502,
+            "upstream_unavailable",
+            "server_error",
+        )
         assert event.response is not None
         assert (event.response.status, usage_of(event)) == (502, None)
         assert plane.accounts["sub_1"].outstanding() == 0
@@ -258,7 +262,7 @@ def test_an_upstream_that_does_not_answer_in_time_is_504(tmp_path: Path, body: d
 
         async with scripted(silent) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, read_timeout_ms=200, total_timeout_ms=400)
+            plane.seed(upstream.origin, route={"read_timeout_ms": 200, "total_timeout_ms": 400})
             async with gateway(tmp_path, plane) as gate:
                 answer = await gate.call(body)
                 (event,) = await plane.events_arrived(1)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from faregate.apps.upstream.serving import running_upstream
 from tests.gateway.control_plane import ControlPlane, package
 from tests.gateway.running import gateway, run
 
-MESSAGES = [{"role": "user", "content": "Say hello to everyone."}]
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello to everyone."}]
 
 
 def client_for(origin: str, path: str = "/ai/chat", key: str = "key-1") -> openai.AsyncOpenAI:
@@ -26,9 +27,12 @@ def test_json_and_streams_work_and_are_metered_alike(tmp_path: Path, path: str) 
             plane.seed(f"{upstream.origin}/v1")
             async with gateway(tmp_path, plane) as gate:
                 async with client_for(gate.origin, path) as client:
-                    whole = await client.chat.completions.create(model="m", messages=MESSAGES, max_tokens=20)  # type: ignore[arg-type]
+                    whole = await client.chat.completions.create(model="m", messages=MESSAGES, max_tokens=20)
                     stream = await client.chat.completions.create(
-                        model="m", messages=MESSAGES, max_tokens=20, stream=True  # type: ignore[arg-type]
+                        model="m",
+                        messages=MESSAGES,
+                        max_tokens=20,
+                        stream=True,
                     )
                     text = "".join([part.choices[0].delta.content or "" async for part in stream])
                 events = await plane.events_arrived(2)
@@ -54,13 +58,13 @@ def test_errors_arrive_as_the_clients_own_classes(tmp_path: Path) -> None:
             async with gateway(tmp_path, plane) as gate:
                 async with client_for(gate.origin, key="wrong") as client:
                     with pytest.raises(openai.AuthenticationError) as unknown:
-                        await client.chat.completions.create(model="m", messages=MESSAGES)  # type: ignore[arg-type]
+                        await client.chat.completions.create(model="m", messages=MESSAGES)
                 async with client_for(gate.origin) as client:
                     with pytest.raises(openai.APIStatusError) as refused:
-                        await client.chat.completions.create(model="m", messages=MESSAGES)  # type: ignore[arg-type]
+                        await client.chat.completions.create(model="m", messages=MESSAGES)
                 async with client_for(gate.origin, "/nothing") as client:
                     with pytest.raises(openai.NotFoundError):
-                        await client.chat.completions.create(model="m", messages=MESSAGES)  # type: ignore[arg-type]
+                        await client.chat.completions.create(model="m", messages=MESSAGES)
         assert unknown.value.code == "invalid_api_key"
         assert (refused.value.status_code, refused.value.code) == (402, "credit_balance_exhausted")
         assert refused.value.request_id is not None
@@ -76,7 +80,10 @@ def test_an_upstream_that_reports_no_usage_is_estimated(tmp_path: Path) -> None:
             async with gateway(tmp_path, plane) as gate:
                 async with client_for(gate.origin) as client:
                     stream = await client.chat.completions.create(
-                        model="m", messages=MESSAGES, max_tokens=9, stream=True,  # type: ignore[arg-type]
+                        model="m",
+                        messages=MESSAGES,
+                        max_tokens=9,
+                        stream=True,
                         extra_headers={"x-demo-omit-usage": "true"},
                     )
                     async for _ in stream:

@@ -13,7 +13,7 @@ from tests.gateway.control_plane import ControlPlane, free_port
 from tests.gateway.running import KEY, gateway, run
 from tests.gateway.scripted import STREAM_HEAD, Received, answer_json, completion, framed, scripted
 
-PLAIN = {"dialect": "none", "enforce": "none"}
+PLAIN: dict[str, object] = {"dialect": "none", "enforce": "none"}
 
 
 def test_bodies_of_both_ways_are_streamed_unchanged(tmp_path: Path) -> None:
@@ -21,12 +21,14 @@ def test_bodies_of_both_ways_are_streamed_unchanged(tmp_path: Path) -> None:
         sent = bytes(range(256)) * 2_000
 
         async def script(request: Received, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 201 X\r\ncontent-type: application/x\r\ncontent-length: %d\r\n\r\n" % len(request.body))
+            writer.write(
+                b"HTTP/1.1 201 X\r\ncontent-type: application/x\r\ncontent-length: %d\r\n\r\n" % len(request.body)
+            )
             writer.write(request.body)
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, **PLAIN)
+            plane.seed(upstream.origin, route=PLAIN)
             async with gateway(tmp_path, plane) as gate:
                 answer = await gate.call(sent, path="/ai/chat/a%20b/c?x=1", method="PUT")
                 (event,) = await plane.events_arrived(1)
@@ -44,7 +46,7 @@ def test_a_compressed_answer_stays_compressed_and_a_metered_one_is_read(tmp_path
         packed = gzip.compress(completion(3, 4))
         async with scripted(answer_json(packed, content_encoding="gzip")) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, **PLAIN)
+            plane.seed(upstream.origin, route=PLAIN)
             async with gateway(tmp_path, plane) as gate:
                 answer = await gate.call(b"{}", headers=KEY | {"accept-encoding": "gzip"})
                 assert (answer.body, answer.headers["content-encoding"]) == (packed, "gzip")
@@ -69,7 +71,7 @@ def test_answers_without_a_body_have_none(tmp_path: Path, method: str, head: byt
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, **PLAIN)
+            plane.seed(upstream.origin, route=PLAIN)
             async with gateway(tmp_path, plane) as gate:
                 answer = await gate.call(method=method)
                 again = await gate.call(method=method)
@@ -88,7 +90,7 @@ def test_an_answer_without_a_length_that_breaks_is_billed_nothing_but_seen(tmp_p
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            plane.seed(upstream.origin, **PLAIN)
+            plane.seed(upstream.origin, route=PLAIN)
             async with gateway(tmp_path, plane) as gate:
                 assert (await gate.call(method="GET")).body == b"data: x\n\n"
                 (event,) = await plane.events_arrived(1)
@@ -101,7 +103,7 @@ def test_an_answer_without_a_length_that_breaks_is_billed_nothing_but_seen(tmp_p
 def test_an_unreachable_upstream_is_502(tmp_path: Path) -> None:
     async def scenario() -> None:
         plane = ControlPlane()
-        plane.seed(f"http://127.0.0.1:{free_port()}/v1", **PLAIN)
+        plane.seed(f"http://127.0.0.1:{free_port()}/v1", route=PLAIN)
         async with gateway(tmp_path, plane) as gate:
             assert (await gate.call(b"x")).status == 502
             assert (await gate.call(method="GET")).status == 502

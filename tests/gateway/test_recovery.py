@@ -13,13 +13,15 @@ from pyreqwest.client import ClientBuilder
 
 from tests.gateway.control_plane import ControlPlane, free_port, serving
 from tests.gateway.running import ASK, Running, gateway, ready, run, settings_for
-from tests.gateway.scripted import DONE, Received, STREAM_HEAD, answer_json, chunk, completion, framed, scripted, stream
+from tests.gateway.scripted import DONE, STREAM_HEAD, Received, answer_json, chunk, completion, framed, scripted, stream
 
 ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def gateway_process(folder: Path, plane: ControlPlane, url: str) -> AsyncIterator[tuple[Running, asyncio.subprocess.Process]]:
+async def gateway_process(
+    folder: Path, plane: ControlPlane, url: str
+) -> AsyncIterator[tuple[Running, asyncio.subprocess.Process]]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.gateway.process", str(folder), url, str(port), cwd=ROOT
@@ -54,7 +56,7 @@ def test_a_killed_gateway_bills_its_running_stream_once_at_the_next_start(tmp_pa
                 async with gateway(tmp_path, plane, plane_url=url) as again:
                     (event,) = await plane.events_arrived(1)
                     async with asyncio.timeout(5):
-                        while plane.releases[-1].epoch < 2:
+                        while plane.releases[-1].epoch < 2:  # noqa: ASYNC110 - the fake has no event for it
                             await asyncio.sleep(0.01)
                     assert plane.accounts["sub_1"].outstanding() == 0
                     assert (await again.call(ASK, method="GET", path="/metrics")).status == 200
@@ -83,7 +85,7 @@ def test_a_call_killed_before_the_upstreams_first_byte_is_billed_nothing(tmp_pat
             async with serving(plane) as url:
                 async with gateway_process(tmp_path, plane, url) as (gate, process):
                     calling = asyncio.create_task(gate.call(ASK | {"stream": True}))
-                    while not upstream.requests:
+                    while not upstream.requests:  # noqa: ASYNC110 - the fake has no event for it
                         await asyncio.sleep(0.01)
                     process.kill()
                     await process.wait()
@@ -156,7 +158,7 @@ def test_an_open_stream_survives_nothing_but_its_head_when_the_process_dies_earl
             async with serving(plane) as url:
                 async with gateway_process(tmp_path, plane, url) as (gate, process):
                     calling = asyncio.create_task(gate.call(ASK | {"stream": True}))
-                    while not upstream.requests:
+                    while not upstream.requests:  # noqa: ASYNC110 - the fake has no event for it
                         await asyncio.sleep(0.01)
                     await asyncio.sleep(0.1)
                     process.kill()

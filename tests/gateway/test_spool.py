@@ -47,9 +47,7 @@ def start(request_id: str) -> StartRecord:
 
 def end(spool: Spool, request_id: str, segment: object = None) -> int:
     sequence = spool.take_sequence()
-    facts = GatewayFacts(
-        gateway_id="gw_1", epoch=1, sequence=sequence, request_id=request_id, attempt=1, route_id="r"
-    )
+    facts = GatewayFacts(gateway_id="gw_1", epoch=1, sequence=sequence, request_id=request_id, attempt=1, route_id="r")
     event = WireEvent(request=REQUEST, response=WireResponse(status=200), company_id="acme", faregate=facts)
     spool.end(sequence, msgspec.json.encode(event), segment)  # type: ignore[arg-type]
     return sequence

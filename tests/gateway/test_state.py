@@ -6,21 +6,18 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+from pyreqwest.client import ClientBuilder
 
+from faregate.apps.gateway.main import serve_gateway
 from faregate.apps.gateway.state import GatewayState
-from faregate.wire.gateway_protocol import Remove, Reset, UpToDate, Upsert
-from tests.gateway.control_plane import ControlPlane, free_port, route_state, serving
-from tests.gateway.running import ASK, KEY, gateway, run, settings_for
+from faregate.wire.gateway_protocol import Remove, Reset, Upsert, UpToDate
+from tests.gateway.control_plane import ControlPlane, free_port, listening, route_state, serving
+from tests.gateway.running import ASK, KEY, Running, gateway, run, settings_for
 from tests.gateway.scripted import answer_json, completion, scripted
 
 
 def test_without_state_every_call_is_503_and_readyz_says_why(tmp_path: Path) -> None:
     async def scenario() -> None:
-        from faregate.apps.gateway.main import serve_gateway
-        from pyreqwest.client import ClientBuilder
-        from tests.gateway.control_plane import listening
-        from tests.gateway.running import Running
-
         port, plane = free_port(), ControlPlane()
         settings = settings_for(tmp_path, f"http://127.0.0.1:{free_port()}", port)
         stop = asyncio.Event()
@@ -58,9 +55,9 @@ def test_new_keys_work_and_removed_ones_do_not_within_moments(tmp_path: Path) ->
     run(scenario())
 
 
-async def _becomes(gate: object, headers: dict[str, str], status: int) -> None:
+async def _becomes(gate: Running, headers: dict[str, str], status: int) -> None:
     for _ in range(100):
-        if (await gate.call(ASK, headers=headers)).status == status:  # type: ignore[attr-defined]
+        if (await gate.call(ASK, headers=headers)).status == status:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(f"the answer did not become {status}")

@@ -33,11 +33,15 @@ def usage_of(reader: AnswerReader, **estimate: int | None) -> tuple[dict[str, ob
 
 
 @given(
-    st.lists(st.sampled_from([CONTENT % b"a", CONTENT % "ä€".encode(), USAGE, AZURE, b": ping\n\n", b"data: {]\n\n"])),
-    st.booleans(),
-    st.lists(st.integers(0, 10_000), max_size=12),
+    events=st.lists(
+        st.sampled_from([CONTENT % b"a", CONTENT % "ä€".encode(), USAGE, AZURE, b": ping\n\n", b"data: {]\n\n"])
+    ),
+    strip=st.booleans(),
+    places=st.lists(st.integers(0, 10_000), max_size=12),
 )
-def test_stripping_removes_the_usage_chunk_and_not_a_byte_more(events: list[bytes], strip: bool, places: list[int]) -> None:
+def test_stripping_removes_the_usage_chunk_and_not_a_byte_more(
+    *, events: list[bytes], strip: bool, places: list[int]
+) -> None:
     stream = b"".join([*events, DONE])
     borders = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
     reader = StreamReader(strip_usage=strip)

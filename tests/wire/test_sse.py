@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from faregate.wire.sse import EventSplitter, data_of
 
-LINE = st.sampled_from(["data: {}", "data:x", "data", "event: a", ": comment", "id: 1", "data: ä€", "retry: 1", "datax: 1"])
+LINE = st.sampled_from(
+    ["data: {}", "data:x", "data", "event: a", ": comment", "id: 1", "data: ä€", "retry: 1", "datax: 1"]
+)
 LINE_END = st.sampled_from(["\n", "\r\n", "\r"])
 
 
@@ -46,7 +48,9 @@ def test_events_and_the_rest_together_are_the_stream(stream: bytes, places: list
     assert splitter.rest() == b""
 
 
-@given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\n", b"").replace(b"\r", b"")), st.lists(st.integers(0, 999)))
+@given(
+    st.binary(max_size=200).map(lambda raw: raw.replace(b"\n", b"").replace(b"\r", b"")), st.lists(st.integers(0, 999))
+)
 def test_an_event_over_the_limit_passes_unread_and_the_next_one_is_read(filler: bytes, places: list[int]) -> None:
     splitter = EventSplitter(limit=32)
     stream = b"data: a\n\n" + b"data: " + b"x" * 40 + filler + b"\n\n" + b"data: b\n\n"

@@ -11,7 +11,7 @@ from faregate.apps.gateway.headers import Headers, header
 
 
 async def read_body(protocol: HTTPProtocol, received: Headers, most_bytes: int) -> bytes:
-    """Return the whole body; raises the 413 `Refusal` where it is longer, `ProtocolClosed` where the caller broke off."""
+    """Return the whole body; raises the 413 `Refusal` over the limit, `ProtocolClosed` where the caller broke off."""
     length = header(received, "content-length")
     if length is not None:
         if not length.isdecimal() or int(length) > most_bytes:

@@ -104,7 +104,7 @@ class ChatCalls:
                 watch.close()
 
     def _read(self, call: Call, body: bytes) -> ChatRequest | None:
-        """Return the request; one that cannot be read is refused where it must be bounded, else the upstream judges it."""
+        """Return the request; one that cannot be read is refused only where it must be bounded."""
         try:
             request = read_request(body)
             if call.plan.subscription_id is not None:
@@ -119,7 +119,7 @@ class ChatCalls:
         return request
 
     async def _hold(self, call: Call, request: ChatRequest, body: bytes) -> int | None:
-        """Hold the call's bound and record its start; return the most output tokens per choice, None where output is free."""
+        """Hold the call's bound and record its start; return the most output per choice, None where output is free."""
         plan = call.plan
         subscription_id = plan.subscription_id
         assert subscription_id is not None  # noqa: S101 - the caller checked it

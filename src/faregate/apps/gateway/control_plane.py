@@ -31,7 +31,7 @@ _Answer = TypeVar("_Answer", bound=Struct)
 
 
 class ControlPlane:
-    """Raises `Unavailable` where the control plane did not answer as it should, `Unauthorized` where the token is wrong.
+    """Raises `Unavailable` where the control plane did not answer well, `Unauthorized` where the token is wrong.
 
     Nothing is retried here: every message is repeatable, and its sender knows how long repeating makes sense.
     """
@@ -60,7 +60,7 @@ class ControlPlane:
         await self._send("/release", msgspec.json.encode(release))
 
     async def state(self, after: int | None) -> AsyncIterator[StateMessage | None]:
-        """Yield state messages from `after` (None: all) until the connection ends; None for a line of a newer protocol."""
+        """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
         query = "" if after is None else f"?after={after}"
         request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
         try:

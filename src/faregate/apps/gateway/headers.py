@@ -1,4 +1,4 @@
-"""Which headers pass: not those of one hop (RFC 9110, section 7.6.1), not credentials, not identities a caller claims."""
+"""Which headers pass: not those of one hop (RFC 9110, section 7.6.1), no credentials, no claimed identities."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Gateway:
         self.holding = Holding(
             self._control_plane, identity=self._identity, clock=self._clock, new_id=new_id, metrics=self.metrics
         )
-        self._settlement = Settlement(self.spool, self.holding, self._clock, self.metrics)
+        self._settlement = Settlement(self.spool, self.holding, clock=self._clock, metrics=self.metrics)
         for begun in folder.recovered.open_starts.values():
             self._settlement.recover(begun)
         self._settled_before = self.spool.next_sequence - 1

@@ -19,8 +19,8 @@ _MOST_DIGITS: Final = 18
 class RouteMeter:
     """A meter that may count calls of this route.
 
-    Where it looks at route and status only, `usage_field` names the usage field it sums, and whether it counts a status is asked
-    of the compiled meter once.
+    Where it looks at route and status only, `usage_field` names the usage field it sums, and whether it counts a status
+    is asked of the compiled meter once.
     """
 
     price_id: str

@@ -1,4 +1,4 @@
-"""Calls whose usage is not read: both bodies are streamed, nothing is held, and the event says that the call took place."""
+"""Calls whose usage is not read: both bodies are streamed, nothing is held, and an event says what took place."""
 
 from __future__ import annotations
 

@@ -60,9 +60,9 @@ class RoutePlan:
 class CallPlan:
     """What happens to a call of this key on this route.
 
-    `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before the call;
-    None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can be made though
-    one is needed. `meters`: what a call's event counts for.
+    `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before
+    the call; None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can
+    be made though one is needed. `meters`: what a call's event counts for.
     """
 
     route: RoutePlan

@@ -1,6 +1,7 @@
-"""Leases in memory: which units are idle, held, used or given back. No I/O, no clock; holding from here takes microseconds.
+"""Leases in memory: which units are idle, held, used or given back.
 
-A unit of a lease is at any time in one of four places: idle, held by a call in flight, used by a settled call, returned.
+No I/O and no clock: holding from here takes microseconds. A unit of a lease is at any time in one of four places: idle,
+held by a call in flight, used by a settled call, returned.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _HOLDING_PERCENT: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceNeed:
-    """How a call uses one price: units per input token and per output token, summed over the price's meters."""
+    """How a call uses one price: units per input and per output token, summed over the price's meters."""
 
     price_id: str
     per_input: int
@@ -41,7 +42,7 @@ class Want(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LeasedUnits:
-    """One lease and where its units are. `returned` is a running total; `acknowledged` is what the ledger knows of it."""
+    """One lease and where its units are. `returned`: a running total; `acknowledged`: what the ledger knows of it."""
 
     __slots__ = ("acknowledged", "held", "idle", "lease", "returned", "stop_at_ms")
 
@@ -117,8 +118,9 @@ class Hold:
     def settle(self, used: dict[str, int]) -> list[Drawn]:
         """Give back what was not used and return what was drawn from each lease.
 
-        `used`: units by price; prices that the hold has no part of are left out. What goes `beyond` the held units is drawn
-        from idle ones of the same price, as far as there are any; the ledger debits the rest without a lease: `uncovered`.
+        `used`: units by price; prices that the hold has no part of are left out. What goes `beyond` the held units is
+        drawn from idle ones of the same price, as far as there are any; the ledger debits the rest without a lease:
+        `uncovered`.
         """
         drawn: dict[str, int] = {}
         for part in self.parts:
@@ -168,7 +170,8 @@ class Account:
             return None
         hold = Hold(self, output)
         for need in want.needs:
-            self._take(hold, need, need.per_input * want.input + need.per_output * output, want.occurred_at, now_ms)
+            count = need.per_input * want.input + need.per_output * output
+            self._take(hold, need, count=count, occurred_at=want.occurred_at, now_ms=now_ms)
         self.in_flight += 1
         self.last_used_ms = now_ms
         return hold
@@ -182,7 +185,7 @@ class Account:
                 self.pools.setdefault(lease.price_id, Pool()).leases.append(LeasedUnits(lease, asked_at_ms=asked_at_ms))
 
     def affordable_output(self, want: Want, now_ms: int) -> int:
-        """Return the output that every price has units for, a multiple of the choices; -1 if the input is not covered."""
+        """Return the output all prices have units for, a multiple of the choices; -1: not even the input."""
         output = want.output
         for need in want.needs:
             pool = self.pools.get(need.price_id)
@@ -235,7 +238,7 @@ class Account:
                 units for units in pool.leases if units.idle or units.held or units.returned != units.acknowledged
             ]
 
-    def _take(self, hold: Hold, need: PriceNeed, count: int, occurred_at: datetime, now_ms: int) -> None:
+    def _take(self, hold: Hold, need: PriceNeed, *, count: int, occurred_at: datetime, now_ms: int) -> None:
         pool = self.pools.get(need.price_id)
         if pool is None:
             return

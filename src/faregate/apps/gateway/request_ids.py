@@ -1,7 +1,7 @@
 """Request ids: the form of every other id (`base/ids.py`), made fast enough for one a request.
 
-A system call lets go of the interpreter's lock, and getting it back under load costs more than all else a request needs: so
-randomness is taken for many ids at once. The time in an id only orders ids; it is read again every few ids.
+A system call lets go of the interpreter's lock, and getting it back under load costs more than all else a request
+needs: so randomness is taken for many ids at once. The time in an id only orders ids; it is read again every few ids.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The end of a call: its event, what it drew from its leases, and both in the spool before the caller has the last byte."""
+"""The end of a call: its event and what it drew from its leases, in the spool before the last byte is sent."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Settlement:
     """Settles calls; `epoch` is 0 until one is open (no call is started before that on a strict route)."""
 
-    def __init__(self, spool: Spool, holding: Holding, clock: Clock, metrics: GatewayMetrics) -> None:
+    def __init__(self, spool: Spool, holding: Holding, *, clock: Clock, metrics: GatewayMetrics) -> None:
         self._spool = spool
         self._holding = holding
         self._clock = clock
@@ -153,7 +153,7 @@ class Settlement:
         plan, spool = call.plan, self._spool
         drawn: list[Drawn] = []
         if call.hold is not None:
-            drawn = self._draw(call, call.hold, status, answer)
+            drawn = self._draw(call, call.hold, status=status, answer=answer)
         sequence = spool.take_sequence()
         event = EventRecord(
             request=call.request(),
@@ -228,7 +228,7 @@ class Settlement:
         spool.end(sequence, _ENCODER.encode(event), begun.segment)
         self._metrics.events_written += 1
 
-    def _draw(self, call: Call, hold: Hold, status: int, answer: AnswerSummary | None) -> list[Drawn]:
+    def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerSummary | None) -> list[Drawn]:
         used = _used_units(call, status, answer)
         drawn = hold.settle(used)
         if hold.beyond:

@@ -1,4 +1,4 @@
-"""Events on their way from the spool to the control plane, and the state on its way down: what runs beside the calls."""
+"""What runs beside the calls: events on their way to the control plane, state on its way down."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Shipper:
         self._on_shipped = on_shipped
         self._written = asyncio.Event()
         self._empty = asyncio.Event()
+        self._advanced = asyncio.Event()
         spool.on_event = self._written.set
 
     async def run(self) -> None:
@@ -60,6 +61,7 @@ class Shipper:
                 continue
             backoff.reset()
             self._spool.acknowledge(batch[-1][0])
+            self._advanced.set()
             self._metrics.events_shipped += len(batch)
             batch = []
             self._on_shipped()
@@ -79,7 +81,8 @@ class Shipper:
     async def shipped_through(self, sequence: int) -> None:
         """Return when all events up to that one are acknowledged."""
         while self._spool.acknowledged < sequence:
-            await asyncio.sleep(_BACKOFF_LEAST_S)
+            self._advanced.clear()
+            await self._advanced.wait()
 
 
 class StateFollower:

@@ -1,9 +1,9 @@
 """The spool: the gateway's own log on disk, from which events are shipped and, after a crash, calls are billed.
 
-Every record is in the file's pages, by a shared mapping, before the step it announces: like write(2) it survives the process's
-death (kill -9), but without giving the interpreter's lock away. A group fsync within 10 ms makes it survive a power cut.
-Segments are allocated in full beforehand, so that running calls can be finished on a full disk. A segment is deleted, oldest
-first, when its events are acknowledged and its starts have ended.
+Every record is in the file's pages, by a shared mapping, before the step it announces: like write(2) it survives the
+process's death (kill -9), but without giving the interpreter's lock away. A group fsync within 10 ms makes it survive a
+power cut. Segments are allocated in full beforehand, so that running calls can be finished on a full disk. A segment is
+deleted, oldest first, when its events are acknowledged and its starts have ended.
 """
 
 from __future__ import annotations

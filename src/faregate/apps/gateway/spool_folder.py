@@ -173,11 +173,11 @@ def _read_segment(segment: Segment, block: bytes, recovered: Recovered) -> int:
         damaged += pending
         pending = 0
         segment.length, kind, payload = record
-        _take(kind, payload, segment, recovered)
+        _take(kind, payload, segment=segment, recovered=recovered)
     return damaged
 
 
-def _take(kind: str, payload: bytes, segment: Segment, recovered: Recovered) -> None:
+def _take(kind: str, payload: bytes, *, segment: Segment, recovered: Recovered) -> None:
     match kind:
         case Kind.HEADER:
             header = msgspec.json.decode(payload, type=Header)

@@ -1,7 +1,7 @@
 """The pushed state, and the plans made from it: everything that can be decided before a request comes.
 
-A `CallPlan` is made once per (route, key) and dropped when something it was made from changes. A reset is built beside the
-state in use and takes its place only when it is complete.
+A `CallPlan` is made once per (route, key) and dropped when something it was made from changes. A reset is built beside
+the state in use and takes its place only when it is complete.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class GatewayState:
         self._coming = None
 
     def route_for(self, path: str) -> tuple[RoutePlan, str] | None:
-        """Return the route with the longest name that is `path` or a parent of it, and the rest of the path."""
+        """Return the route with the longest name that is `path` or a parent of it, and what follows it."""
         try:
             return self._matched[path]
         except KeyError:
@@ -146,7 +146,7 @@ class GatewayState:
             return found
 
     def plan_for(self, route: RoutePlan, key_hash: str) -> CallPlan | None:
-        """Return the plan for calls with that key on that route, or None where the key is not one of its application."""
+        """Return the plan for calls with that key on that route; None: no such key in its application."""
         plan = route.plans.get(key_hash)
         if plan is None:
             key = self._entities.keys.get(key_hash)

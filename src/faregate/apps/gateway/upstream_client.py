@@ -1,7 +1,8 @@
 """The HTTP client towards upstreams, and the only file that knows which library it is.
 
-pyreqwest returns from a streamed call when its read buffer is full or the body has ended. With a buffer of 0 that is the moment
-the head arrives, so that no server-sent event is ever held up; with a larger one a small answer costs one wait instead of two.
+pyreqwest returns from a streamed call when its read buffer is full or the body has ended. With a buffer of 0 that is
+the moment the head arrives, so that no server-sent event is ever held up; with a larger one a small answer costs one
+wait instead of two.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def read_request(body: bytes) -> ChatRequest:
 
 
 def require_bounded(request: ChatRequest) -> None:
-    """Raise `InvalidInput` naming the part of a request whose usage its text does not bound: images, audio, files, search."""
+    """Raise `InvalidInput` naming a part whose usage its text does not bound: images, audio, files, search."""
     for index, message in enumerate(request.messages):
         if bytes(message.audio) != _NULL:
             raise _unbounded(f"messages[{index}].audio", "audio")

@@ -1,7 +1,8 @@
 """OpenAI chat completions: reading the usage of an answer as it passes.
 
 Sources: OpenAI's API reference, "The chat completion object" and "The chat completion chunk object". With
-`stream_options.include_usage` the last chunk before `[DONE]` has `choices: []` and the usage, every other one `usage: null`.
+`stream_options.include_usage` the last chunk before `[DONE]` has `choices: []` and the usage, every other one `usage:
+null`.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ class AnswerReader:
     def summary(self, *, input_estimate: int | None) -> tuple[AnswerSummary, bool]:
         """Return what the event keeps, and whether some of it is estimated.
 
-        With an `input_estimate`, prompt and completion tokens that the upstream did not report are filled in. The total is
-        always computed again.
+        With an `input_estimate`, prompt and completion tokens that the upstream did not report are filled in. The total
+        is always computed again.
         """
         usage = dict(self.usage)
         estimated = False
@@ -155,8 +156,8 @@ class AnswerReader:
 class StreamReader(AnswerReader):
     """An answer that is streamed: feed it the upstream's bytes and send on what it returns.
 
-    `strip_usage`: remove the usage chunk, because the caller did not ask for it. `finished` turns true with `[DONE]`, which
-    is not returned but kept in `last_bytes` with all that follows it, so that the call can be settled first.
+    `strip_usage`: remove the usage chunk, because the caller did not ask for it. `finished` turns true with `[DONE]`,
+    which is not returned but kept in `last_bytes` with all that follows it, so that the call can be settled first.
     """
 
     __slots__ = ("_splitter", "_strip_usage", "finished", "last_bytes")
