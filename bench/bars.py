@@ -22,7 +22,7 @@ from rich.table import Table
 
 from bench import limits, profiles
 from bench.bad_input import run_bad_input
-from bench.children import BenchError
+from bench.children import BenchError, end_in_order
 from bench.crash.rounds import run_rounds
 from bench.footprint import measure_footprint
 from bench.intake import measure_intake
@@ -298,6 +298,7 @@ def main() -> int:
     parser.add_argument("--trace", type=Path, action="append", default=[], help="a trace to replay; may be repeated")
     parser.add_argument("--seed", type=int, default=1, help="of the crash rounds and of the trace that is made")
     arguments = parser.parse_args()
+    end_in_order()
     with Console(stderr=True).status("starting") as status:
         run = Run(
             limits=limits.QUICK if arguments.quick else limits.FULL,

@@ -16,7 +16,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.children import BenchError
+from bench.children import BenchError, end_in_order
 from bench.footprint import Footprint, measure_footprint
 from bench.intake import CONNECTIONS, Intake, measure_intake
 from bench.machine import Machine, read_machine
@@ -107,6 +107,7 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts alone")
     arguments = parser.parse_args()
+    end_in_order()
     console = Console(stderr=True)
     try:
         with console.status("starting") as status:
