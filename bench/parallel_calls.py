@@ -23,8 +23,7 @@ from bench.cases import (
     make_customer,
     make_rules,
 )
-from bench.chat_line import ask
-from bench.children import wait_until
+from bench.chat_line import ask, wait_until_known
 from bench.stack import Stack, running_stack
 
 CALLS: Final = 50
@@ -34,7 +33,6 @@ CREDIT: Final = "0.10"
 _HOLD_WAIT_MS: Final = 20_000
 """Calls wait for the others' units; a slow machine must not turn waiting into a refusal."""
 
-_BAD_REQUEST: Final = 400
 _TOGETHER_WITHIN_S: Final = 10.0
 
 
@@ -99,7 +97,7 @@ def run_parallel_calls(
 
 
 def _run(stack: Stack, api: Api, offer: Offer, *, customer: Customer, variant: Variant) -> ParallelCalls:
-    wait_until(lambda: _may_call(stack, offer, customer), within_s=10.0, what="the gateway to know the credit")
+    wait_until_known(stack.gateway.port, offer, customer)
     statuses = _call_at_once(stack, offer, customer, variant=variant)
     stack.wait_applied()
     balance = api.get(f"/subscriptions/{customer.subscription_id}/balance")
@@ -110,15 +108,6 @@ def _run(stack: Stack, api: Api, offer: Offer, *, customer: Customer, variant: V
         reserved=balance["reserved"],
         exhausted=balance["exhausted"],
     )
-
-
-def _may_call(stack: Stack, offer: Offer, customer: Customer) -> bool:
-    """Ask for nothing that can be answered: whoever may call is told that the body is wrong, and nothing is held."""
-    line = Line(stack.gateway.port)
-    try:
-        return ask(line, offer.route, body=b"{}", headers=chat_headers(customer.key)).status == _BAD_REQUEST
-    finally:
-        line.close()
 
 
 def _call_at_once(stack: Stack, offer: Offer, customer: Customer, *, variant: Variant) -> list[int]:

@@ -208,6 +208,13 @@ def test_the_judge_finds_an_estimate_with_another_input() -> None:
     )
 
 
+def test_the_judge_finds_a_refusal_for_lack_of_credit() -> None:
+    evidence = right()
+    refused = caller(Outcome.REFUSED, "a refused call", status=402)
+    doctored = replace(evidence, callers=[*evidence.callers, refused])
+    assert rules(doctored) == {"who has credit is not refused for lack of it"}
+
+
 def test_the_judge_finds_an_event_that_the_total_forgot() -> None:
     doctored = with_event(event(BEFORE, 4))
     assert rules(doctored) == {"totals, charges, windows and events add up alike"}
