@@ -16,7 +16,7 @@ from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.exchange import Exchange
-from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers, header
+from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.plan import CallPlan, RoutePlan
@@ -97,35 +97,36 @@ class GatewayApp:
             raise answers.UNKNOWN_ROUTE
         route, rest = found
         received: Headers = scope.headers.items()
-        plan = self._identify(route, received)
+        named = dict(received)
+        plan = self._identify(route, named)
         if route.missing_environment:
             raise answers.MISCONFIGURED
         call = Call(
             plan=plan,
             request_id=request_id,
-            occurred_at=self._occurred_at(plan, received),
+            occurred_at=self._occurred_at(plan, named),
             verb=scope.method,
-            uri=_uri(scope, received),
+            uri=_uri(scope, named),
             ip_address=scope.client.rpartition(":")[0],
             replay=plan.key.replay,
         )
         if plan.refusal is not None:
             raise self._settlement.refuse(call, plan.refusal)
         if route.state.dialect is Dialect.NONE:
-            await self._plain.answer(call, Exchange(scope, protocol, received, rest))
+            await self._plain.answer(call, Exchange(scope, protocol, received, named, rest))
         else:
-            await self._chat.answer(call, Exchange(scope, protocol, received, rest))
+            await self._chat.answer(call, Exchange(scope, protocol, received, named, rest))
 
-    def _identify(self, route: RoutePlan, received: Headers) -> CallPlan:
+    def _identify(self, route: RoutePlan, named: dict[str, str]) -> CallPlan:
         """Return the plan of the caller's key on the route; raises the answer to an unknown key."""
         for name in CREDENTIALS:
-            for found, value in received:
-                if found == name:
-                    key_hash = self._key_hashes.get(value) or self._hash(name, value)
-                    plan = self._state.plan_for(route, key_hash)
-                    if plan is None:
-                        raise answers.INVALID_KEY
-                    return plan
+            value = named.get(name)
+            if value is not None:
+                key_hash = self._key_hashes.get(value) or self._hash(name, value)
+                plan = self._state.plan_for(route, key_hash)
+                if plan is None:
+                    raise answers.INVALID_KEY
+                return plan
         raise answers.INVALID_KEY
 
     def _hash(self, name: str, value: str) -> str:
@@ -139,18 +140,18 @@ class GatewayApp:
         key_hash = self._key_hashes[value] = hashlib.sha256(key.encode()).hexdigest()
         return key_hash
 
-    def _occurred_at(self, plan: CallPlan, received: Headers) -> datetime:
+    def _occurred_at(self, plan: CallPlan, named: dict[str, str]) -> datetime:
         """Return the call's business time: the application's clock, or what a replay key says."""
         if plan.key.replay:
-            said = header(received, OCCURRED_AT)
+            said = named.get(OCCURRED_AT)
             if said is not None:
                 return _read_instant(said)
         return self._clock.now() + plan.route.offset
 
 
-def _uri(scope: Scope, received: Headers) -> str:
+def _uri(scope: Scope, named: dict[str, str]) -> str:
     """Return the URI called, without its query: that may hold secrets."""
-    host = scope.authority or header(received, "host") or scope.server
+    host = scope.authority or named.get("host") or scope.server
     return f"{scope.scheme}://{host}{scope.path}"[:_MOST_URI_CHARACTERS]
 
 

@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator
 from granian.rsgi import HTTPProtocol
 
 from faregate.apps.gateway import answers
-from faregate.apps.gateway.headers import Headers, header
 
 
-async def read_body(protocol: HTTPProtocol, received: Headers, most_bytes: int) -> bytes:
+async def read_body(protocol: HTTPProtocol, named: dict[str, str], most_bytes: int) -> bytes:
     """Return the whole body; raises the 413 `Refusal` over the limit, `ProtocolClosed` where the caller broke off."""
-    length = header(received, "content-length")
+    length = named.get("content-length")
     if length is not None:
         if not length.isdecimal() or int(length) > most_bytes:
             raise answers.too_large(most_bytes)
         return await protocol()
-    if header(received, "transfer-encoding") is None:
+    if named.get("transfer-encoding") is None:
         return b""
     chunks = []
     total = 0

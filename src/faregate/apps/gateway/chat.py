@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from granian.rsgi import ProtocolClosed
+from msgspec import Struct
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import read_body
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.exchange import Exchange
-from faregate.apps.gateway.headers import header, upstream_headers
+from faregate.apps.gateway.headers import upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls, target_url
@@ -42,8 +42,7 @@ _USES_NOTHING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 _BYTES_PER_TOKEN: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """What goes upstream; `request` is None where the body could not be read. `watch`: on routes that cancel."""
 
     request: ChatRequest | None
@@ -74,7 +73,7 @@ class ChatCalls:
     async def answer(self, call: Call, exchange: Exchange) -> None:
         """Answer one request of a chat route; raises `Refusal` for an answer of our own."""
         plan = call.plan
-        if header(exchange.received, "upgrade") is not None:
+        if exchange.named.get("upgrade") is not None:
             raise answers.NO_UPGRADES
         path = completion_path(exchange.rest)
         if call.verb != "POST" or path is None:
@@ -86,7 +85,7 @@ class ChatCalls:
             _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
             raise answers.MISCONFIGURED
         try:
-            body = await read_body(exchange.protocol, exchange.received, plan.route.state.max_request_bytes)
+            body = await read_body(exchange.protocol, exchange.named, plan.route.state.max_request_bytes)
         except ProtocolClosed:
             return
         request = self._read(call, body)

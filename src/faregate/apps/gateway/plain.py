@@ -28,12 +28,15 @@ class PlainCalls:
 
     async def answer(self, call: Call, exchange: Exchange) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
-        route, received = call.plan.route, exchange.received
+        route, named = call.plan.route, exchange.named
         headers = upstream_headers(
-            received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=False
+            exchange.received,
+            set_here=route.upstream_headers,
+            names_set_here=route.upstream_header_names,
+            metered=False,
         )
         headers.append(("x-request-id", call.request_id))
-        has_body = header(received, "content-length") not in {None, "0"} or header(received, "transfer-encoding")
+        has_body = named.get("content-length") not in {None, "0"} or named.get("transfer-encoding")
         try:
             answer = await self._clients.client_for(route.state, decode=False).stream(
                 call.verb,

@@ -60,6 +60,14 @@ class LeasedUnits:
         return now_ms < self.stop_at_ms and lease.period_start <= occurred_at < lease.period_end
 
 
+class HeldUnits(Struct, eq=False):
+    """Units of one lease that a call holds."""
+
+    units: LeasedUnits
+    need: PriceNeed
+    count: int
+
+
 class Pool:
     """The leases of one price of one account, oldest first, and how fast they burn."""
 
@@ -79,28 +87,29 @@ class Pool:
                 total += units.idle
         return total
 
-    def burned(self, units: int, now_ms: int) -> None:
-        """Count units held, for `recent_burn`."""
+    def take(self, parts: list[HeldUnits], need: PriceNeed, *, count: int, now_ms: int, occurred_at: datetime) -> None:
+        """Hold `count` units, oldest lease first, and note them in `parts`; that there are as many was checked."""
         age_ms = now_ms - self._window_start_ms
         if age_ms >= BURN_WINDOW_MS:
             self._before = self._current if age_ms < 2 * BURN_WINDOW_MS else 0
             self._current = 0
             self._window_start_ms = now_ms
-        self._current += units
+        self._current += count
+        for units in self.leases:
+            if not count:
+                return
+            if units.idle and units.serves(now_ms, occurred_at):
+                taken = min(count, units.idle)
+                units.idle -= taken
+                units.held += taken
+                parts.append(HeldUnits(units, need, taken))
+                count -= taken
 
     def recent_burn(self, now_ms: int) -> int:
         """Return about what was held in the last two seconds; 0 when nothing is known."""
         if now_ms - self._window_start_ms >= 2 * BURN_WINDOW_MS:
             return 0
         return max(self._before, self._current)
-
-
-class HeldUnits(Struct, eq=False):
-    """Units of one lease that a call holds."""
-
-    units: LeasedUnits
-    need: PriceNeed
-    count: int
 
 
 class Hold:
@@ -171,7 +180,9 @@ class Account:
         hold = Hold(self, output)
         for need in want.needs:
             count = need.per_input * want.input + need.per_output * output
-            self._take(hold, need, count=count, occurred_at=want.occurred_at, now_ms=now_ms)
+            pool = self.pools.get(need.price_id)
+            if pool is not None:
+                pool.take(hold.parts, need, count=count, now_ms=now_ms, occurred_at=want.occurred_at)
         self.in_flight += 1
         self.last_used_ms = now_ms
         return hold
@@ -237,18 +248,3 @@ class Account:
             pool.leases = [
                 units for units in pool.leases if units.idle or units.held or units.returned != units.acknowledged
             ]
-
-    def _take(self, hold: Hold, need: PriceNeed, *, count: int, occurred_at: datetime, now_ms: int) -> None:
-        pool = self.pools.get(need.price_id)
-        if pool is None:
-            return
-        pool.burned(count, now_ms)
-        for units in pool.leases:
-            if not count:
-                return
-            if units.idle and units.serves(now_ms, occurred_at):
-                taken = min(count, units.idle)
-                units.idle -= taken
-                units.held += taken
-                hold.parts.append(HeldUnits(units, need, taken))
-                count -= taken

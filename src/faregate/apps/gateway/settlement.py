@@ -243,8 +243,8 @@ def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[s
     event = None
     usage = answer.usage if answer is not None and answer.usage is not None else _NO_USAGE
     for meter in call.plan.meters:
-        name = meter.usage_field
-        units = whole_number(bytes(usage[name])) if name is not None and name in usage else None
+        numeral = usage.get(meter.usage_field) if meter.usage_field is not None else None
+        units = None if numeral is None else whole_number(bytes(numeral))
         if units is None:
             event = event or _event(call, status, answer)
             units = meter.units(event)

@@ -57,6 +57,7 @@ class Spool:
         self.acknowledged = recovered.acknowledged
         self._last_written = recovered.next_sequence - 1
         self._segments: deque[Segment] = deque(recovered.segments)
+        self._finished_bytes = sum(segment.length for segment in self._segments)
         self._active = self._open_segment()
         self._read_from: Segment = self._segments[0]
         self._read_offset = 0
@@ -147,7 +148,7 @@ class Spool:
 
     def bytes_kept(self) -> int:
         """Return the bytes written in all segments."""
-        return sum(segment.length for segment in self._segments)
+        return self._finished_bytes + self._active.length
 
     @property
     def unshipped_events(self) -> int:
@@ -196,6 +197,7 @@ class Spool:
     def _rotate(self) -> Segment:
         full = self._active
         self._active = self._open_segment()
+        self._finished_bytes += full.length
         self._folder.finish(full)
         self._delete_finished()
         return self._active
@@ -235,6 +237,7 @@ class Spool:
             if self._syncing is not None:
                 return
             self._segments.popleft()
+            self._finished_bytes -= oldest.length
             if self._read_from is oldest:
                 self._read_from, self._read_offset = self._segments[0], 0
             self._folder.delete(oldest)
