@@ -133,6 +133,10 @@ class Holding:
             if desk.waiting:
                 _wake(desk)
 
+    def has_waiting(self) -> bool:
+        """Return whether a call waits for units."""
+        return any(desk.waiting for desk in self._desks.values())
+
     def outstanding_units(self) -> int:
         """Return the units of all leases that are idle or held."""
         return sum(desk.account.outstanding() for desk in self._desks.values())

@@ -109,7 +109,13 @@ class Gateway:
         for begun in folder.recovered.open_starts.values():
             self._settlement.recover(begun)
         self._settled_before = self.spool.next_sequence - 1
-        self.shipper = Shipper(self.spool, self._control_plane, self.metrics, on_shipped=self.holding.shipped)
+        self.shipper = Shipper(
+            self.spool,
+            self._control_plane,
+            metrics=self.metrics,
+            on_shipped=self.holding.shipped,
+            is_awaited=self.holding.has_waiting,
+        )
         self._follower = StateFollower(self.state, self._control_plane, self._clock.steady_ms)
         self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
         self.app = self._make_app()

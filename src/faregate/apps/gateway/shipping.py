@@ -18,21 +18,32 @@ from faregate.base.errors import Unauthorized, Unavailable
 _log = structlog.get_logger(__name__)
 
 MOST_EVENTS: Final = 500
-_GATHER_S: Final = 0.003
+_GATHER_S: Final = 0.01
+"""How long events gather before they are posted: a post costs as much as several calls."""
 _BACKOFF_LEAST_S: Final = 0.05
 _BACKOFF_MOST_S: Final = 5.0
 
 
 class Shipper:
-    """Posts events in the order of their sequence, one batch at a time, until each is acknowledged."""
+    """Posts events in the order of their sequence, one batch at a time, until each is acknowledged.
+
+    Where somebody waits for what they free (`is_awaited`), they do not gather first.
+    """
 
     def __init__(
-        self, spool: Spool, control_plane: ControlPlane, metrics: GatewayMetrics, *, on_shipped: Callable[[], None]
+        self,
+        spool: Spool,
+        control_plane: ControlPlane,
+        *,
+        metrics: GatewayMetrics,
+        on_shipped: Callable[[], None],
+        is_awaited: Callable[[], bool],
     ) -> None:
         self._spool = spool
         self._control_plane = control_plane
         self._metrics = metrics
         self._on_shipped = on_shipped
+        self._is_awaited = is_awaited
         self._written = asyncio.Event()
         self._empty = asyncio.Event()
         self._advanced = asyncio.Event()
@@ -50,7 +61,8 @@ class Shipper:
                 self._empty.set()
                 await self._written.wait()
                 self._empty.clear()
-                await asyncio.sleep(_GATHER_S)
+                if not self._is_awaited():
+                    await asyncio.sleep(_GATHER_S)
                 continue
             try:
                 await self._control_plane.ship([event for _, event in batch])
