@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bench.cases import Customer
+from bench.children import BenchError
 from bench.intake import BATCH_EVENTS, EVENT_BYTES, Batches
 from bench.ranks import spread
+from bench.throughput import require_wrk
 from bench.traces import Sum, sum_trace, write_trace
 from faregate.wire.event import decode_event
 
@@ -30,6 +33,12 @@ def test_a_batchs_events_differ_and_use_the_tokens_it_says() -> None:
     assert len({event.transaction_id for event in decoded}) == BATCH_EVENTS
     answers = [msgspec.json.decode(event.response.body) for event in decoded if event.response is not None]
     assert sum(answer["usage"]["prompt_tokens"] for answer in answers) == tokens
+
+
+def test_without_its_load_generator_a_bench_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BenchError, match="apt-get install wrk"):
+        require_wrk()
 
 
 def test_percentiles_are_by_the_nearest_rank() -> None:
