@@ -6,7 +6,7 @@ always computed from totals and never accumulated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from faregate.base.errors import InvalidInput
@@ -15,10 +15,9 @@ from faregate.base.money import EXACT
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
-from faregate.domain.pricing.rating import debit_total
+from faregate.domain.pricing.rating import debit_total, units_paid_ahead
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
-    PriceTotal,
     TotalKey,
     change_reserved,
     empty_total,
@@ -37,6 +36,7 @@ class AccountBook:
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
+        self._free_up_to: dict[TotalKey, Decimal] = {}
         for key, period in keys.items():
             if key not in self._totals:
                 self._totals[key] = empty_total(key.subscription_id, key.price_id, period)
@@ -53,13 +53,19 @@ class AccountBook:
         """
         total = self._totals[key]
         settled = EXACT.add(total.settled, quantity)
-        debited = debit_total(self._prices[key.price_id], settled)
+        free_up_to = self._free_up_to.get(key)
+        if free_up_to is not None and settled <= free_up_to:
+            total.settled = settled
+            return 0
+        price = self._prices[key.price_id]
+        debited = debit_total(price, settled)
         debit = debited - total.debited
         balance = self._balances[key.subscription_id] - debit
         if abs(balance) > MAX_LEDGER_UNITS:
             raise InvalidInput.of("quantity", f"{quantity} would make the balance larger than the ledger can hold")
         self._balances[key.subscription_id] = balance
         total.settled, total.debited = settled, debited
+        self._free_up_to[key] = EXACT.add(settled, units_paid_ahead(price, settled))
         return debit
 
     def put_out(self, key: TotalKey, units: int) -> None:
@@ -81,7 +87,3 @@ class AccountBook:
         write_totals(self._transaction, self._totals.values())
         for subscription_id, difference in sorted(differences.items()):
             change_reserved(self._transaction, subscription_id, difference)
-
-    def totals(self) -> Iterable[PriceTotal]:
-        """Return every total of the book."""
-        return self._totals.values()

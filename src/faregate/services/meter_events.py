@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
-from faregate.domain.metering.event import Event
 from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
 from faregate.domain.metering.metric import Unmeterable
 from faregate.services.admit_events import AdmittedEvent
@@ -16,14 +16,16 @@ from faregate.storage.metered import read_all_meters
 from faregate.storage.state_feed import latest_version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What one event counts for on one meter, and whose usage it is."""
+class Measured(NamedTuple):
+    """What one event counts for on one meter, and whose usage it is.
+
+    A tuple, as everything that is made per event and meter: a frozen dataclass takes four times as long to make.
+    """
 
     position: int
     meter: Meter
     company_id: str
-    event: Event
+    occurred_at: datetime
     quantity: Decimal
 
 
@@ -52,30 +54,23 @@ def meter_events(
     """Return what the events count for, and those that matched a meter but give it nothing, with the reason."""
     measured: list[Measured] = []
     unmeterable: list[UnmeterableEvent] = []
-    for entry in admitted:
+    for position, event, _ in admitted:
+        company_id = event.company_id
         for meter, read in meters:
-            quantity = read(entry.event)
+            quantity = read(event)
             if quantity is None:
                 continue
-            if entry.event.company_id is None:
+            if company_id is None:
                 quantity = Unmeterable("the caller belongs to no known company")
             if isinstance(quantity, Unmeterable):
                 unmeterable.append(
                     UnmeterableEvent(
-                        position=entry.position,
+                        position=position,
                         meter_id=meter.meter_id,
                         application_id=application_id,
                         reason=quantity.reason,
                     )
                 )
-                continue
-            measured.append(
-                Measured(
-                    position=entry.position,
-                    meter=meter,
-                    company_id=entry.event.company_id or "",
-                    event=entry.event,
-                    quantity=quantity,
-                )
-            )
+            elif company_id is not None:
+                measured.append(Measured(position, meter, company_id, event.occurred_at, quantity))
     return measured, unmeterable

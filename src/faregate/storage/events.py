@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, insert, select, update
 
@@ -16,8 +17,7 @@ from faregate.storage.tables import consumer, event_identity, event_log, set_asi
 APPLIER = "applier"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedEvent:
+class LoggedEvent(NamedTuple):
     """An event as it was accepted; `position` orders the log."""
 
     position: int
@@ -26,8 +26,7 @@ class LoggedEvent:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenIdentity:
+class SeenIdentity(NamedTuple):
     """An identity that has been applied, with the content it had and where it stands in the log."""
 
     identity: bytes
@@ -86,13 +85,10 @@ def move_consumer(transaction: Transaction, position: int) -> None:
 
 def read_log(transaction: Transaction, after: int, most: int) -> list[LoggedEvent]:
     """Return the next events after a position, oldest first."""
-    statement = select(event_log).where(event_log.c.position > after).order_by(event_log.c.position).limit(most)
-    return [
-        LoggedEvent(
-            position=row.position, application_id=row.application_id, ingested_at=row.ingested_at, body=row.body
-        )
-        for row in transaction.execute(statement)
-    ]
+    columns = event_log.c
+    chosen = select(columns.position, columns.application_id, columns.ingested_at, columns.body)
+    statement = chosen.where(columns.position > after).order_by(columns.position).limit(most)
+    return [LoggedEvent(*row) for row in transaction.execute(statement)]
 
 
 def read_logged_event(transaction: Transaction, position: int) -> LoggedEvent | None:

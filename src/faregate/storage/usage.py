@@ -41,8 +41,7 @@ class Window:
     dirty: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """One event's effect on one meter: its quantity, and its debit in ledger units."""
 
     position: int

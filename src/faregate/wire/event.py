@@ -147,6 +147,11 @@ def content_hash(raw: bytes | Raw) -> bytes:
     return hashlib.blake2b(_CANONICAL_ENCODER.encode(tree), digest_size=16).digest()
 
 
+def raw_hash(raw: bytes | Raw) -> bytes:
+    """Return 16 bytes over the event as it was sent."""
+    return _digest(raw)
+
+
 def identity(wire: WireEvent, body_hash: bytes) -> bytes:
     """Return the 16 bytes that make a call one call.
 
