@@ -21,6 +21,7 @@ from faregate.storage.tables import charge, event_log, set_aside
 T = TypeVar("T")
 
 GATEWAY_TOKEN = "fg_gateway_of_the_tests"  # noqa: S105 - made up
+GATEWAY = "gw_of_the_tests"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,9 @@ class StateStream:
     def __enter__(self) -> Self:
         self.connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         self.connection.request(
-            "GET", f"/gateway/v1/state?after={self.after}", headers={"authorization": f"Bearer {GATEWAY_TOKEN}"}
+            "GET",
+            f"/gateway/v1/state?after={self.after}&gateway_id={GATEWAY}",
+            headers={"authorization": f"Bearer {GATEWAY_TOKEN}"},
         )
         self.response = self.connection.getresponse()
         assert self.response.status == 200

@@ -46,6 +46,7 @@ from faregate.wire.gateway_protocol import (
     RouteState,
     RuleState,
     StateMessage,
+    StateSeen,
     Upsert,
     UpToDate,
 )
@@ -107,6 +108,7 @@ class ControlPlane:
         self.sequences: list[int] = []
         self.epochs: dict[str, int] = {}
         self.releases: list[ReleaseEarlierEpochs] = []
+        self.versions_seen: list[StateSeen] = []
         self.lease_requests: list[LeaseRequest] = []
         self.answers: dict[str, LeaseAnswer] = {}
         self.lease_ms = 60_000
@@ -157,6 +159,9 @@ class ControlPlane:
             _answer(protocol, EventsAccepted(accepted=len(events)), 201)
         elif scope.path == "/gateway/v1/release":
             self._release(msgspec.json.decode(body, type=ReleaseEarlierEpochs))
+            protocol.response_empty(204, [])
+        elif scope.path == "/gateway/v1/seen":
+            self.versions_seen.append(msgspec.json.decode(body, type=StateSeen))
             protocol.response_empty(204, [])
         else:
             protocol.response_empty(404, [])

@@ -19,6 +19,7 @@ from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
 from faregate.apps.control.collector import read_events_body, split_batch
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.intake import Intake
+from faregate.apps.control.state_feed import StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
 from faregate.base.limits import MAX_API_BODY_BYTES
@@ -37,6 +38,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     Refused,
     ReleaseEarlierEpochs,
+    StateSeen,
 )
 
 T = TypeVar("T")
@@ -68,9 +70,11 @@ class GatewayLink:
         clock: Clock,
         intake: Intake,
         applying: Applying,
+        feed: StateFeed,
         counters: Counters,
         gateway_token: str,
     ) -> None:
+        self._feed = feed
         self._database = database
         self._clock = clock
         self._intake = intake
@@ -132,6 +136,12 @@ class GatewayLink:
                 answer = await self._answer_lease(wanted)
         return answer
 
+    async def note_seen(self, request: Request) -> Answer:
+        """Answer `POST /gateway/v1/seen`."""
+        self.authorize(request)
+        await self._feed.note_seen(await _read(request, StateSeen))
+        return Answer(status=HTTPStatus.NO_CONTENT)
+
     async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
         return await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))
 
@@ -148,12 +158,13 @@ class GatewayLink:
         return [self._applications[route_id] for route_id in routes]
 
 
-def stated_version(request: Request) -> int:
-    """Return `after` of the query, 0 without one; `InvalidInput` where it is not a version."""
-    values = parse_qs(request.query.decode("latin-1")).get("after", ["0"])
-    if not values[-1].isdecimal():
+def stated_follower(request: Request) -> tuple[int, str]:
+    """Return `after`, 0 without one, and `gateway_id` of the query; `InvalidInput` where `after` is not a version."""
+    values = parse_qs(request.query.decode("latin-1"))
+    after = values.get("after", ["0"])[-1]
+    if not after.isdecimal():
         raise InvalidInput.of("after", "must be the version of the last up_to_date message, a whole number")
-    return int(values[-1])
+    return int(after), values.get("gateway_id", [""])[-1]
 
 
 async def _read(request: Request, kind: type[T]) -> T:

@@ -121,6 +121,7 @@ class _Parts:
             clock=clock,
             intake=self._intake,
             applying=self._applying,
+            feed=self._feed,
             counters=counters,
             gateway_token=settings.gateway_token,
         )
@@ -169,6 +170,7 @@ def _routes(*, collector: Collector, link: GatewayLink, health: Health, metrics:
         "/gateway/v1/leases": {"POST": link.lease},
         "/gateway/v1/events": {"POST": link.take_events},
         "/gateway/v1/release": {"POST": link.release},
+        "/gateway/v1/seen": {"POST": link.note_seen},
         "/healthz": {"GET": health.alive, "HEAD": health.alive},
         "/readyz": {"GET": health.ready, "HEAD": health.ready},
         "/metrics": {"GET": metrics.show},

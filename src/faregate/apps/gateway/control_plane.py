@@ -20,6 +20,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     ReleaseEarlierEpochs,
     StateMessage,
+    StateSeen,
 )
 
 _CONNECT_WITHIN: Final = timedelta(seconds=2)
@@ -59,9 +60,13 @@ class ControlPlane:
         """Say that nothing of earlier epochs is unsettled."""
         await self._send("/release", msgspec.json.encode(release))
 
-    async def state(self, after: int | None) -> AsyncIterator[StateMessage | None]:
+    async def seen(self, seen: StateSeen) -> None:
+        """Say by which version of the state this gateway decides."""
+        await self._send("/seen", msgspec.json.encode(seen))
+
+    async def state(self, after: int | None, gateway_id: str) -> AsyncIterator[StateMessage | None]:
         """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
-        query = "" if after is None else f"?after={after}"
+        query = f"?after={after or 0}&gateway_id={gateway_id}"
         request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
         try:
             async with request.streamed_read_buffer_limit(0).build_streamed() as response:

@@ -116,7 +116,9 @@ class Gateway:
             on_shipped=self.holding.shipped,
             is_awaited=self.holding.has_waiting,
         )
-        self._follower = StateFollower(self.state, self._control_plane, self._clock.steady_ms)
+        self._follower = StateFollower(
+            self.state, self._control_plane, gateway_id=self.spool.gateway_id, now_ms=self._clock.steady_ms
+        )
         self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
         self.app = self._make_app()
         self.server = _server(self.app, settings)

@@ -14,6 +14,7 @@ from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.errors import Unauthorized, Unavailable
+from faregate.wire.gateway_protocol import StateSeen
 
 _log = structlog.get_logger(__name__)
 
@@ -100,8 +101,12 @@ class Shipper:
 class StateFollower:
     """Keeps the state in step with the control plane; on a broken stream it goes on from the last version."""
 
-    def __init__(self, state: GatewayState, control_plane: ControlPlane, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, state: GatewayState, control_plane: ControlPlane, *, gateway_id: str, now_ms: Callable[[], int]
+    ) -> None:
         self._state = state
+        self._gateway_id = gateway_id
+        self._said: int | None = None
         self._control_plane = control_plane
         self._now_ms = now_ms
         self.heard_at_ms: int | None = None
@@ -111,17 +116,31 @@ class StateFollower:
         backoff = Backoff()
         while True:
             try:
-                async for message in self._control_plane.state(self._state.version):
+                self._said = None
+                async for message in self._control_plane.state(self._state.version, self._gateway_id):
                     backoff.reset()
                     self.heard_at_ms = self._now_ms()
                     if message is None:
                         _log.warning("state.message_unknown")
                     else:
                         self._state.apply(message)
+                        await self._say_seen()
             except (Unavailable, Unauthorized) as error:
                 _log.warning("state.stream_lost", error=str(error))
             self._state.abandon_reset()
             await backoff.wait()
+
+    async def _say_seen(self) -> None:
+        """Say how far the state has come, once a version: operators' changes are answered after that."""
+        version = self._state.version
+        if version is None or version == self._said:
+            return
+        self._said = version
+        try:
+            await self._control_plane.seen(StateSeen(gateway_id=self._gateway_id, version=version))
+        except (Unavailable, Unauthorized) as error:
+            # Operators' changes are answered a little later; the state itself is here.
+            _log.warning("state.seen_unsaid", error=str(error))
 
     def age_ms(self) -> int | None:
         """Return how long ago the control plane was heard, or None if never."""

@@ -18,8 +18,7 @@ from faregate.apps.cli.supervisor import Child, Supervisor
 from faregate.apps.cli.up import UpSettings, children, settle
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret, write_secret
-from faregate.apps.story.arrival import changes_arrived
-from faregate.apps.story.calling import Caller, loopback_client
+from faregate.apps.story.calling import loopback_client
 from faregate.apps.story.management import Management
 from faregate.apps.story.seed import PLAN, ROUTE, seed_catalog
 from faregate.base.errors import ConfigurationError
@@ -109,7 +108,6 @@ async def _seed(addresses: DemoAddresses) -> dict[str, str]:
             grant = {"amount": GRANT, "kind": "promotional", "description": "To try the demo with"}
             path = f"/subscriptions/{subscription.subscription_id}/grants"
             await management.post(path, grant, GrantView, caller_id="demo-first-credit")
-        await changes_arrived(management, lambda key: Caller(client, gateway=addresses.gateway, key=key), PREPAID)
     return keys
 
 

@@ -46,7 +46,6 @@ async def refuse_without_credit(scene: Scene) -> StepRecord:
     )
     scene.customers[PREPAID] = await add_customer(scene.management, company_id=PREPAID, name="Acme", pays="prepaid")
     step.notes.append(f'client = OpenAI(base_url="{scene.base_url}", api_key=key)')
-    await scene.arrived(step, PREPAID)
     account = await scene.balance(PREPAID)
     step.check("balance before any grant", expected="0.00", found=account.balance)
     step.check("exhausted", expected=True, found=account.exhausted)

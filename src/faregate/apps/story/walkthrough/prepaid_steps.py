@@ -91,7 +91,6 @@ async def _grant(scene: Scene, step: StepRecord, *, amount: str, caller_id: str,
     again = await scene.management.post(path, wanted, GrantView, caller_id=caller_id)
     step.check("grant", expected=amount, found=given.amount)
     step.check("a repeated grant is the same grant", expected=given.grant_id, found=again.grant_id)
-    await scene.arrived(step, PREPAID)
     account = await scene.balance(PREPAID)
     step.check("balance after the grant", expected=balance, found=account.balance)
     step.check("exhausted after the grant", expected=False, found=account.exhausted)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from faregate.apps.story.arrival import changes_arrived
 from faregate.apps.story.calling import Answered, Caller
 from faregate.apps.story.chat import Tokens, story_call
 from faregate.apps.story.customers import Customer
@@ -34,11 +33,6 @@ class Scene:
     begun: Callable[[str], None]
     customers: dict[str, Customer] = field(default_factory=dict)
     prices: dict[str, str] = field(default_factory=dict)
-
-    async def arrived(self, step: StepRecord, company_id: str) -> None:
-        """Return when all changes so far have reached the gateway."""
-        arrived = await changes_arrived(self.management, self.caller_for, company_id)
-        step.check("the gateway knows of it", expected=True, found=arrived)
 
     async def call(self, step: StepRecord, company_id: str, expected: ExpectedCall) -> CallRecord:
         """Make a call that is answered; check its tokens, charges and the account after it."""
