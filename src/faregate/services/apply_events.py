@@ -35,7 +35,6 @@ from faregate.storage.events import (
     move_consumer,
     read_log,
 )
-from faregate.storage.metered import read_all_prices
 from faregate.wire.event import sent_facts
 
 
@@ -87,7 +86,7 @@ class EventApplier:
             application_id, self._meters.of(transaction, application_id), admission.admitted
         )
         add_unmeterable(transaction, unmeterable)
-        prices = read_all_prices(transaction)
+        prices = self._meters.prices
         postings = place_usage(transaction, application_id, measured, prices=prices)
         leases = drawn_leases(transaction, admission.admitted)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))

@@ -7,12 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from faregate.domain.catalog.price import Price
 from faregate.domain.metering.meter import CompiledMeter, Meter, compile_meter
 from faregate.domain.metering.metric import Unmeterable
 from faregate.services.admit_events import AdmittedEvent
 from faregate.storage.database import Transaction
 from faregate.storage.events import UnmeterableEvent
-from faregate.storage.metered import read_all_meters
+from faregate.storage.metered import read_all_meters, read_all_prices
 from faregate.storage.state_feed import latest_version
 
 
@@ -30,16 +31,19 @@ class Measured(NamedTuple):
 
 
 class MeterSet:
-    """The meters of every application, compiled once and again whenever one changes."""
+    """The meters of every application, compiled, and the prices they feed: read again whenever a meter changes."""
 
     def __init__(self) -> None:
         self._version = -1
         self._compiled: dict[str, list[tuple[Meter, CompiledMeter]]] = {}
+        self.prices: dict[str, Price] = {}
 
     def of(self, transaction: Transaction, application_id: str) -> list[tuple[Meter, CompiledMeter]]:
-        """Return an application's meters as the transaction sees them."""
+        """Return an application's meters as the transaction sees them; `prices` are as new as they are."""
         version = latest_version(transaction, "meter")
         if version != self._version:
+            # Prices are immutable, and one without a meter is charged for nothing.
+            self.prices = read_all_prices(transaction)
             self._compiled = {
                 key: [(meter, compile_meter(meter)) for meter in meters]
                 for key, meters in read_all_meters(transaction).items()
