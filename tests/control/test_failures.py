@@ -129,3 +129,18 @@ def _soon(holds: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+async def _keeps_up(applying: Applying, *, most_behind: int, within_s: float) -> float:
+    began_at_s = asyncio.get_running_loop().time()
+    await applying.keep_up(most_behind, within_s)
+    return asyncio.get_running_loop().time() - began_at_s
+
+
+def test_who_sends_faster_than_is_metered_is_slowed_for_a_bounded_time(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'behind.sqlite3'}")
+    applying = Applying(database=database, applier=EventApplier(SystemClock()), is_contended=lambda: False)
+    applying.wake(11)
+    assert asyncio.run(_keeps_up(applying, most_behind=11, within_s=0.2)) < 0.1
+    assert asyncio.run(_keeps_up(applying, most_behind=10, within_s=0.2)) >= 0.2
+    database.close()

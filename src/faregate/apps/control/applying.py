@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -45,11 +46,14 @@ class Applying:
         self._moved = asyncio.Condition()
         self.position = 0
         """Everything up to this position of the log is applied."""
+        self.behind = 0
+        """How many events this process has logged and not yet applied."""
         self.failing = False
         """Whether the last attempt failed; it is repeated."""
 
-    def wake(self) -> None:
-        """Say that there may be new events."""
+    def wake(self, added: int = 0) -> None:
+        """Say that there may be new events, and how many this process has added."""
+        self.behind += added
         self._woken.set()
 
     async def run(self) -> None:
@@ -84,6 +88,14 @@ class Applying:
             return False
         return True
 
+    async def keep_up(self, most_behind: int, within_s: float) -> None:
+        """Wait until at most so many events are behind, or for a time: who sends faster than is metered is slowed."""
+        if self.behind <= most_behind:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self.behind <= most_behind)
+
     async def _drain(self) -> None:
         while True:
             most = CONTENDED_BATCH_EVENTS if self._is_contended() else APPLY_BATCH_EVENTS
@@ -91,6 +103,7 @@ class Applying:
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position
+                    self.behind = max(0, self.behind - step.applied)
                     self._moved.notify_all()
             if step.applied == 0:
                 return

@@ -129,7 +129,7 @@ class _Parts:
         metrics = Metrics(
             counters=counters, intake=self._intake, applying=self._applying, feed=self._feed, health=health
         )
-        collector = Collector(database=database, intake=self._intake, counters=counters)
+        collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
             routes=_routes(collector=collector, link=link, health=health, metrics=metrics),
             api=create_api(database, clock, provider),
