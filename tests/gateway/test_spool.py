@@ -27,8 +27,8 @@ def opened(folder: Path, *, segment_bytes: int = 8_192, most_bytes: int = 1 << 2
     return Spool(SpoolFolder(folder, lambda: "gw_1"), segment_bytes=segment_bytes, most_bytes=most_bytes)
 
 
-def start(request_id: str) -> StartRecord:
-    return StartRecord(
+def start(request_id: str) -> bytes:
+    record = StartRecord(
         request_id=request_id,
         attempt=1,
         epoch=1,
@@ -43,6 +43,7 @@ def start(request_id: str) -> StartRecord:
         input_estimate=3,
         held=[],
     )
+    return msgspec.json.encode(record)
 
 
 def end(spool: Spool, request_id: str, segment: object = None) -> int:
@@ -94,7 +95,7 @@ def test_acknowledged_segments_are_deleted_and_numbering_goes_on(tmp_path: Path)
         for number in range(100):
             end(spool, f"req_{number}")
         assert len(files(tmp_path)) > 2
-        spool._unsynced.clear()
+        spool._sync.flush()
         spool.acknowledge(100)
         assert len(files(tmp_path)) == 1
         crash(spool)
@@ -111,11 +112,11 @@ def test_a_segment_whose_call_still_runs_is_kept(tmp_path: Path) -> None:
         segment = spool.start(start("req_long"))
         for number in range(100):
             end(spool, f"req_{number}")
-        spool._unsynced.clear()
+        spool._sync.flush()
         spool.acknowledge(100)
         assert files(tmp_path)[0] == segment.path.name
         end(spool, "req_long", segment)
-        spool._unsynced.clear()
+        spool._sync.flush()
         spool.acknowledge(101)
         assert segment.path.name not in files(tmp_path)
         crash(spool)
@@ -233,10 +234,10 @@ def test_everything_written_is_on_the_disk_after_sync(tmp_path: Path) -> None:
         spool = opened(tmp_path)
         end(spool, "req_1")
         await spool.sync()
-        assert not spool._unsynced
+        assert not spool._active.unsynced
         end(spool, "req_2")
         await asyncio.sleep(0.1)
-        assert not spool._unsynced
+        assert not spool._active.unsynced
         await spool.close()
         again = opened(tmp_path)
         assert len(again.read(10)) == 2

@@ -52,7 +52,7 @@ def test_stripping_removes_the_usage_chunk_and_not_a_byte_more(
     assert reader.deltas == sum(event.startswith(b'data: {"id"') and event is not USAGE for event in events)
     if USAGE in events:
         assert usage_of(reader, input_estimate=99) == (
-            {"prompt_tokens": 7, "completion_tokens": 0, "cost": "1e-7", "total_tokens": 7},
+            {"prompt_tokens": 7, "completion_tokens": 0, "cost": "1E-7", "total_tokens": 7},
             False,
         )
 

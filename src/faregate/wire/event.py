@@ -58,8 +58,11 @@ class WireEvent(Struct, frozen=True, kw_only=True):
     faregate: GatewayFacts | None = None
 
 
-def _number(numeral: str) -> Decimal | str:
-    """Return a numeral's exact value; one whose exponent no Decimal can hold stays text, which no meter can count."""
+def exact_number(numeral: str) -> Decimal | str:
+    """Return a numeral's exact value, as a `float_hook`.
+
+    One whose exponent no Decimal can hold stays text, which no meter can count.
+    """
     try:
         return Decimal(numeral)
     except InvalidOperation:
@@ -71,8 +74,8 @@ class _SentFacts(Struct, frozen=True):
 
 
 _FACTS_DECODER: Final = msgspec.json.Decoder(_SentFacts)
-_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=_number)
-_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=_number)
+_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=exact_number)
+_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=exact_number)
 _CANONICAL_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 _URI_PATH: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")

@@ -176,7 +176,8 @@ class Gateway:
                 _log.warning("epoch.open_failed", error=str(error))
                 await backoff.wait()
                 continue
-            self._epoch = self._settlement.epoch = opened.epoch
+            self._epoch = opened.epoch
+            self._settlement.open_epoch(opened.epoch)
         await self.shipper.shipped_through(self._settled_before)
         release = ReleaseEarlierEpochs(
             gateway_id=self.spool.gateway_id, epoch=self._epoch, through_sequence=self._settled_before

@@ -29,12 +29,8 @@ class PlainCalls:
     async def answer(self, call: Call, exchange: Exchange) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
         route, named = call.plan.route, exchange.named
-        headers = upstream_headers(
-            exchange.received,
-            set_here=route.upstream_headers,
-            names_set_here=route.upstream_header_names,
-            metered=False,
-        )
+        headers = upstream_headers(exchange.received, named, route.dropped_headers)
+        headers.extend(route.upstream_headers)
         headers.append(("x-request-id", call.request_id))
         has_body = named.get("content-length") not in {None, "0"} or named.get("transfer-encoding")
         try:

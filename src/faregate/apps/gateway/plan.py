@@ -10,6 +10,8 @@ from typing import Final
 
 import re2
 
+from faregate.apps.gateway.call_records import PlanParts, plan_parts
+from faregate.apps.gateway.headers import never_upstream
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
 from faregate.base.errors import InvalidInput
@@ -19,10 +21,12 @@ from faregate.domain.metering.event import FieldPath
 from faregate.domain.metering.filter import Filter, Is, may_match
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
-from faregate.wire.gateway_protocol import AccountState, Enforce, KeyState, MeterState, RouteState, RuleState
+from faregate.wire.dialects.openai_chat import COMPLETIONS_PATH
+from faregate.wire.gateway_protocol import AccountState, Dialect, Enforce, KeyState, MeterState, RouteState, RuleState
 from faregate.wire.openai_errors import encode_error
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NO_ENCODING: Final = (("accept-encoding", "identity"),)
 _PROMPT: Final = "response.body.usage.prompt_tokens"
 _COMPLETION: Final = "response.body.usage.completion_tokens"
 _TOTAL: Final = "response.body.usage.total_tokens"
@@ -43,16 +47,20 @@ class RefusalAnswer:
 
 @dataclass(slots=True, kw_only=True)
 class RoutePlan:
-    """A route with everything resolved. `plans`: per key hash, filled as callers come."""
+    """A route with everything resolved.
+
+    `dropped_headers`: names that do not pass. `plans`: per key hash, filled as callers come.
+    """
 
     state: RouteState
     upstream_url: str
     upstream_headers: tuple[tuple[str, str], ...]
-    upstream_header_names: frozenset[str]
+    dropped_headers: frozenset[str]
     missing_environment: tuple[str, ...]
     covering: tuple[Rule, ...]
     meters: tuple[RouteMeter, ...]
     offset: timedelta
+    completions_url: str
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
 
@@ -62,7 +70,8 @@ class CallPlan:
 
     `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before
     the call; None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can
-    be made though one is needed. `meters`: what a call's event counts for.
+    be made though one is needed. `limits_output`: some need grows with the output. `meters`: what a call's event counts
+    for. `parts`: what its records have in common.
     """
 
     route: RoutePlan
@@ -72,7 +81,9 @@ class CallPlan:
     needs: tuple[PriceNeed, ...]
     no_credit: RefusalAnswer | None
     unboundable: str | None
+    limits_output: bool
     meters: tuple[RouteMeter, ...]
+    parts: PlanParts
 
 
 def make_route_plan(
@@ -85,12 +96,13 @@ def make_route_plan(
 ) -> RoutePlan:
     """Resolve a route: its rules, its meters, its headers with the environment's values."""
     headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
+    metered = route.dialect is not Dialect.NONE
     missing = sorted({name for _, names in headers.values() for name in names})
     return RoutePlan(
         state=route,
         upstream_url=route.upstream_url.rstrip("/"),
-        upstream_headers=tuple((name, value) for name, (value, _) in headers.items()),
-        upstream_header_names=frozenset(headers),
+        upstream_headers=(*((name, value) for name, (value, _) in headers.items()), *(_NO_ENCODING if metered else ())),
+        dropped_headers=never_upstream(headers, metered=metered),
         missing_environment=tuple(missing),
         covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
         meters=tuple(
@@ -99,6 +111,7 @@ def make_route_plan(
             if may_match(_filter(meter), {"request.route": route.name})
         ),
         offset=timedelta(microseconds=offset_us),
+        completions_url=route.upstream_url.rstrip("/") + COMPLETIONS_PATH,
     )
 
 
@@ -113,15 +126,18 @@ def make_call_plan(
     strict = route.state.enforce is Enforce.STRICT and no_credits is not None
     holding = [account for account in accounts if strict and account.prepaid and _metered(account, meters)]
     needs, unboundable = _needs(holding, meters)
+    subscription_id = holding[0].subscription_id if holding and unboundable is None else None
     return CallPlan(
         route=route,
         key=key,
         refusal=None if refused is None else _refusal_answer(refused),
-        subscription_id=holding[0].subscription_id if holding and unboundable is None else None,
+        subscription_id=subscription_id,
         needs=needs,
         no_credit=None if no_credits is None else _refusal_answer(no_credits),
         unboundable=unboundable,
+        limits_output=any(need.per_output for need in needs),
         meters=meters,
+        parts=plan_parts(route.state, key, subscription_id),
     )
 
 

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
 from pyreqwest.request import StreamRequest
@@ -42,7 +43,7 @@ class Timeouts(Protocol):
     def total_timeout_ms(self) -> int: ...  # noqa: D102 - see above
 
 
-class WholeAnswer(NamedTuple):
+class WholeAnswer(Struct, frozen=True):
     """An answer that is here to its end."""
 
     status: int
