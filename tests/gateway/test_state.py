@@ -133,3 +133,16 @@ def test_a_route_whose_environment_is_missing_says_so_and_is_not_called(tmp_path
         assert not upstream.requests
 
     run(scenario())
+
+
+def test_a_routes_upstream_may_begin_with_a_variable_of_the_gateway(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with scripted(answer_json(completion())) as upstream:
+            plane = ControlPlane()
+            plane.seed("${AI_API_URL}")
+            environment = {"AI_API_URL": upstream.origin, "UPSTREAM_KEY": "sk-upstream"}
+            async with gateway(tmp_path, plane, environment=environment) as gate:
+                assert (await gate.call(ASK, headers=KEY)).status == 200
+        assert len(upstream.requests) == 1
+
+    run(scenario())

@@ -50,7 +50,7 @@ class Dialect(StrEnum):
 
 
 class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
-    """A route. Header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
+    """A route. Its upstream and header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
 
     route_id: str
     application_id: str

@@ -94,13 +94,15 @@ def make_route_plan(
     offset_us: int,
     environment: Mapping[str, str],
 ) -> RoutePlan:
-    """Resolve a route: its rules, its meters, its headers with the environment's values."""
+    """Resolve a route: its rules, its meters, its upstream and headers with the environment's values."""
+    upstream_url, missing_in_url = _substitute(route.upstream_url, environment)
+    upstream_url = upstream_url.rstrip("/")
     headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
     metered = route.dialect is not Dialect.NONE
-    missing = sorted({name for _, names in headers.values() for name in names})
+    missing = sorted({*missing_in_url, *(name for _, names in headers.values() for name in names)})
     return RoutePlan(
         state=route,
-        upstream_url=route.upstream_url.rstrip("/"),
+        upstream_url=upstream_url,
         upstream_headers=(*((name, value) for name, (value, _) in headers.items()), *(_NO_ENCODING if metered else ())),
         dropped_headers=never_upstream(headers, metered=metered),
         missing_environment=tuple(missing),
@@ -111,7 +113,7 @@ def make_route_plan(
             if may_match(_filter(meter), {"request.route": route.name})
         ),
         offset=timedelta(microseconds=offset_us),
-        completions_url=route.upstream_url.rstrip("/") + COMPLETIONS_PATH,
+        completions_url=upstream_url + COMPLETIONS_PATH,
     )
 
 
