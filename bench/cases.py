@@ -112,9 +112,9 @@ def give_credit(api: Api, customer: Customer, amount: str) -> None:
     api.post(f"/subscriptions/{customer.subscription_id}/grants", {"amount": amount})
 
 
-def chat_body(*, prompt: str = _PROMPT, **fields: object) -> bytes:
+def chat_body(**fields: object) -> bytes:
     """Return the body of a chat completion; `fields` are added to it."""
-    messages = [{"role": "user", "content": prompt}]
+    messages = [{"role": "user", "content": _PROMPT}]
     return msgspec.json.encode({"model": MODEL, "messages": messages, **fields})
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from bench.calling import Line, Reply
-from bench.children import BenchError
+from bench.cases import Customer, Offer, chat_headers
+from bench.children import BenchError, wait_until
 
-_OK = 200
+_OK: Final = 200
+_BAD_REQUEST: Final = 400
+_KNOWN_WITHIN_S: Final = 10.0
 
 
 class Usage(Struct, frozen=True):
@@ -46,6 +50,22 @@ def ask(line: Line, route: str, *, body: bytes, headers: dict[str, str]) -> Answ
         request_id=reply.headers.get("x-request-id", ""),
         usage=_usage(reply) if reply.status == _OK else None,
     )
+
+
+def wait_until_known(port: int, offer: Offer, customer: Customer) -> None:
+    """Return once the gateway lets the customer call.
+
+    What is asked cannot be answered: whoever may call is told that the body is wrong, and nothing is held or used.
+    """
+
+    def may_call() -> bool:
+        line = Line(port)
+        try:
+            return ask(line, offer.route, body=b"{}", headers=chat_headers(customer.key)).status == _BAD_REQUEST
+        finally:
+            line.close()
+
+    wait_until(may_call, within_s=_KNOWN_WITHIN_S, what="the gateway to know the customer and its credit")
 
 
 def _usage(reply: Reply) -> Usage | None:

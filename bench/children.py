@@ -10,6 +10,7 @@ import http.client
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -133,11 +134,17 @@ def wait_until(holds: Callable[[], bool], *, within_s: float, what: str, child: 
     """Return once `holds()` is true; `BenchError` where it is not in time or the child has ended."""
     deadline_s = time.monotonic() + within_s
     while not holds():
-        ended = child is not None and child.has_ended()
-        if ended or time.monotonic() > deadline_s:
+        if child is not None and child.has_ended():
+            raise BenchError(f"{child.name} ended while it was waited for {what}\n{child.end_of_log()}")
+        if time.monotonic() > deadline_s:
             log = "" if child is None else f"\n{child.end_of_log()}"
             raise BenchError(f"waited {within_s:g} s in vain for {what}{log}")
         time.sleep(_POLL_S)
+
+
+def end_in_order() -> None:
+    """Make SIGTERM end this process as Ctrl-C does: with its children stopped and its folders removed."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -61,6 +61,7 @@ class _Sent:
     repeated: int = 0
     tokens: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def add(self, tokens: int, *, repeated: bool) -> None:
         """Count an acknowledged batch."""
@@ -78,7 +79,7 @@ def measure_intake(profile: Profile, show: Callable[[str], None]) -> Intake:
         offer = make_seed_offer(api, "http://127.0.0.1:9")
         customer = make_customer(api, offer, "intake", pays="postpaid")
         show(f"intake: batches of {BATCH_EVENTS} events for {profile.intake_s:g} s")
-        batches, sent = _Batches(customer), _Sent()
+        batches, sent = Batches(customer), _Sent()
         control_before_s, generator_before_s = cpu_seconds(control_plane.pid), time.process_time()
         started_s = time.monotonic()
         with ThreadPoolExecutor(CONNECTIONS) as senders:
@@ -87,8 +88,11 @@ def measure_intake(profile: Profile, show: Callable[[str], None]) -> Intake:
                 senders.submit(_Sender(control_plane.port, collector_id, batches, sent).send_until, until_s)
                 for _ in range(CONNECTIONS)
             ]
-            for load in loads:
-                load.result()
+            try:
+                for load in loads:
+                    load.result()
+            finally:
+                sent.stopping.set()
         ended_s = time.monotonic()
         show(f"intake: waiting until {sent.events} events are metered")
         _wait_metered(api, customer, offer, events=sent.events)
@@ -115,7 +119,7 @@ def measure_intake(profile: Profile, show: Callable[[str], None]) -> Intake:
     )
 
 
-class _Batches:
+class Batches:
     """Makes batches with as little work as can be: one template, in which a number and the tokens are written."""
 
     def __init__(self, customer: Customer) -> None:
@@ -140,7 +144,7 @@ class _Sender:
 
     port: int
     collector_id: str
-    batches: _Batches
+    batches: Batches
     sent: _Sent
 
     def send_until(self, until_s: float) -> None:
@@ -149,7 +153,7 @@ class _Sender:
         headers = {"content-type": "application/json", "x-moesif-application-id": self.collector_id}
         try:
             for number in itertools.count(1):
-                if time.monotonic() >= until_s:
+                if time.monotonic() >= until_s or self.sent.stopping.is_set():
                     return
                 body, tokens = self.batches.make()
                 times = 2 if number % REPEAT_EVERY == 0 else 1

@@ -31,6 +31,11 @@ class Machine(Struct, frozen=True, kw_only=True):
     revision: str | None
     load_before: float
 
+    @property
+    def title(self) -> str:
+        """Return the machine and the moment in one line."""
+        return f"{self.cpu}, {self.cores} cores, Python {self.python}, {self.measured_at}, load {self.load_before:.1f}"
+
 
 def read_machine() -> Machine:
     """Return what this machine is, now."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from bench.children import BenchError
+from bench.children import BenchError, end_in_order
 from bench.footprint import Footprint, measure_footprint
 from bench.intake import CONNECTIONS, Intake, measure_intake
 from bench.machine import Machine, read_machine
@@ -61,11 +61,7 @@ def measure(profile: Profile, parts: Sequence[str], show: Callable[[str], None])
 
 def to_table(report: Report) -> Table:
     """Return the report as one table."""
-    machine = report.machine
-    table = Table(
-        title=f"{machine.cpu}, {machine.cores} cores, Python {machine.python}, {machine.measured_at}, {report.profile}",
-        title_justify="left",
-    )
+    table = Table(title=f"{report.machine.title}, {report.profile}", title_justify="left")
     table.add_column("what", no_wrap=True)
     for heading in ("connections", "per second", "p50 ms", "p99 ms", "CPU us each", "control plane us each"):
         table.add_column(heading, justify="right")
@@ -111,6 +107,7 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts alone")
     arguments = parser.parse_args()
+    end_in_order()
     console = Console(stderr=True)
     try:
         with console.status("starting") as status:

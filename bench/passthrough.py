@@ -71,7 +71,7 @@ async def main(port: int, upstream_url: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(f"ready http://127.0.0.1:{port} -> {upstream_url}", flush=True)
     await stop.wait()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server is only partly annotated
     await serving
     await client.close()
 

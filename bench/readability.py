@@ -22,8 +22,8 @@ from bench.cases import (
     make_customer,
     make_rules,
 )
-from bench.chat_line import ask
-from bench.children import BenchError, wait_until
+from bench.chat_line import ask, wait_until_known
+from bench.children import BenchError
 from bench.profiles import Profile
 from bench.ranks import Spread, spread
 from bench.stack import running_stack
@@ -50,18 +50,15 @@ def measure_readability(profile: Profile, show: Callable[[str], None]) -> Readab
         make_rules(api)
         offer = make_call_offer(api, stack.upstream.origin)
         customer = make_customer(api, offer, "reader", credit=GREAT_BALANCE)
-        wait_until(lambda: bool(_call(line, offer, customer)), within_s=10.0, what="the first call to be answered")
-        stack.wait_applied()
-        calls = _usage(api, offer, customer)
+        wait_until_known(stack.gateway.port, offer, customer)
         measured_ms = []
-        for number in range(profile.readable_samples):
-            if number % 50 == 0:
-                show(f"readable figures, call {number + 1} of {profile.readable_samples}")
+        for calls in range(1, profile.readable_samples + 1):
+            if calls % 50 == 1:
+                show(f"readable figures, call {calls} of {profile.readable_samples}")
             time.sleep(_PAUSE_S)
             request_id = _call(line, offer, customer)
             if request_id is None:
                 raise BenchError("a call of a customer with credit was refused")
-            calls += 1
             measured_ms.append(_until_readable(api, offer, customer, request_id=request_id, calls=calls))
         api.close()
         line.close()

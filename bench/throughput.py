@@ -17,7 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from bench.cases import CHAT, GREAT_BALANCE, chat_body, make_customer, make_rules, make_seed_offer
-from bench.children import HOST, BenchError, Child, cpu_seconds, running, wait_until
+from bench.chat_line import wait_until_known
+from bench.children import HOST, BenchError, Child, cpu_seconds, running
 from bench.profiles import Profile
 from bench.ranks import median
 from bench.stack import HEALTHY, Stack, clean_environment, running_stack
@@ -112,16 +113,8 @@ def _customer_key(stack: Stack) -> str:
     offer = make_seed_offer(api, stack.upstream.origin)
     customer = make_customer(api, offer, "load", credit=GREAT_BALANCE)
     api.close()
-    wait_until(
-        lambda: _answers_ok(stack.gateway, customer.key), within_s=10.0, what="the gateway to know its first customer"
-    )
+    wait_until_known(stack.gateway.port, offer, customer)
     return customer.key
-
-
-def _answers_ok(gateway: Child, key: str) -> bool:
-    command = _command(f"{gateway.origin}{CHAT}/chat/completions", key, connections=1, seconds=1)
-    answered = _read(subprocess.run(command, capture_output=True, check=False, timeout=60))
-    return answered.requests > 0 and answered.status_errors == 0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from bench.children import end_in_order
 from bench.crash.rounds import run_rounds
 
 
@@ -16,6 +17,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    end_in_order()
     report = run_rounds(arguments.rounds, seed=arguments.seed, show=lambda text: print(text, file=sys.stderr))
     print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     return 1 if report.faults else 0

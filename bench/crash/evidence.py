@@ -77,8 +77,7 @@ def read_events(connection: sqlite3.Connection, offer: Offer) -> list[EventRecor
     """Return a gateway's events that were applied: of a repeat in the log, the one that counts."""
     quantities = _quantities(connection, {meter.meter_id: meter.field for meter in offer.meters})
     rows = connection.execute(
-        "SELECT i.position, l.body FROM event_identity i"
-        " JOIN event_log l ON l.position = i.position ORDER BY i.position"
+        "SELECT l.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY 1"
     )
     return [_event_record(position, body, quantities.get(position, {})) for position, body in rows]
 
@@ -160,7 +159,7 @@ def _sum(numerals: Iterable[str]) -> Decimal:
     return sum((Decimal(numeral) for numeral in numerals), Decimal(0))
 
 
-def _row(connection: sqlite3.Connection, statement: str, *parameters: str) -> Any:  # noqa: ANN401 - as selected
+def _row(connection: sqlite3.Connection, statement: str, *parameters: str) -> Any:  # noqa: ANN401
     """Return the statement's one row; more or fewer are an error of the bench's own assumptions."""
     (row,) = connection.execute(statement, parameters).fetchall()
     return row

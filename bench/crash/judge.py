@@ -29,6 +29,7 @@ from bench.crash.records import (
 )
 
 OK: Final = 200
+PAYMENT_REQUIRED: Final = 402
 
 _CHARACTERS_PER_TOKEN: Final = 4
 """What an estimate counts as one token of output."""
@@ -91,6 +92,9 @@ def _complete(record: CallerRecord, upstream: UpstreamRecord | None, events: lis
 
 
 def _refused(record: CallerRecord, events: list[EventRecord]) -> Iterator[Fault]:
+    """Its credit was great at all times: it may be told to come back, not that it has none."""
+    if record.status == PAYMENT_REQUIRED:
+        yield Fault(rule="who has credit is not refused for lack of it", subject=record.request_id)
     if any(event.is_billed for event in events):
         yield Fault(rule="a refused call is not billed", subject=record.request_id, detail=f"status {record.status}")
 

@@ -17,7 +17,7 @@ from bench.children import HOST
 from bench.crash.judge import OK
 from bench.crash.records import CallerRecord, Outcome
 
-CALLERS: Final = 12
+CALLERS: Final = 32
 
 _TIMEOUT_S: Final = 30.0
 _REST_S: Final = 0.02

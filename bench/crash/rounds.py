@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, chat_body, make_customer, make_offer, make_rules
+from bench.chat_line import wait_until_known
 from bench.children import Child, wait_until
 from bench.crash.evidence import read_account, read_events, read_prices, read_set_aside, read_upstream, reading
 from bench.crash.judge import Fault, judge
@@ -77,6 +78,7 @@ def _set_up(stack: Stack) -> tuple[Offer, Customer]:
     offer = make_offer(api, _PRICES, upstream=stack.upstream.origin, route="/ai/chat")
     customer = make_customer(api, offer, "survivor", credit=GREAT_BALANCE)
     api.close()
+    wait_until_known(stack.gateway.port, offer, customer)
     return offer, customer
 
 

@@ -121,6 +121,8 @@ def at(path: str, body: dict[str, Any]) -> Callable[[str], tuple[str, dict[str, 
         (at("/routes", ROUTE | {"upstream_url": "ftp://x"}), "upstream_url"),
         (at("/routes", ROUTE | {"upstream_url": "http://user:secret@x"}), "upstream_url"),
         (at("/routes", ROUTE | {"upstream_url": "http://x:port"}), "upstream_url"),
+        (at("/routes", ROUTE | {"upstream_url": "${AI API}/v1"}), "upstream_url"),
+        (at("/routes", ROUTE | {"upstream_url": "ftp://${AI_API}"}), "upstream_url"),
         (at("/routes", ROUTE | {"upstream_headers": {"a": "${1X}"}}), "upstream_headers.a"),
         (at("/routes", ROUTE | {"upstream_headers": {"a": "b\r\nc: d"}}), "upstream_headers[...]"),
         (at("/routes", ROUTE | {"upstream_headers": {"a b": "c"}}), "upstream_headers"),
@@ -194,8 +196,14 @@ def test_a_body_that_is_not_json_of_the_right_kind_is_refused(standing: Standing
 
 
 def test_a_wrong_choice_is_told_the_right_ones(standing: Standing) -> None:
-    message = standing.api.refused("/rules", {"template": "x"})["template"]
-    assert "'block_when_no_available_credits', 'block_on_unpaid_invoices'" in message
+    rule = {"template": "block_on_unpaid_invoices", "block_what": [{"field": "response.status", "pattern": "2"}]}
+    for path, body, field, choices in (
+        ("/rules", {"template": "x"}, "template", "'block_when_no_available_credits', 'block_on_unpaid_invoices'"),
+        ("/rules", rule, "block_what[0].field", "'request.route'"),
+        ("/routes", ROUTE | {"enforce": "gently"}, "enforce", "'strict', 'none'"),
+        ("/prices", price(model={"type": "tiered"})(standing.plan_id)[1], "model.type", "'package'"),
+    ):
+        assert standing.api.refused(path, body)[field].endswith(f"; use one of {choices}")
 
 
 def test_a_body_of_20_megabytes_is_too_large(standing: Standing) -> None:

@@ -1,4 +1,10 @@
-from tests.api.world import Api
+from datetime import datetime
+from pathlib import Path
+
+from faregate.base.errors import Unavailable
+from faregate.domain.billing.provider import ProviderInvoice
+from faregate.providers.embedded.provider import EmbeddedProvider
+from tests.api.world import Api, opened_api, problem
 from tests.services.world import Call
 
 
@@ -39,3 +45,23 @@ def test_a_month_ends_in_an_invoice_that_becomes_overdue_and_is_paid(api_on_both
     assert (paid["status"], paid["overdue"]) == ("paid", False)
     assert api.post(f"/invoices/{invoice['invoice_id']}/pay") == paid
     assert api.get("/invoices?company_id=beta")["data"] == []
+
+
+def test_a_provider_that_is_away_is_told_as_such_and_paying_again_is_safe(sqlite_url: str, tmp_path: Path) -> None:
+    away = [False, True, True, True]  # as often as it is tried, then there again
+
+    class Away(EmbeddedProvider):
+        def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:
+            if away.pop():
+                raise Unavailable("the billing provider did not answer")
+            return super().pay_invoice(invoice_id, paid_at=paid_at)
+
+    with opened_api(sqlite_url, tmp_path, provider_type=Away) as api:
+        api.subscribe(pays="postpaid")
+        api.take(Call())
+        _advance(api, "2026-04-01T00:10:00Z")
+        path = f"/invoices/{api.get('/invoices')['data'][0]['invoice_id']}/pay"
+        answer = api.ask("POST", path)
+        assert problem(answer, 503) == {}
+        assert answer.headers["retry-after"] == "1"
+        assert api.post(path)["status"] == "paid"

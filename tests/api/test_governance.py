@@ -123,3 +123,8 @@ def test_a_sum_without_a_bound_is_fine_where_nothing_is_held_for_it(
         },
     )
     assert len(api.get("/subscriptions")["data"]) == 1
+
+
+def test_a_routes_upstream_may_begin_with_a_variable_of_the_gateway(api: Api) -> None:
+    route = api.post("/routes", {"name": ROUTE, "upstream_url": "${AI_API_URL}/v1"})
+    assert route["upstream_url"] == "${AI_API_URL}/v1"

@@ -154,12 +154,14 @@ def problem(answer: Response, status: int) -> dict[str, str]:
 
 
 @contextmanager
-def opened_api(database_url: str, folder: Path) -> Iterator[Api]:
-    """Open the API on a new database."""
+def opened_api(
+    database_url: str, folder: Path, *, provider_type: type[EmbeddedProvider] = EmbeddedProvider
+) -> Iterator[Api]:
+    """Open the API on a new database, with a billing provider of its own in `folder`."""
     clock = SteppedClock(at=NOW)
     with (
         closing(Database(database_url)) as database,
-        closing(EmbeddedProvider(folder / "provider.sqlite3")) as provider,
+        closing(provider_type(folder / "provider.sqlite3")) as provider,
     ):
         with database.begin() as transaction:
             metadata.create_all(transaction)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from faregate.apps.cli.main import FAILED, REFUSED, run
+from faregate.apps.cli.up import UpSettings, children, settle
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +119,15 @@ def test_a_wrong_line_of_the_file_is_one_line_that_names_it_and_the_file(
 
 def test_refused_and_failed_are_told_apart() -> None:
     assert (FAILED, REFUSED) == (1, 2)
+
+
+def test_variables_of_flags_and_file_reach_the_gateway_that_up_starts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "faregate.toml").write_text('[variable]\nAI_API_URL = "http://127.0.0.1:1"\n')
+    started: list[UpSettings] = []
+    monkeypatch.setattr("faregate.apps.cli.up.run_up", started.append)
+    run(["up"])
+    run(["up", "--variable.AI_API_URL", "http://127.0.0.1:2"])
+    environments = [children(settle(settings))[1].environment for settings in started]
+    assert [told["AI_API_URL"] for told in environments] == ["http://127.0.0.1:1", "http://127.0.0.1:2"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,6 +21,7 @@ from faregate.storage.tables import charge, event_log, set_aside
 T = TypeVar("T")
 
 GATEWAY_TOKEN = "fg_gateway_of_the_tests"  # noqa: S105 - made up
+GATEWAY = "gw_of_the_tests"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,9 @@ class StateStream:
     def __enter__(self) -> Self:
         self.connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         self.connection.request(
-            "GET", f"/gateway/v1/state?after={self.after}", headers={"authorization": f"Bearer {GATEWAY_TOKEN}"}
+            "GET",
+            f"/gateway/v1/state?after={self.after}&gateway_id={GATEWAY}",
+            headers={"authorization": f"Bearer {GATEWAY_TOKEN}"},
         )
         self.response = self.connection.getresponse()
         assert self.response.status == 200
@@ -120,6 +123,13 @@ class StateStream:
         decoded = json.loads(line)
         assert isinstance(decoded, dict)
         return decoded
+
+    def ends(self) -> bool:
+        """Return whether the stream ends, in order or cut, instead of saying more."""
+        try:
+            return self.message() is None
+        except HTTPException:
+            return True
 
     def burst(self) -> list[dict[str, object]]:
         """Return messages up to and with the next `up_to_date`."""

@@ -26,7 +26,9 @@ def test_what_arrives_while_a_commit_runs_shares_the_next_one(database: Database
     commits: list[int] = []
 
     async def run() -> None:
-        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda: commits.append(_logged(database)))
+        intake = Intake(
+            database=database, clock=SystemClock(), after_commit=lambda _: commits.append(_logged(database))
+        )
         running = asyncio.create_task(intake.run())
         await asyncio.gather(*(intake.append("app_1", [b"{}"] * 10) for _ in range(50)))
         await _end(running)
@@ -38,7 +40,7 @@ def test_what_arrives_while_a_commit_runs_shares_the_next_one(database: Database
 
 def test_a_batch_is_acknowledged_only_after_its_commit(database: Database) -> None:
     async def run() -> int:
-        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda: None)
+        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda _: None)
         running = asyncio.create_task(intake.run())
         await intake.append("app_1", [b"{}"])
         durable = _logged(database)
@@ -54,7 +56,7 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_even_a_large_batch(
     monkeypatch.setattr(intake_module, "QUEUED_BYTES", 100)
 
     async def run() -> None:
-        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda: None)
+        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda _: None)
         first = asyncio.create_task(intake.append("app_1", [b"x" * 200]))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="full"):
@@ -70,7 +72,7 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_even_a_large_batch(
 
 def test_a_failed_commit_keeps_nothing_and_the_intake_goes_on(database: Database) -> None:
     async def run() -> None:
-        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda: None)
+        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda _: None)
         running = asyncio.create_task(intake.run())
         with database.begin() as transaction:
             metadata.tables["event_log"].drop(transaction)
@@ -87,7 +89,7 @@ def test_a_failed_commit_keeps_nothing_and_the_intake_goes_on(database: Database
 
 def test_a_caller_that_leaves_does_not_disturb_the_others_of_its_commit(database: Database) -> None:
     async def run() -> None:
-        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda: None)
+        intake = Intake(database=database, clock=SystemClock(), after_commit=lambda _: None)
         leaving = asyncio.create_task(intake.append("app_1", [b"{}"]))
         staying = asyncio.create_task(intake.append("app_1", [b"{}"]))
         await asyncio.sleep(0)

@@ -1,4 +1,6 @@
+import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
@@ -10,7 +12,7 @@ from faregate.storage.database import Transaction
 from faregate.storage.state_feed import latest_version, record_change
 from faregate.storage.tables import api_key
 from faregate.wire.gateway_protocol import Reset
-from tests.control.control_plane import Handle
+from tests.control.control_plane import GATEWAY, Handle, Reply
 from tests.control.world import KEY, METER, PRICE, SUBSCRIPTION, add_catalog, add_key, add_subscription
 
 
@@ -137,3 +139,44 @@ def _change_five_keys(transaction: Transaction) -> None:
 
 def _touch_clock(transaction: Transaction) -> None:
     record_change(transaction, "clock", main_application(transaction))
+
+
+def _make_plan(control: Handle, token: str, executor: ThreadPoolExecutor) -> "Future[Reply]":
+    body = json.dumps({"name": "Another Plan"}).encode()
+    bearer = {"authorization": f"Bearer {token}", "content_type": "application/json"}
+    return executor.submit(control.ask, "POST", "/api/v1/plans", body, **bearer)
+
+
+def _token(control: Handle) -> str:
+    secrets = control.running.first_secrets
+    assert secrets is not None
+    return secrets.api_token
+
+
+def test_a_change_is_answered_when_every_connected_gateway_has_said_that_it_knows(control: Handle) -> None:
+    control.write(add_catalog)
+    with control.follow() as stream, ThreadPoolExecutor(1) as executor:
+        stream.burst()
+        answer = _make_plan(control, _token(control), executor)
+        time.sleep(0.1)
+        assert not answer.done()
+        seen = {"gateway_id": GATEWAY, "version": control.read(latest_version)}
+        assert control.as_gateway("POST", "/gateway/v1/seen", seen).status == 204
+        assert answer.result(0.1).status == 201
+
+
+def test_a_gateway_that_says_nothing_holds_a_change_back_for_a_quarter_of_a_second(control: Handle) -> None:
+    control.write(add_catalog)
+    with control.follow() as stream, ThreadPoolExecutor(1) as executor:
+        stream.burst()
+        began_at_s = time.monotonic()
+        assert _make_plan(control, _token(control), executor).result(5).status == 201
+        assert 0.24 < time.monotonic() - began_at_s < 1
+
+
+def test_without_a_gateway_a_change_is_answered_at_once(control: Handle) -> None:
+    control.write(add_catalog)
+    with ThreadPoolExecutor(1) as executor:
+        began_at_s = time.monotonic()
+        assert _make_plan(control, _token(control), executor).result(5).status == 201
+        assert time.monotonic() - began_at_s < 0.24

@@ -119,7 +119,7 @@ def aborted_stream(given: Input) -> Answer:
         answer.read_json(json.dumps({"usage": given["usage"]}).encode())
     summary, estimated = answer.summary(input_estimate=int(given.get("prompt_tokens_estimate", 0)))
     usage = summary.usage or {}
-    billed = sum(int(bytes(usage[name])) for name in ("prompt_tokens", "completion_tokens"))
+    billed = sum(int(str(usage[name])) for name in ("prompt_tokens", "completion_tokens"))
     must = "record a row: drain upstream to the usage chunk, or bill an estimate; never 0 silently"
     return {
         "billed_tokens": billed,

@@ -1,8 +1,10 @@
-"""A small control plane that speaks the gateway protocol over real HTTP: one ledger in memory, events applied as they come."""
+"""A small control plane that speaks the gateway protocol over real HTTP: one ledger in memory, events applied as they
+come."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,11 +47,12 @@ from faregate.wire.gateway_protocol import (
     RouteState,
     RuleState,
     StateMessage,
+    StateSeen,
     Upsert,
     UpToDate,
 )
 
-TOKEN = "gateway-token-of-the-tests"
+TOKEN = "gateway-token-of-the-tests"  # noqa: S105 - of this fake alone
 FOREVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 PATHS = {"prompt_tokens": "input", "completion_tokens": "output", "total_tokens": "total"}
 
@@ -106,6 +109,7 @@ class ControlPlane:
         self.sequences: list[int] = []
         self.epochs: dict[str, int] = {}
         self.releases: list[ReleaseEarlierEpochs] = []
+        self.versions_seen: list[StateSeen] = []
         self.lease_requests: list[LeaseRequest] = []
         self.answers: dict[str, LeaseAnswer] = {}
         self.lease_ms = 60_000
@@ -157,6 +161,9 @@ class ControlPlane:
         elif scope.path == "/gateway/v1/release":
             self._release(msgspec.json.decode(body, type=ReleaseEarlierEpochs))
             protocol.response_empty(204, [])
+        elif scope.path == "/gateway/v1/seen":
+            self.versions_seen.append(msgspec.json.decode(body, type=StateSeen))
+            protocol.response_empty(204, [])
         else:
             protocol.response_empty(404, [])
 
@@ -206,9 +213,9 @@ class ControlPlane:
                     assert units[0] >= 0, "more was returned than is outstanding"
         if not request.units:
             return LeaseAnswer()
-        account = self.accounts.get(request.subscription_id)
-        if account is None:
+        if request.subscription_id not in self.accounts:
             return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
+        account = self.accounts[request.subscription_id]
         uses = [account.use(unit.price_id) for unit in request.units]
         available = account.available()
         refused = LeaseAnswer(outstanding=account.outstanding() > 0)
@@ -287,14 +294,15 @@ class ControlPlane:
         *,
         prices: dict[str, Price] | None = None,
         granted: int = 1_000_000_000_000,
-        **route: object,
+        route: dict[str, object] | None = None,
     ) -> None:
-        """Set up route /ai/chat, one prepaid company with key `key-1`, its prices by usage field, and the credit rule."""
+        """Set up route /ai/chat, one prepaid company with key `key-1`, its prices by usage field, and the credit
+        rule."""
         chosen = prices or {
             "prompt_tokens": package("input", size=1_000_000, amount="0.50"),
             "completion_tokens": package("output", size=1_000_000, amount="1.50"),
         }
-        self.put("route", "rte_1", route_state(upstream_url, **route))
+        self.put("route", "rte_1", route_state(upstream_url, **(route or {})))
         self.add_key("key-1", "acme")
         self.put(
             "account",
@@ -325,8 +333,6 @@ class ControlPlane:
         self.put("rule", "rul_1", rule_state(Template.BLOCK_WHEN_NO_AVAILABLE_CREDITS, "rul_1"))
 
     def add_key(self, key: str, company_id: str, *, replay: bool = False) -> None:
-        import hashlib
-
         digest = hashlib.sha256(key.encode()).hexdigest()
         self.put(
             "key",
@@ -422,7 +428,7 @@ async def serving(app: object, port: int | None = None) -> AsyncIterator[str]:
     finally:
         if isinstance(app, ControlPlane):
             app.end_streams()
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]  # only partly annotated
         await asyncio.wait([task], timeout=3)
         task.cancel()
 

@@ -6,8 +6,9 @@ always computed from totals and never accumulated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_LEDGER_UNITS
@@ -17,8 +18,9 @@ from faregate.domain.catalog.models import Percentage
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
+from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.domain.pricing.percentage import EventsSoFar, event_amount
-from faregate.domain.pricing.rating import DimensionKey, debit_total, leaf_of
+from faregate.domain.pricing.rating import WHOLE, DimensionKey, debit_total, leaf_of
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -30,6 +32,8 @@ from faregate.storage.ledger import (
     write_totals,
 )
 from faregate.storage.metered import read_subscriptions
+
+_NOTHING: Final = Decimal(0)
 
 
 class AccountBook:
@@ -47,6 +51,7 @@ class AccountBook:
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
+        self._free_up_to: dict[TotalKey, Decimal] = {}
         for key, period in keys.items():
             if key not in self._totals:
                 self._totals[key] = empty_total(key.subscription_id, key.price_id, period)
@@ -62,6 +67,8 @@ class AccountBook:
         Raises `InvalidInput`, and changes nothing, where the total or the balance would not fit the ledger.
         """
         total, price = self._totals[key], self._prices[key]
+        if self._is_paid_ahead(key, total, quantity, dimension=dimension):
+            return 0
         added, so_far = _added(price, total, quantity, dimension=dimension)
         totals = total.totals | {dimension: EXACT.add(total.totals.get(dimension, Decimal(0)), added)}
         debited = debit_total(price, totals)
@@ -74,7 +81,21 @@ class AccountBook:
         total.settled = EXACT.add(total.settled, quantity)
         if so_far is not None:
             total.events[dimension] = so_far
+        self._free_up_to[key] = EXACT.add(totals.get(WHOLE, _NOTHING), units_paid_ahead(price, totals))
         return debit
+
+    def _is_paid_ahead(self, key: TotalKey, total: PriceTotal, quantity: Decimal, *, dimension: DimensionKey) -> bool:
+        """Add units of a package that is paid, if they are: nothing needs to be rated for them."""
+        before = total.totals.get(WHOLE, _NOTHING)
+        free_up_to = self._free_up_to.get(key, before)
+        if dimension != WHOLE or quantity < 0 or free_up_to <= before:
+            return False
+        after = EXACT.add(before, quantity)
+        if after > free_up_to:
+            return False
+        total.totals = {WHOLE: after}
+        total.settled = EXACT.add(total.settled, quantity)
+        return True
 
     def put_out(self, key: TotalKey, units: int) -> None:
         """Count units as outstanding in a lease."""
@@ -95,10 +116,6 @@ class AccountBook:
         write_totals(self._transaction, self._totals.values())
         for subscription_id, difference in sorted(differences.items()):
             change_reserved(self._transaction, subscription_id, difference)
-
-    def totals(self) -> Iterable[PriceTotal]:
-        """Return every total of the book."""
-        return self._totals.values()
 
 
 def _added(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_DETAIL_CHARACTERS, MAX_EVENT_BYTES
@@ -21,12 +22,11 @@ from faregate.storage.events import (
     find_identities,
 )
 from faregate.storage.metered import companies_of_users
-from faregate.wire.event import WireEvent, content_hash, decode_event, identity, sent_facts, to_event
+from faregate.wire.event import WireEvent, content_hash, decode_event, identity, raw_hash, sent_facts, to_event
 from faregate.wire.gateway_protocol import GatewayFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmittedEvent:
+class AdmittedEvent(NamedTuple):
     """An event that has effects, at its position in the log."""
 
     position: int
@@ -57,8 +57,7 @@ class Admission:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
+class _Decoded(NamedTuple):
     row: LoggedEvent
     wire: WireEvent
     seen: SeenIdentity
@@ -84,9 +83,7 @@ def admit_events(
         if event.occurred_at > latest and not _is_replay(entry.wire):
             admission.put_aside(entry.row, "ahead", f"dated {event.occurred_at.isoformat()}")
         else:
-            admission.admitted.append(
-                AdmittedEvent(position=entry.row.position, event=event, facts=entry.wire.faregate)
-            )
+            admission.admitted.append(AdmittedEvent(entry.row.position, event, entry.wire.faregate))
     add_identities(transaction, application_id, [entry.seen for entry in fresh])
     add_admitted(
         transaction,
@@ -108,7 +105,8 @@ def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decode
             continue
         try:
             wire = decode_event(row.body)
-            body_hash = content_hash(row.body)
+            # A gateway's event comes again byte for byte, from its spool; others may be encoded anew.
+            body_hash = content_hash(row.body) if wire.faregate is None else raw_hash(row.body)
         except InvalidInput as error:
             admission.put_aside(row, "malformed", error.message)
             facts = sent_facts(row.body)
@@ -117,7 +115,7 @@ def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decode
             continue
         if wire.faregate is not None:
             admission.facts.append(wire.faregate)
-        seen = SeenIdentity(identity=identity(wire, body_hash), content_hash=body_hash, position=row.position)
+        seen = SeenIdentity(identity(wire, body_hash), body_hash, row.position)
         decoded.append(_Decoded(row, wire, seen))
     return decoded
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from faregate.domain.metering.aggregate import Aggregate
 from faregate.domain.metering.dispatch import MeterTable
@@ -22,11 +21,11 @@ from faregate.wire.patterns import compile_pattern
 _NO_METERS: Final = MeterTable((), compile_pattern, compile_field)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(NamedTuple):
     """What one event counts for on one meter, and whose usage it is.
 
-    `amount`: its units on an additive meter, the state of that event alone on any other.
+    `amount`: its units on an additive meter, the state of that event alone on any other. A tuple, as everything that is
+    made per event and meter: a frozen dataclass takes four times as long to make.
     """
 
     position: int
@@ -78,13 +77,6 @@ def meter_events(
                 )
                 continue
             measured.append(
-                Measured(
-                    position=entry.position,
-                    meter=meter,
-                    company_id=entry.event.company_id or "",
-                    event=entry.event,
-                    amount=amount,
-                    group=counting.group,
-                )
+                Measured(entry.position, meter, entry.event.company_id or "", entry.event, amount, counting.group)
             )
     return measured, unmeterable

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from faregate.base.periods import Period
 from faregate.domain.catalog.models import ByDimension
@@ -26,8 +25,7 @@ T = TypeVar("T")
 _SHOWN_CHARACTERS: Final = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posting:
+class Posting(NamedTuple):
     """A measured event, and the total, dimension and period it is charged to: None where the company has no such plan.
 
     `priced_in`: while the price holds under which it is charged; usage windows are cut at its ends.
@@ -73,7 +71,7 @@ class PostingRules:
             return dimension
         key = TotalKey(subscription.subscription_id, price.price_id, period.start)
         priced_in = series.unchanged_around(at, within=period)
-        return Posting(measured=measured, key=key, period=period, dimension=dimension, priced_in=priced_in)
+        return Posting(measured, key, period, dimension, priced_in)
 
     def _field(self, path: FieldPath) -> Callable[[Fields], object]:
         read = self._fields.get(path)

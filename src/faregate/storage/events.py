@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, insert, select, update
 
+from faregate.base.clock import to_microseconds
+from faregate.storage.bulk import insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import admitted_event, consumer, event_identity, event_log, set_aside, unmeterable
 
 APPLIER = "applier"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedEvent:
+class LoggedEvent(NamedTuple):
     """An event as it was accepted; `position` orders the log."""
 
     position: int
@@ -24,8 +26,7 @@ class LoggedEvent:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenIdentity:
+class SeenIdentity(NamedTuple):
     """An identity that has been applied, with the content it had and where it stands in the log."""
 
     identity: bytes
@@ -66,9 +67,9 @@ def append_to_log(
     transaction: Transaction, application_id: str, bodies: Sequence[bytes], *, ingested_at: datetime
 ) -> None:
     """Append events in order."""
-    rows = [{"application_id": application_id, "ingested_at": ingested_at, "body": body} for body in bodies]
-    if rows:
-        transaction.execute(insert(event_log), rows)
+    instant = to_microseconds(ingested_at)
+    rows = [(application_id, instant, body) for body in bodies]
+    insert_rows(transaction, event_log, ("application_id", "ingested_at", "body"), rows=rows)
 
 
 def log_head(transaction: Transaction) -> int:
@@ -93,13 +94,10 @@ def move_consumer(transaction: Transaction, position: int) -> None:
 
 def read_log(transaction: Transaction, after: int, most: int) -> list[LoggedEvent]:
     """Return the next events after a position, oldest first."""
-    statement = select(event_log).where(event_log.c.position > after).order_by(event_log.c.position).limit(most)
-    return [
-        LoggedEvent(
-            position=row.position, application_id=row.application_id, ingested_at=row.ingested_at, body=row.body
-        )
-        for row in transaction.execute(statement)
-    ]
+    columns = event_log.c
+    chosen = select(columns.position, columns.application_id, columns.ingested_at, columns.body)
+    statement = chosen.where(columns.position > after).order_by(columns.position).limit(most)
+    return [LoggedEvent(*row) for row in transaction.execute(statement)]
 
 
 def read_logged_event(transaction: Transaction, position: int) -> LoggedEvent | None:
@@ -122,32 +120,18 @@ def find_identities(
 
 def add_identities(transaction: Transaction, application_id: str, seen: Sequence[SeenIdentity]) -> None:
     """Remember applied identities."""
-    rows = [
-        {
-            "application_id": application_id,
-            "identity": entry.identity,
-            "content_hash": entry.content_hash,
-            "position": entry.position,
-        }
-        for entry in seen
-    ]
-    if rows:
-        transaction.execute(insert(event_identity), rows)
+    rows = [(application_id, entry.identity, entry.content_hash, entry.position) for entry in seen]
+    columns = ("application_id", "identity", "content_hash", "position")
+    insert_rows(transaction, event_identity, columns, rows=rows)
 
 
 def add_admitted(transaction: Transaction, application_id: str, events: Sequence[Admitted]) -> None:
     """Remember which events count, and when they happened."""
     rows = [
-        {
-            "position": event.position,
-            "application_id": application_id,
-            "company_id": event.company_id,
-            "occurred_at": event.occurred_at,
-        }
-        for event in events
+        (event.position, application_id, event.company_id, to_microseconds(event.occurred_at)) for event in events
     ]
-    if rows:
-        transaction.execute(insert(admitted_event), rows)
+    columns = ("position", "application_id", "company_id", "occurred_at")
+    insert_rows(transaction, admitted_event, columns, rows=rows)
 
 
 def add_set_aside(transaction: Transaction, events: Sequence[SetAside]) -> None:

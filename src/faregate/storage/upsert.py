@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import Final
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
 
-if TYPE_CHECKING:
-    from faregate.storage.database import Transaction
-
+from faregate.storage.database import Transaction
 
 _CHUNK_ROWS: Final = 1_000
 
@@ -26,10 +26,14 @@ def upsert(transaction: Transaction, table: Table, rows: Sequence[Mapping[str, o
 
     All rows name the same columns.
     """
-    if not rows:
-        return
-    insert = sqlite.insert if transaction.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table)
+    if rows:
+        transaction.execute(_statement(transaction.dialect.name, table, tuple(rows[0])), rows)
+
+
+@cache
+def _statement(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    """Build the statement once: there are as many as tables that are written so."""
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     keys = {column.name for column in table.primary_key}
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    transaction.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed), rows)
+    changed = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed)

@@ -8,9 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Row, insert, select, tuple_
+from sqlalchemy import Row, select, tuple_
 
+from faregate.base.clock import to_microseconds
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate, encode_aggregate
+from faregate.storage.bulk import insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import charge, usage_window
 from faregate.storage.upsert import chunks, upsert
@@ -49,8 +51,7 @@ class Window:
     dirty: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """One event's effect on one meter: its quantity, and its debit in ledger units."""
 
     position: int
@@ -116,22 +117,35 @@ def write_windows(transaction: Transaction, windows: Collection[Window]) -> None
 def add_charges(transaction: Transaction, charges: Sequence[Charge]) -> None:
     """Write the effects of events."""
     rows = [
-        {
-            "position": entry.position,
-            "meter_id": entry.meter_id,
-            "application_id": entry.application_id,
-            "company_id": entry.company_id,
-            "subscription_id": entry.subscription_id,
-            "price_id": entry.price_id,
-            "occurred_at": entry.occurred_at,
-            "quantity": entry.quantity,
-            "amount": entry.amount,
-            "entry_id": entry.entry_id,
-        }
+        (
+            entry.position,
+            entry.meter_id,
+            entry.application_id,
+            entry.company_id,
+            entry.subscription_id,
+            entry.price_id,
+            to_microseconds(entry.occurred_at),
+            f"{entry.quantity:f}",
+            entry.amount,
+            entry.entry_id,
+        )
         for entry in charges
     ]
-    if rows:
-        transaction.execute(insert(charge), rows)
+    insert_rows(transaction, charge, _CHARGE_COLUMNS, rows=rows)
+
+
+_CHARGE_COLUMNS = (
+    "position",
+    "meter_id",
+    "application_id",
+    "company_id",
+    "subscription_id",
+    "price_id",
+    "occurred_at",
+    "quantity",
+    "amount",
+    "entry_id",
+)
 
 
 def _window(row: Row[tuple[object, ...]]) -> Window:

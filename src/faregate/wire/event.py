@@ -59,8 +59,11 @@ class WireEvent(Struct, frozen=True, kw_only=True):
     faregate: GatewayFacts | None = None
 
 
-def number_of(numeral: str) -> Decimal | str:
-    """Return a numeral's exact value; one whose exponent no Decimal can hold stays text, which no meter can count."""
+def exact_number(numeral: str) -> Decimal | str:
+    """Return a numeral's exact value, as a `float_hook`.
+
+    One whose exponent no Decimal can hold stays text, which no meter can count.
+    """
     try:
         return Decimal(numeral)
     except InvalidOperation:
@@ -72,8 +75,8 @@ class _SentFacts(Struct, frozen=True):
 
 
 _FACTS_DECODER: Final = msgspec.json.Decoder(_SentFacts)
-_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=number_of)
-_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=number_of)
+_EVENT_DECODER: Final = msgspec.json.Decoder(WireEvent, float_hook=exact_number)
+_JSON_DECODER: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(float_hook=exact_number)
 _CANONICAL_ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 _URI_PATH: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
@@ -147,6 +150,11 @@ def content_hash(raw: bytes | Raw) -> bytes:
     if isinstance(tree, dict):
         tree.pop("faregate", None)
     return hashlib.blake2b(_CANONICAL_ENCODER.encode(tree), digest_size=16).digest()
+
+
+def raw_hash(raw: bytes | Raw) -> bytes:
+    """Return 16 bytes over the event as it was sent."""
+    return _digest(raw)
 
 
 def identity(wire: WireEvent, body_hash: bytes) -> bytes:

@@ -3,7 +3,8 @@
 All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
 
     POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at a process start; fences that gateway's earlier ones
-    GET  /gateway/v1/state     ?after=N      -> lines of StateMessage, forever
+    GET  /gateway/v1/state     ?after=N&gateway_id=G -> lines of StateMessage, forever
+    POST /gateway/v1/seen      StateSeen     -> 204             the gateway decides by the state of that version now
     POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
     POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
     POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "of earlier epochs nothing is unsettled after this"
@@ -49,7 +50,7 @@ class Dialect(StrEnum):
 
 
 class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
-    """A route. Header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
+    """A route. Its upstream and header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
 
     route_id: str
     application_id: str
@@ -181,6 +182,13 @@ class UpToDate(Struct, frozen=True, kw_only=True, tag="up_to_date"):
 
 
 StateMessage = Reset | Upsert | Remove | UpToDate
+
+
+class StateSeen(Struct, frozen=True, kw_only=True):
+    """The gateway has taken everything up to `version`. A change is answered only after connected gateways said so."""
+
+    gateway_id: str
+    version: int
 
 
 # --- epochs and leases --------------------------------------------------------------------------------------------

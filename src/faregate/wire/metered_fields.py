@@ -15,7 +15,7 @@ import msgspec
 
 from faregate.base.errors import InvalidInput
 from faregate.domain.metering.event import Event, FieldPath, Step, compile_steps
-from faregate.wire.event import as_utc, number_of, path_of
+from faregate.wire.event import as_utc, exact_number, path_of
 
 _Branch = dict[str, Any]
 """Names below a name: None for a value that is read as a whole."""
@@ -47,7 +47,7 @@ class MeteredFields:
             _plant(root, names)
         self._root = root
         self._attributes: dict[tuple[str, ...], str] = {}
-        self._decoder = msgspec.json.Decoder(self._struct(root, ()), float_hook=number_of)
+        self._decoder = msgspec.json.Decoder(self._struct(root, ()), float_hook=exact_number)
 
     def event(self, raw: bytes, company_id: str | None) -> Event:
         """Return the core's event; `company_id` as resolved from our own records. `InvalidInput` for other JSON."""

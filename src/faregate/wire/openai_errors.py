@@ -1,6 +1,7 @@
 """Error documents in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
 
-Source: OpenAI's API reference and the official Python client, which raises a class by status and reads `code` and `type`.
+Source: OpenAI's API reference and the official Python client, which raises a class by status and reads `code` and
+`type`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Server-sent events, cut into whole events as bytes arrive, without changing a byte.
 
-Source: the WHATWG HTML standard, "Server-sent events", section "Interpreting an event stream": lines end in LF, CRLF or CR; an
-empty line ends an event; `data` lines are joined by LF; a line that starts with a colon is a comment.
+Source: the WHATWG HTML standard, "Server-sent events", section "Interpreting an event stream": lines end in LF, CRLF or
+CR; an empty line ends an event; `data` lines are joined by LF; a line that starts with a colon is a comment.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LONGEST_END: Final = 4
 class EventSplitter:
     """Cuts a stream into events. Feeding the same bytes in any pieces gives the same events.
 
-    An event is its raw bytes with the empty line that ends it. One that grows past `limit` bytes is let go in pieces, which
-    `data_of` reads as None, so that a caller's stream is never held up by an event that nobody can read.
+    An event is its raw bytes with the empty line that ends it. One that grows past `limit` bytes is let go in pieces,
+    which `data_of` reads as None, so that a caller's stream is never held up by an event that nobody can read.
     """
 
     __slots__ = ("_limit", "_oversized", "_pending")

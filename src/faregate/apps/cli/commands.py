@@ -20,6 +20,7 @@ def up(
     data: options.Data = options.DATA,
     database_url: options.DatabaseUrl = None,
     gateway_token: options.GatewayToken = None,
+    variable: options.Variable = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -34,7 +35,7 @@ def up(
     ```
     faregate up
     faregate up --port 9080 --gateway-port 9000 --data /var/lib/faregate
-    OPENAI_API_KEY=sk-... faregate up
+    OPENAI_API_KEY=sk-... faregate up --variable.AI_API_URL https://api.openai.com/v1
     ```
     """
     from faregate.apps.cli.up import UpSettings, run_up
@@ -47,6 +48,7 @@ def up(
             data=data,
             database_url=database_url,
             gateway_token=gateway_token,
+            variable=variable or {},
             log_format=log_format,
             log_level=log_level,
         )
@@ -93,13 +95,14 @@ def gateway(
     control_plane_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
     data: options.Data = options.DATA,
     gateway_token: options.GatewayToken = None,
+    variable: options.Variable = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
     """Run a gateway alone, pointed at a control plane.
 
     Each gateway needs a data folder of its own, and the same one at its next start: events that are not shipped yet
-    wait there. Headers of a route may name variables of this process' environment, such as `Bearer ${OPENAI_API_KEY}`.
+    wait there. A route's upstream and headers may name variables of this process, such as `Bearer ${OPENAI_API_KEY}`.
 
     For example:
 
@@ -108,6 +111,8 @@ def gateway(
     faregate gateway --control-plane-url http://control:8080 --gateway-token fg_gateway_...
     ```
     """
+    import os
+
     from faregate.apps.cli.processes import run_gateway_process
     from faregate.apps.gateway.settings import GatewaySettings
     from faregate.apps.secret_files import GATEWAY_TOKEN_FILE, read_secret
@@ -125,6 +130,7 @@ def gateway(
         control_plane_url=control_plane_url.rstrip("/"),
         gateway_token=token,
         spool_folder=data / "gateway-spool",
+        environment=dict(os.environ) | (variable or {}),
     )
     return run_gateway_process(settings, log_format, log_level)
 

@@ -74,8 +74,8 @@ def run(arguments: Sequence[str]) -> int:
 def build() -> App:
     """Return the command line."""
     app = App(name="faregate", help=_HELP, help_format="markdown", version=_version, result_action="return_value")
-    for command in _COMMANDS:
-        app.command(command)
+    for place, command in enumerate(_COMMANDS):
+        app.command(command, sort_key=place)
     app.command(meter_commands.METER)
     known = {
         name for command in (*_COMMANDS, *_METER_COMMANDS) for name in inspect.signature(command).parameters

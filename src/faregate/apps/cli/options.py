@@ -43,6 +43,13 @@ GatewayToken = Annotated[
     str | None,
     Parameter(help="What gateways show the control plane. Made once, in the data folder, where none is given."),
 ]
+Variable = Annotated[
+    dict[str, str] | None,
+    Parameter(
+        help="What routes may name as ${NAME} in their upstream and headers (--variable.NAME VALUE), beside the "
+        "environment itself; in the settings file a table, [variable]."
+    ),
+]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
 LogFormatOption = Annotated[LogFormat, Parameter(help="For people or for machines.")]
 LogLevelOption = Annotated[LogLevel, Parameter(help="The least severe event to write.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class UpSettings:
     data: Path
     database_url: str | None = field(repr=False)
     gateway_token: str | None = field(repr=False)
+    variable: Mapping[str, str] = field(default_factory=dict, repr=False)
     log_format: LogFormat
     log_level: LogLevel
 
@@ -85,7 +87,7 @@ def _environment(settings: UpSettings) -> dict[str, str]:
     }
     if settings.database_url is not None:
         told["DATABASE_URL"] = settings.database_url
-    return dict(os.environ) | {f"FAREGATE_{name}": value for name, value in told.items()}
+    return dict(os.environ) | dict(settings.variable) | {f"FAREGATE_{name}": value for name, value in told.items()}
 
 
 def _control_plane(settings: UpSettings) -> str:

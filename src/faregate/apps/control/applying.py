@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
+from faregate.base.limits import APPLY_BATCH_EVENTS
 from faregate.services.apply_events import EventApplier
 from faregate.storage.database import Database, Transaction
 from faregate.storage.events import consumer_position, log_head
 
 _log: Final = structlog.stdlib.get_logger()
 
+CONTENDED_BATCH_EVENTS: Final = 1_000
+"""Events of a batch while others wait for the writing thread: their turn comes within a tenth of a second."""
+
+_GATHER_S: Final = 0.025
 _SHORTEST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -25,31 +33,43 @@ class _Step:
 
 
 class Applying:
-    """Woken after every commit of the intake. A batch is one turn on the writing thread; others get theirs between."""
+    """Woken after every commit of the intake. A batch is one turn on the writing thread; others get theirs between.
 
-    def __init__(self, *, database: Database, applier: EventApplier) -> None:
+    `is_contended` says whether others wait now. What they wait for, an acknowledgement or a lease, is more urgent than
+    the books, so batches are short then: under load metering falls behind before intake does.
+    """
+
+    def __init__(self, *, database: Database, applier: EventApplier, is_contended: Callable[[], bool]) -> None:
         self._database = database
         self._applier = applier
+        self._is_contended = is_contended
         self._woken = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._moved = asyncio.Condition()
         self.position = 0
         """Everything up to this position of the log is applied."""
+        self.behind = 0
+        """How many events this process has logged and not yet applied."""
         self.failing = False
         """Whether the last attempt failed; it is repeated."""
 
-    def wake(self) -> None:
-        """Say that there may be new events."""
+    def wake(self, added: int = 0) -> None:
+        """Say that there may be new events, and how many this process has added."""
+        self.behind += added
         self._woken.set()
 
     async def run(self) -> None:
         """Apply what is in the log and what arrives, until cancelled."""
         pause_s = _SHORTEST_PAUSE_S
+        drained_at_s = 0.0
         self.wake()
         while True:
             await self._woken.wait()
+            await self._gather(since_s=drained_at_s)
             self._woken.clear()
             try:
                 await self._drain()
+                drained_at_s = asyncio.get_running_loop().time()
             except Exception:  # noqa: BLE001 - repeated, whatever it was
                 _log.exception("apply.failed", retry_in_s=pause_s)
                 self.failing = True
@@ -65,6 +85,7 @@ class Applying:
         head = await self._database.read(log_head)
         if self.position >= head:
             return True
+        self._urgent.set()
         self.wake()
         try:
             async with asyncio.timeout(within_s), self._moved:
@@ -73,16 +94,35 @@ class Applying:
             return False
         return True
 
+    async def keep_up(self, most_behind: int, within_s: float) -> None:
+        """Wait until at most so many events are behind, or for a time: who sends faster than is metered is slowed."""
+        if self.behind <= most_behind:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self.behind <= most_behind)
+
+    async def _gather(self, *, since_s: float) -> None:
+        """Let events gather under a steady load: a batch costs as much as a hundred events. The first is never held."""
+        rest_s = since_s + _GATHER_S - asyncio.get_running_loop().time()
+        if rest_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._urgent.wait()
+        self._urgent.clear()
+
     async def _drain(self) -> None:
         while True:
-            step = await self._database.write(self._apply_next)
+            most = CONTENDED_BATCH_EVENTS if self._is_contended() else APPLY_BATCH_EVENTS
+            step = await self._database.write(partial(self._apply_next, most=most))
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position
+                    self.behind = max(0, self.behind - step.applied)
                     self._moved.notify_all()
             if step.applied == 0:
                 return
 
-    def _apply_next(self, transaction: Transaction) -> _Step:
-        applied = self._applier.apply_next(transaction)
+    def _apply_next(self, transaction: Transaction, *, most: int) -> _Step:
+        applied = self._applier.apply_next(transaction, most=most)
         return _Step(applied=applied, position=consumer_position(transaction))

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
+from faregate.apps.control.applying import Applying
 from faregate.apps.control.asgi import Answer, Request, read_body
 from faregate.apps.control.content_encoding import decompress
 from faregate.apps.control.counters import Counters
@@ -24,24 +25,26 @@ from faregate.storage.database import Database
 _CREDENTIAL: Final = "X-Moesif-Application-Id"
 _KNOWN_IDS: Final = 1_000
 
+MOST_BEHIND_EVENTS: Final = 50_000
+"""Beyond so many unmetered events senders are slowed, so that usage stays a few seconds behind at the most."""
+
+_SLOWED_AT_MOST_S: Final = 2.0
+"""Agents wait five seconds for an answer and send again after that."""
+
 _BATCH: Final = msgspec.json.Decoder(list[Raw])
 _ONE: Final = msgspec.json.Decoder(Raw)
 
 
-class _Claims(Struct):
-    faregate: Raw | UnsetType = UNSET
-
-
-_CLAIMS: Final = msgspec.json.Decoder(_Claims)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Collector:
     """Takes events in. One bad event never fails its batch: it is kept, and set aside when it is applied."""
 
-    def __init__(self, *, database: Database, intake: Intake, counters: Counters) -> None:
+    def __init__(self, *, database: Database, intake: Intake, applying: Applying, counters: Counters) -> None:
         self._database = database
         self._intake = intake
+        self._applying = applying
         self._counters = counters
         self._applications: dict[str, str] = {}
 
@@ -63,6 +66,7 @@ class Collector:
         return await self._take(application_id, [event])
 
     async def _take(self, application_id: str, events: list[Raw]) -> Answer:
+        await self._applying.keep_up(MOST_BEHIND_EVENTS, _SLOWED_AT_MOST_S)
         await self._intake.append(application_id, [_without_claims(event) for event in events])
         self._counters.events_accepted["collector"] += len(events)
         return Answer(status=HTTPStatus.CREATED)
@@ -108,12 +112,14 @@ def split_batch(body: bytes) -> list[Raw]:
 
 def _without_claims(event: Raw) -> bytes:
     """Return the event without `faregate` facts: only our gateways, on their own link, may state those."""
+    sent = bytes(event)
+    if b"faregate" not in sent and b"\\u" not in sent:
+        # Neither the key nor an escape that could spell it.
+        return sent
     try:
-        claims = _CLAIMS.decode(event)
-        if claims.faregate is UNSET:
-            return bytes(event)
         fields = _FIELDS.decode(event)
     except msgspec.DecodeError:
-        return bytes(event)
-    fields.pop("faregate", None)
+        return sent
+    if fields.pop("faregate", None) is None:
+        return sent
     return msgspec.json.encode(fields)

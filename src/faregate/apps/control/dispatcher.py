@@ -22,7 +22,7 @@ from faregate.apps.control.asgi import (
     to_request,
 )
 from faregate.apps.control.counters import Counters
-from faregate.apps.control.gateway_link import GatewayLink, stated_version
+from faregate.apps.control.gateway_link import GatewayLink, stated_follower
 from faregate.apps.control.problems import error_answer, fault_answer, method_answer, nothing_here, stopping_answer
 from faregate.apps.control.state_feed import StateFeed
 from faregate.base.errors import FaregateError, TooLarge
@@ -36,6 +36,10 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
 _STATE_PATH: Final = "/gateway/v1/state"
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_GATEWAYS_WITHIN_S: Final = 0.25
+"""How long a change's answer waits for gateways that are connected and slow."""
+
 _NDJSON: Final = b"application/x-ndjson"
 
 
@@ -97,7 +101,8 @@ class Dispatcher:
         request = to_request(scope, receive)
         stated = request.header(b"content-length")
         if not stated.isdecimal() or int(stated) <= MAX_API_BODY_BYTES:
-            await self._api(scope, receive, self._counting(request.path, send))
+            counting = self._counting(request.path, send)
+            await self._api(scope, receive, counting if request.method in _READING else self._after_gateways(counting))
             return
         try:
             await read_body(request, MAX_API_BODY_BYTES)
@@ -125,14 +130,14 @@ class Dispatcher:
     async def _stream_state(self, request: Request, send: Send) -> None:
         try:
             self._link.authorize(request)
-            after = stated_version(request)
+            after, gateway_id = stated_follower(request)
         except FaregateError as error:
             await self._finish(request.path, error_answer(error), send)
             return
         self._count(request.path, HTTPStatus.OK)
         headers = [(b"content-type", _NDJSON), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
-        sending = asyncio.create_task(self._send_state(after, send))
+        sending = asyncio.create_task(self._send_state(after, gateway_id, send))
         leaving = asyncio.create_task(_disconnected(request.receive))
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         for task in (sending, leaving):
@@ -141,8 +146,8 @@ class Dispatcher:
         if isinstance(sent, Exception):
             _log.error("state.stream_failed", exc_info=sent)
 
-    async def _send_state(self, after: int, send: Send) -> None:
-        async for chunk in self._feed.stream(after):
+    async def _send_state(self, after: int, gateway_id: str, send: Send) -> None:
+        async for chunk in self._feed.stream(after, gateway_id):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -154,6 +159,16 @@ class Dispatcher:
         async def forward(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._count(path, message["status"])
+            await send(message)
+
+        return forward
+
+    def _after_gateways(self, send: Send) -> Send:
+        """Hold a change's answer back, for a bounded time, until connected gateways decide by the change."""
+
+        async def forward(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < HTTPStatus.BAD_REQUEST:
+                await self._feed.reach_gateways(_GATEWAYS_WITHIN_S)
             await send(message)
 
         return forward

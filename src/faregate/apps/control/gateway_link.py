@@ -19,6 +19,7 @@ from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
 from faregate.apps.control.collector import read_events_body, split_batch
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.intake import Intake
+from faregate.apps.control.state_feed import StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
 from faregate.base.limits import MAX_API_BODY_BYTES
@@ -37,6 +38,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     Refused,
     ReleaseEarlierEpochs,
+    StateSeen,
 )
 
 T = TypeVar("T")
@@ -68,9 +70,11 @@ class GatewayLink:
         clock: Clock,
         intake: Intake,
         applying: Applying,
+        feed: StateFeed,
         counters: Counters,
         gateway_token: str,
     ) -> None:
+        self._feed = feed
         self._database = database
         self._clock = clock
         self._intake = intake
@@ -78,6 +82,8 @@ class GatewayLink:
         self._counters = counters
         self._credential = f"Bearer {gateway_token}".encode()
         self._applications: dict[str, str] = {}
+        self.leases_waiting = 0
+        """Lease requests that are being answered."""
 
     def authorize(self, request: Request) -> None:
         """Raise `Unauthorized` unless the request bears the gateway token."""
@@ -96,12 +102,11 @@ class GatewayLink:
         """Answer `POST /gateway/v1/leases`. It refuses for want of credit only after all logged events count."""
         self.authorize(request)
         wanted = await _read(request, LeaseRequest)
-        applied = self._applying.position
-        answer = await self._answer_lease(wanted)
-        if answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
-            await self._applying.catch_up(_CATCH_UP_S)
-            if self._applying.position != applied:
-                answer = await self._answer_lease(wanted)
+        self.leases_waiting += 1
+        try:
+            answer = await self._answer_after_the_books(wanted)
+        finally:
+            self.leases_waiting -= 1
         self._counters.lease_answers[_outcome(answer)] += 1
         return json_answer(answer)
 
@@ -122,6 +127,21 @@ class GatewayLink:
         await self._database.write(lambda tx: release_gateway(tx, wanted, self._clock))
         return Answer(status=HTTPStatus.NO_CONTENT)
 
+    async def _answer_after_the_books(self, wanted: LeaseRequest) -> LeaseAnswer:
+        applied = self._applying.position
+        answer = await self._answer_lease(wanted)
+        if answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
+            await self._applying.catch_up(_CATCH_UP_S)
+            if self._applying.position != applied:
+                answer = await self._answer_lease(wanted)
+        return answer
+
+    async def note_seen(self, request: Request) -> Answer:
+        """Answer `POST /gateway/v1/seen`."""
+        self.authorize(request)
+        await self._feed.note_seen(await _read(request, StateSeen))
+        return Answer(status=HTTPStatus.NO_CONTENT)
+
     async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
         return await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))
 
@@ -138,12 +158,13 @@ class GatewayLink:
         return [self._applications[route_id] for route_id in routes]
 
 
-def stated_version(request: Request) -> int:
-    """Return `after` of the query, 0 without one; `InvalidInput` where it is not a version."""
-    values = parse_qs(request.query.decode("latin-1")).get("after", ["0"])
-    if not values[-1].isdecimal():
+def stated_follower(request: Request) -> tuple[int, str]:
+    """Return `after`, 0 without one, and `gateway_id` of the query; `InvalidInput` where `after` is not a version."""
+    values = parse_qs(request.query.decode("latin-1"))
+    after = values.get("after", ["0"])[-1]
+    if not after.isdecimal():
         raise InvalidInput.of("after", "must be the version of the last up_to_date message, a whole number")
-    return int(values[-1])
+    return int(after), values.get("gateway_id", [""])[-1]
 
 
 async def _read(request: Request, kind: type[T]) -> T:

@@ -33,9 +33,9 @@ class _Batch:
 
 
 class Intake:
-    """The queue before the event log. `after_commit` is called in the event loop after every commit."""
+    """The queue before the event log. `after_commit` is told, in the event loop, how many events were committed."""
 
-    def __init__(self, *, database: Database, clock: Clock, after_commit: Callable[[], None]) -> None:
+    def __init__(self, *, database: Database, clock: Clock, after_commit: Callable[[int], None]) -> None:
         self._database = database
         self._clock = clock
         self._after_commit = after_commit
@@ -93,7 +93,7 @@ class Intake:
             self._finish(group, Unavailable("the events could not be stored; send the batch again"))
         else:
             self._finish(group, None)
-            self._after_commit()
+            self._after_commit(sum(len(batch.bodies) for batch in group))
 
     def _finish(self, group: list[_Batch], failure: Unavailable | None) -> None:
         for batch in group:

@@ -18,7 +18,7 @@ _log: Final = structlog.stdlib.get_logger()
 
 TICK_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
-_PRUNE_EVERY_S: Final = 60.0
+PRUNE_EVERY_S: Final = 60.0
 
 
 class Ticking:
@@ -57,7 +57,7 @@ async def fill_meters(database: Database, clock: Clock) -> None:
 async def prune_state_changes(database: Database) -> None:
     """Prune the change feed about once a minute, until cancelled."""
     while True:
-        await asyncio.sleep(_PRUNE_EVERY_S)
+        await asyncio.sleep(PRUNE_EVERY_S)
         try:
             forgotten = await database.write(forget_old_changes)
         except Exception:  # noqa: BLE001 - the next minute does it

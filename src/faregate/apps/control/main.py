@@ -31,6 +31,7 @@ from faregate.apps.control.opening import prepare
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.base.clock import Clock, SystemClock
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -63,6 +64,7 @@ async def run_control_plane(
     Raises:
         ConfigurationError: The port or the SQLite file is in use.
     """
+    collect_rarely()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -107,7 +109,11 @@ class _Parts:
         counters = Counters()
         self._database = database
         self._clock = clock
-        self._applying = Applying(database=database, applier=EventApplier(clock))
+        self._applying = Applying(
+            database=database,
+            applier=EventApplier(clock),
+            is_contended=lambda: self._intake.queued_bytes > 0 or link.leases_waiting > 0,
+        )
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
@@ -116,6 +122,7 @@ class _Parts:
             clock=clock,
             intake=self._intake,
             applying=self._applying,
+            feed=self._feed,
             counters=counters,
             gateway_token=settings.gateway_token,
         )
@@ -123,7 +130,7 @@ class _Parts:
         metrics = Metrics(
             counters=counters, intake=self._intake, applying=self._applying, feed=self._feed, health=health
         )
-        collector = Collector(database=database, intake=self._intake, counters=counters)
+        collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
             routes=_routes(collector=collector, link=link, health=health, metrics=metrics),
             api=create_api(database, clock, provider),
@@ -165,6 +172,7 @@ def _routes(*, collector: Collector, link: GatewayLink, health: Health, metrics:
         "/gateway/v1/leases": {"POST": link.lease},
         "/gateway/v1/events": {"POST": link.take_events},
         "/gateway/v1/release": {"POST": link.release},
+        "/gateway/v1/seen": {"POST": link.note_seen},
         "/healthz": {"GET": health.alive, "HEAD": health.alive},
         "/readyz": {"GET": health.ready, "HEAD": health.ready},
         "/metrics": {"GET": metrics.show},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,7 @@ import structlog
 from faregate.services.state_stream import StateBurst, state_after
 from faregate.storage.database import Database, Transaction
 from faregate.storage.state_feed import latest_version
-from faregate.wire.gateway_protocol import UpToDate
+from faregate.wire.gateway_protocol import StateSeen, UpToDate
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -21,6 +22,12 @@ HEARTBEAT_S: Final = 5.0
 _RETRY_S: Final = 1.0
 
 _ENCODER: Final = msgspec.json.Encoder()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Subscriber:
+    gateway_id: str
+    version: int
 
 
 class StateFeed:
@@ -31,8 +38,8 @@ class StateFeed:
         self._woken = asyncio.Event()
         self._moved = asyncio.Condition()
         self._closed = False
+        self._seen: dict[object, _Subscriber] = {}
         self.version = 0
-        self.subscribers = 0
 
     def wake(self) -> None:
         """Say, in the event loop, that something was committed."""
@@ -62,9 +69,33 @@ class StateFeed:
             self._closed = True
             self._moved.notify_all()
 
-    async def stream(self, after: int) -> AsyncIterator[bytes]:
+    @property
+    def subscribers(self) -> int:
+        """Return how many gateways follow the state."""
+        return len(self._seen)
+
+    async def note_seen(self, seen: StateSeen) -> None:
+        """Note that a gateway decides by the state of a version."""
+        async with self._moved:
+            for subscriber in self._seen.values():
+                if subscriber.gateway_id == seen.gateway_id:
+                    subscriber.version = max(subscriber.version, seen.version)
+            self._moved.notify_all()
+
+    async def reach_gateways(self, within_s: float) -> bool:
+        """Wait until every connected gateway has what is committed now; return whether it was so in time."""
+        version = await self._database.read(latest_version)
+        try:
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self._closed or self._is_seen(version))
+        except TimeoutError:
+            return False
+        return True
+
+    async def stream(self, after: int, gateway_id: str) -> AsyncIterator[bytes]:
         """Yield lines of state messages from `after` on, with a heartbeat, until the feed is closed."""
-        self.subscribers += 1
+        ticket = object()
+        self._seen[ticket] = _Subscriber(gateway_id=gateway_id, version=after)
         try:
             version = after
             burst = await self._database.read(partial(_encoded, version=version))
@@ -76,7 +107,10 @@ class StateFeed:
                     continue
                 burst = await self._database.read(partial(_encoded, version=version))
         finally:
-            self.subscribers -= 1
+            del self._seen[ticket]
+
+    def _is_seen(self, version: int) -> bool:
+        return all(subscriber.version >= version for subscriber in self._seen.values())
 
     async def _moves_beyond(self, version: int) -> bool:
         try:

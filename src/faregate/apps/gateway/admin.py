@@ -16,7 +16,7 @@ _TEXT: Final = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 
 
 class Admin:
-    """`faults` says why the gateway should not get traffic; `gauges` are values taken when asked (name: help, value)."""
+    """`faults`: why the gateway should not get traffic. `gauges`: values taken when asked (name: help, value)."""
 
     def __init__(
         self,

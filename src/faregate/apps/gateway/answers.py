@@ -1,5 +1,7 @@
-"""The gateway's own answers: what a caller is told when the upstream does not answer. Statuses and codes that the official
-OpenAI clients understand: they repeat 408, 409, 429 and 5xx, and obey `x-should-retry`.
+"""The gateway's own answers: what a caller is told when the upstream does not answer.
+
+Statuses and codes that the official OpenAI clients understand: they repeat 408, 409, 429 and 5xx, and obey
+`x-should-retry`.
 """
 
 from __future__ import annotations
@@ -28,48 +30,70 @@ class Refusal(Exception):
 
 
 def _refusal(
-    status: int, error_type: str, code: str, message: str, *, param: str | None = None, retry: bool | None = None
+    status: int, error_type: str, *, code: str, message: str, param: str | None = None, retry: bool | None = None
 ) -> Refusal:
     headers = () if retry is None else (("x-should-retry", "true" if retry else "false"),)
     body = encode_error(message=message, error_type=error_type, code=code, param=param)
     return Refusal(code, status, body, headers)
 
 
-INTERNAL: Final = _refusal(500, "server_error", "internal_error", "The gateway failed to handle the call.")
-UNKNOWN_ROUTE: Final = _refusal(404, "invalid_request_error", "unknown_url", "There is no such route on this gateway.")
-INVALID_KEY: Final = _refusal(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")
-NO_STATE: Final = _refusal(503, "server_error", "gateway_not_ready", "The gateway is starting. Try again shortly.")
-STOPPING: Final = _refusal(503, "server_error", "gateway_stopping", "The gateway is stopping. Try again.", retry=True)
-MISCONFIGURED: Final = _refusal(503, "server_error", "route_misconfigured", "This route is not configured correctly.")
+INTERNAL: Final = _refusal(500, "server_error", code="internal_error", message="The gateway failed to handle the call.")
+UNKNOWN_ROUTE: Final = _refusal(
+    404, "invalid_request_error", code="unknown_url", message="There is no such route on this gateway."
+)
+INVALID_KEY: Final = _refusal(
+    401, "invalid_request_error", code="invalid_api_key", message="Incorrect API key provided."
+)
+NO_STATE: Final = _refusal(
+    503, "server_error", code="gateway_not_ready", message="The gateway is starting. Try again shortly."
+)
+STOPPING: Final = _refusal(
+    503, "server_error", code="gateway_stopping", message="The gateway is stopping. Try again.", retry=True
+)
+MISCONFIGURED: Final = _refusal(
+    503, "server_error", code="route_misconfigured", message="This route is not configured correctly."
+)
 CREDIT_UNKNOWN: Final = _refusal(
-    503, "server_error", "credit_unavailable", "Credit cannot be checked at the moment. Try again shortly.", retry=True
+    503,
+    "server_error",
+    code="credit_unavailable",
+    message="Credit cannot be checked at the moment. Try again shortly.",
+    retry=True,
 )
 UNRECORDED: Final = _refusal(
     503,
     "server_error",
-    "spool_unavailable",
-    "The call cannot be recorded at the moment. Try again shortly.",
+    code="spool_unavailable",
+    message="The call cannot be recorded at the moment. Try again shortly.",
     retry=True,
 )
 NO_UPGRADES: Final = _refusal(
     501,
     "invalid_request_error",
-    "upgrade_not_supported",
-    "WebSocket and other upgrades are not metered on this route yet.",
+    code="upgrade_not_supported",
+    message="WebSocket and other upgrades are not metered on this route yet.",
 )
 COMPLETIONS_ONLY: Final = _refusal(
-    404, "invalid_request_error", "unknown_url", "This route serves chat completions only: POST .../chat/completions."
+    404,
+    "invalid_request_error",
+    code="unknown_url",
+    message="This route serves chat completions only: POST .../chat/completions.",
 )
 UPSTREAM_UNAVAILABLE: Final = _refusal(
-    502, "server_error", "upstream_unavailable", "The upstream could not be reached or broke off."
+    502, "server_error", code="upstream_unavailable", message="The upstream could not be reached or broke off."
 )
-UPSTREAM_TIMEOUT: Final = _refusal(504, "server_error", "upstream_timeout", "The upstream took too long to answer.")
+UPSTREAM_TIMEOUT: Final = _refusal(
+    504, "server_error", code="upstream_timeout", message="The upstream took too long to answer."
+)
 
 
 def too_large(limit_bytes: int) -> Refusal:
     """Return the answer to a body over the route's limit."""
     return _refusal(
-        413, "invalid_request_error", "request_too_large", f"The request is larger than {limit_bytes} bytes."
+        413,
+        "invalid_request_error",
+        code="request_too_large",
+        message=f"The request is larger than {limit_bytes} bytes.",
     )
 
 
@@ -77,10 +101,14 @@ def invalid_request(error: InvalidInput) -> Refusal:
     """Return the answer to a request that cannot be bounded; `param` names the field."""
     fault = error.faults[0]
     return _refusal(
-        400, "invalid_request_error", "invalid_request", f"{fault.field}: {fault.message}", param=fault.field
+        400,
+        "invalid_request_error",
+        code="invalid_request",
+        message=f"{fault.field}: {fault.message}",
+        param=fault.field,
     )
 
 
 def invalid_header(name: str, message: str) -> Refusal:
     """Return the answer to a header that cannot be read."""
-    return _refusal(400, "invalid_request_error", "invalid_header", f"{name}: {message}", param=name)
+    return _refusal(400, "invalid_request_error", code="invalid_header", message=f"{name}: {message}", param=name)

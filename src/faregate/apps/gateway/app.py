@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 from granian.rsgi import HTTPProtocol, Scope
+from msgspec import Struct
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.exchange import Exchange
-from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers, header
+from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
-from faregate.apps.gateway.plan import CallPlan, RoutePlan
+from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RoutePlan
 from faregate.apps.gateway.settlement import Call, Settlement
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
@@ -29,9 +29,20 @@ from faregate.wire.gateway_protocol import Dialect
 
 _log = structlog.get_logger(__name__)
 
-_MOST_REMEMBERED_CREDENTIALS: Final = 10_000
+_MOST_KNOWN: Final = 10_000
+"""How many calls (path, credential and host) are remembered."""
+
 _MOST_URI_CHARACTERS: Final = 2_048
 _DOTS: Final = frozenset((".", ".."))
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What a path, a credential and a host come to, while the state does not change."""
+
+    plan: CallPlan
+    rest: str
+    uri: str
+    is_chat: bool
 
 
 class GatewayApp:
@@ -57,10 +68,11 @@ class GatewayApp:
         self._clock = clock
         self._new_id = new_id
         self._metrics = metrics
-        self._key_hashes: dict[str, str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._known: dict[tuple[str, str | None, str | None], Known] = {}
+        self._known_changes = 0
         self.open_calls: set[asyncio.Task[object]] = set()
         self.stopping = False
-        self.on_idle: Callable[[], None] = _nothing
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; never raises for what a caller or an upstream does."""
@@ -69,11 +81,29 @@ class GatewayApp:
             self._admin.answer(path, protocol)
             return
         request_id = self._new_id("req")
-        task = asyncio.current_task()
+        # Asked without the loop, Python 3.11 looks for it with a system call.
+        task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101 - the server runs every request in a task
         self.open_calls.add(task)
         try:
-            await self._answer(scope, protocol, request_id)
+            received: Headers = scope.headers.items()
+            named = dict(received)
+            known = self._known.get((path, named.get("authorization"), named.get("host")))
+            if known is None or self._known_changes != self._state.changes or self.stopping:
+                known = self._recognise(path, named)
+            plan = known.plan
+            call = Call(
+                plan=plan,
+                request_id=request_id,
+                occurred_at=self._occurred_at(plan, named),
+                verb=scope.method,
+                uri=known.uri,
+                ip_address=scope.client.rpartition(":")[0],
+            )
+            if plan.refusal is not None:
+                self._turn_away(call, plan.refusal)
+            calls = self._chat if known.is_chat else self._plain
+            await calls.answer(call, Exchange(scope, protocol, received, named, known.rest))
         except Refusal as refusal:
             self._metrics.refused(refusal.reason)
             protocol.response_bytes(refusal.status, refusal.headers_for(request_id), refusal.body)
@@ -83,75 +113,65 @@ class GatewayApp:
             protocol.response_bytes(failed.status, failed.headers_for(request_id), failed.body)
         finally:
             self.open_calls.discard(task)
-            if self.stopping and not self.open_calls:
-                self.on_idle()
 
-    async def _answer(self, scope: Scope, protocol: HTTPProtocol, request_id: str) -> None:
+    def _turn_away(self, call: Call, refusal: RefusalAnswer) -> NoReturn:
+        raise self._settlement.refuse(call, refusal)
+
+    def _recognise(self, path: str, named: dict[str, str]) -> Known:
+        """Find route, key and plan, and remember them; raises the answer where there is no such call."""
         if self.stopping:
             raise answers.STOPPING
         if not self._state.ready:
             raise answers.NO_STATE
-        path = scope.path
         found = self._state.route_for(path)
         if found is None or ("." in found[1] and not _DOTS.isdisjoint(found[1].split("/"))):
             raise answers.UNKNOWN_ROUTE
         route, rest = found
-        received: Headers = scope.headers.items()
-        plan = self._identify(route, received)
-        if route.missing_environment:
-            raise answers.MISCONFIGURED
-        call = Call(
-            plan=plan,
-            request_id=request_id,
-            occurred_at=self._occurred_at(plan, received),
-            verb=scope.method,
-            uri=_uri(scope, received),
-            ip_address=scope.client.rpartition(":")[0],
-            replay=plan.key.replay,
+        host = named.get("host")
+        known = Known(
+            plan=self._identify(route, named),
+            rest=rest,
+            # Without its query: that may hold secrets. The server speaks plain HTTP/1.1.
+            uri=f"http://{host or 'localhost'}{path}"[:_MOST_URI_CHARACTERS],
+            is_chat=route.state.dialect is not Dialect.NONE,
         )
-        if plan.refusal is not None:
-            raise self._settlement.refuse(call, plan.refusal)
-        if route.state.dialect is Dialect.NONE:
-            await self._plain.answer(call, Exchange(scope, protocol, received, rest))
-        else:
-            await self._chat.answer(call, Exchange(scope, protocol, received, rest))
+        credential = named.get("authorization")
+        if credential is not None:
+            if self._known_changes != self._state.changes or len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+                self._known_changes = self._state.changes
+            self._known[path, credential, host] = known
+        return known
 
-    def _identify(self, route: RoutePlan, received: Headers) -> CallPlan:
+    def _identify(self, route: RoutePlan, named: dict[str, str]) -> CallPlan:
         """Return the plan of the caller's key on the route; raises the answer to an unknown key."""
         for name in CREDENTIALS:
-            for found, value in received:
-                if found == name:
-                    key_hash = self._key_hashes.get(value) or self._hash(name, value)
-                    plan = self._state.plan_for(route, key_hash)
-                    if plan is None:
-                        raise answers.INVALID_KEY
-                    return plan
+            value = named.get(name)
+            if value is not None:
+                plan = self._state.plan_for(route, _hash(name, value))
+                if plan is None:
+                    raise answers.INVALID_KEY
+                if route.missing_environment:
+                    raise answers.MISCONFIGURED
+                return plan
         raise answers.INVALID_KEY
 
-    def _hash(self, name: str, value: str) -> str:
-        """Hash a credential once; `Bearer` is a scheme only in `Authorization`."""
-        key = value
-        if name == "authorization":
-            scheme, _, token = value.partition(" ")
-            key = token.strip() if scheme.lower() == "bearer" else value
-        if len(self._key_hashes) >= _MOST_REMEMBERED_CREDENTIALS:
-            self._key_hashes.clear()
-        key_hash = self._key_hashes[value] = hashlib.sha256(key.encode()).hexdigest()
-        return key_hash
-
-    def _occurred_at(self, plan: CallPlan, received: Headers) -> datetime:
+    def _occurred_at(self, plan: CallPlan, named: dict[str, str]) -> datetime:
         """Return the call's business time: the application's clock, or what a replay key says."""
         if plan.key.replay:
-            said = header(received, OCCURRED_AT)
+            said = named.get(OCCURRED_AT)
             if said is not None:
                 return _read_instant(said)
         return self._clock.now() + plan.route.offset
 
 
-def _uri(scope: Scope, received: Headers) -> str:
-    """Return the URI called, without its query: that may hold secrets."""
-    host = scope.authority or header(received, "host") or scope.server
-    return f"{scope.scheme}://{host}{scope.path}"[:_MOST_URI_CHARACTERS]
+def _hash(name: str, value: str) -> str:
+    """Return the hash of the key in a credential; `Bearer` is a scheme only in `Authorization`."""
+    key = value
+    if name == "authorization":
+        scheme, _, token = value.partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else value
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _read_instant(text: str) -> datetime:
@@ -162,7 +182,3 @@ def _read_instant(text: str) -> datetime:
     if instant is None or instant.tzinfo is None:
         raise answers.invalid_header(OCCURRED_AT, "must be an RFC 3339 instant such as 2026-01-31T09:30:00.000000Z")
     return as_utc(instant)
-
-
-def _nothing() -> None:
-    return

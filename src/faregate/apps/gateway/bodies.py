@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 from granian.rsgi import HTTPProtocol
 
 from faregate.apps.gateway import answers
-from faregate.apps.gateway.headers import Headers, header
 
 
-async def read_body(protocol: HTTPProtocol, received: Headers, most_bytes: int) -> bytes:
-    """Return the whole body; raises the 413 `Refusal` where it is longer, `ProtocolClosed` where the caller broke off."""
-    length = header(received, "content-length")
-    if length is not None:
-        if not length.isdecimal() or int(length) > most_bytes:
-            raise answers.too_large(most_bytes)
-        return await protocol()
-    if header(received, "transfer-encoding") is None:
-        return b""
+def read_body(protocol: HTTPProtocol, named: dict[str, str], most_bytes: int) -> Awaitable[bytes]:
+    """Return the whole body; raises the 413 `Refusal` over the limit, `ProtocolClosed` where the caller broke off."""
+    length = named.get("content-length")
+    if length is None:
+        return _read_chunks(protocol, most_bytes)
+    if not length.isdecimal() or int(length) > most_bytes:
+        raise answers.too_large(most_bytes)
+    return protocol()
+
+
+async def _read_chunks(protocol: HTTPProtocol, most_bytes: int) -> bytes:
     chunks = []
     total = 0
     async for chunk in protocol:

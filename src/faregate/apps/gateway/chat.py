@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
-from granian.rsgi import ProtocolClosed
+from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import read_body
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.exchange import Exchange
-from faregate.apps.gateway.headers import header, upstream_headers
+from faregate.apps.gateway.headers import Headers, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.plain import PlainCalls, target_url
-from faregate.apps.gateway.pools import Want
+from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Call, Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
-from faregate.apps.gateway.upstream_client import UpstreamClients, UpstreamFailed, UpstreamTimedOut, WholeAnswer
+from faregate.apps.gateway.upstream_client import (
+    UpstreamClient,
+    UpstreamClients,
+    UpstreamFailed,
+    UpstreamTimedOut,
+    WholeAnswer,
+)
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.openai_chat import (
@@ -42,13 +47,14 @@ _USES_NOTHING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 _BYTES_PER_TOKEN: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What goes upstream; `request` is None where the body could not be read. `watch`: on routes that cancel."""
+class Outgoing(NamedTuple):
+    """What goes upstream; `request` is None where the body could not be read."""
 
+    client: UpstreamClient
+    url: str
+    headers: Headers
     request: ChatRequest | None
     body: bytes
-    watch: CallerWatch | None
 
 
 class ChatCalls:
@@ -73,38 +79,45 @@ class ChatCalls:
 
     async def answer(self, call: Call, exchange: Exchange) -> None:
         """Answer one request of a chat route; raises `Refusal` for an answer of our own."""
-        plan = call.plan
-        if header(exchange.received, "upgrade") is not None:
-            raise answers.NO_UPGRADES
-        path = completion_path(exchange.rest)
-        if call.verb != "POST" or path is None:
-            if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
-                raise answers.COMPLETIONS_ONLY
+        plan, protocol = call.plan, exchange.protocol
+        route = plan.route
+        if not _asks_for_completion(call, exchange):
             await self._plain.answer(call, exchange)
             return
         try:
-            body = await read_body(exchange.protocol, exchange.received, plan.route.state.max_request_bytes)
+            body = await read_body(protocol, exchange.named, route.state.max_request_bytes)
         except ProtocolClosed:
             return
         request = self._read(call, body)
-        most = None
-        if plan.subscription_id is not None and request is not None:
-            most = await self._hold(call, request, body)
-        elif plan.unboundable is not None:
-            _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
-            raise answers.MISCONFIGURED
-        exchange.rest = path
         if request is not None:
+            most = None
+            if plan.subscription_id is not None:
+                want = _want(call, request, body)
+                hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
+                most = self._start(call, want, hold=hold)
             body = rewrite(request, body, most_output_per_choice=most)
-        watch = CallerWatch(exchange.protocol) if plan.route.state.on_abort is OnAbort.CANCEL else None
+        headers = upstream_headers(exchange.received, exchange.named, route.dropped_headers)
+        headers += route.upstream_headers
+        headers.append(("x-request-id", call.request_id))
+        client = self._clients.client_for(route.state, decode=True)
+        query = exchange.scope.query_string
+        url = f"{route.completions_url}?{query}" if query else route.completions_url
         try:
-            await self._forward(call, exchange, Outgoing(request, body, watch))
-        finally:
-            if watch is not None:
-                watch.close()
+            if route.state.on_abort is OnAbort.CANCEL or (request is not None and request.stream is True):
+                await self._forward(call, Outgoing(client, url, headers, request, body), protocol)
+            else:
+                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)
+        except UpstreamFailed as error:
+            refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
+            self._settlement.settle(call, refusal.status)
+            raise refusal from error
+        except asyncio.CancelledError:
+            # Nothing was sent to the caller: nothing is billed, whether the caller left or the gateway stops.
+            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
+            raise answers.STOPPING from None
 
     def _read(self, call: Call, body: bytes) -> ChatRequest | None:
-        """Return the request; one that cannot be read is refused where it must be bounded, else the upstream judges it."""
+        """Return the request; one that cannot be read is refused only where it must be bounded."""
         try:
             request = read_request(body)
             if call.plan.subscription_id is not None:
@@ -118,62 +131,65 @@ class ChatCalls:
         call.input_estimate = estimate_input(request)
         return request
 
-    async def _hold(self, call: Call, request: ChatRequest, body: bytes) -> int | None:
-        """Hold the call's bound and record its start; return the most output tokens per choice, None where output is free."""
+    async def _wait(self, call: Call, want: Want) -> Hold:
+        """Wait for a hold that the memory alone cannot give; raises the answer where there is none."""
         plan = call.plan
-        subscription_id = plan.subscription_id
-        assert subscription_id is not None  # noqa: S101 - the caller checked it
-        want = _want(call, request, body)
-        outcome = self._holding.try_hold(subscription_id, want) or await self._holding.hold(
-            subscription_id, want, wait_ms=plan.route.state.hold_wait_ms
-        )
+        assert plan.subscription_id is not None  # noqa: S101 - the caller checked it
+        outcome = await self._holding.hold(plan.subscription_id, want, wait_ms=plan.route.state.hold_wait_ms)
         if outcome is Denied.UNAVAILABLE:
             raise answers.CREDIT_UNKNOWN
         if outcome is Denied.NO_CREDIT:
             assert plan.no_credit is not None  # noqa: S101 - holds are made only where such a rule covers the route
             raise self._settlement.refuse(call, plan.no_credit)
-        call.hold = outcome
+        return outcome
+
+    def _start(self, call: Call, want: Want, *, hold: Hold) -> int | None:
+        """Record the start of a held call; return the most output per choice, None where output is free."""
+        call.hold = hold
         self._metrics.holds += 1
         try:
-            self._settlement.start(call)
+            self._settlement.start(call, hold)
         except SpoolUnavailable:
             self._settlement.release(call)
             raise answers.UNRECORDED from None
-        return outcome.output // want.choices if any(need.per_output for need in plan.needs) else None
+        return hold.output // want.choices if call.plan.limits_output else None
 
-    async def _forward(self, call: Call, exchange: Exchange, outgoing: Outgoing) -> None:
-        route, request = call.plan.route, outgoing.request
-        headers = upstream_headers(
-            exchange.received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=True
-        )
-        headers.append(("x-request-id", call.request_id))
-        client = self._clients.client_for(route.state, decode=True)
-        url = target_url(route, exchange.rest, exchange.scope)
+    async def _forward(self, call: Call, outgoing: Outgoing, protocol: HTTPProtocol) -> None:
+        """Forward a call that streams, or one that ends when its caller leaves."""
+        client, url, headers, request, body = outgoing
+        watch = CallerWatch(protocol) if call.plan.route.state.on_abort is OnAbort.CANCEL else None
         try:
             if request is None or request.stream is not True:
-                whole = await client.fetch("POST", url, headers=headers, body=outgoing.body)
-                self._relay.pass_whole(call, whole, exchange.protocol)
+                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)
                 return
-            answer = await client.stream("POST", url, headers=headers, body=outgoing.body)
+            answer = await client.stream("POST", url, headers=headers, body=body)
             try:
                 if is_stream(answer.headers):
                     strip = not request.wants_usage
-                    await self._relay.pass_stream(
-                        call, answer, exchange.protocol, watch=outgoing.watch, strip_usage=strip
-                    )
+                    await self._relay.pass_stream(call, answer, protocol, watch=watch, strip_usage=strip)
                 else:
-                    body = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, body), exchange.protocol)
+                    whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
+                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), protocol)
             finally:
                 await answer.close()
-        except UpstreamFailed as error:
-            refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
-            self._settlement.settle(call, refusal.status)
-            raise refusal from error
-        except asyncio.CancelledError:
-            # Nothing was sent to the caller: nothing is billed, whether the caller left or the gateway stops.
-            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
-            raise answers.STOPPING from None
+        finally:
+            if watch is not None:
+                watch.close()
+
+
+def _asks_for_completion(call: Call, exchange: Exchange) -> bool:
+    """Return whether the call's usage is read; raises the answer to what cannot be let through unmetered."""
+    plan = call.plan
+    if "upgrade" in exchange.named:
+        raise answers.NO_UPGRADES
+    if call.verb == "POST" and completion_path(exchange.rest) is not None:
+        if plan.unboundable is None:
+            return True
+        _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
+        raise answers.MISCONFIGURED
+    if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
+        raise answers.COMPLETIONS_ONLY
+    return False
 
 
 def _want(call: Call, request: ChatRequest, body: bytes) -> Want:

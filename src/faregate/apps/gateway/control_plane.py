@@ -20,6 +20,7 @@ from faregate.wire.gateway_protocol import (
     OpenEpoch,
     ReleaseEarlierEpochs,
     StateMessage,
+    StateSeen,
 )
 
 _CONNECT_WITHIN: Final = timedelta(seconds=2)
@@ -31,7 +32,7 @@ _Answer = TypeVar("_Answer", bound=Struct)
 
 
 class ControlPlane:
-    """Raises `Unavailable` where the control plane did not answer as it should, `Unauthorized` where the token is wrong.
+    """Raises `Unavailable` where the control plane did not answer well, `Unauthorized` where the token is wrong.
 
     Nothing is retried here: every message is repeatable, and its sender knows how long repeating makes sense.
     """
@@ -59,9 +60,13 @@ class ControlPlane:
         """Say that nothing of earlier epochs is unsettled."""
         await self._send("/release", msgspec.json.encode(release))
 
-    async def state(self, after: int | None) -> AsyncIterator[StateMessage | None]:
-        """Yield state messages from `after` (None: all) until the connection ends; None for a line of a newer protocol."""
-        query = "" if after is None else f"?after={after}"
+    async def seen(self, seen: StateSeen) -> None:
+        """Say by which version of the state this gateway decides."""
+        await self._send("/seen", msgspec.json.encode(seen))
+
+    async def state(self, after: int | None, gateway_id: str) -> AsyncIterator[StateMessage | None]:
+        """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
+        query = f"?after={after or 0}&gateway_id={gateway_id}"
         request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
         try:
             async with request.streamed_read_buffer_limit(0).build_streamed() as response:

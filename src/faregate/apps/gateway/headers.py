@@ -1,4 +1,4 @@
-"""Which headers pass: not those of one hop (RFC 9110, section 7.6.1), not credentials, not identities a caller claims."""
+"""Which headers pass: not those of one hop (RFC 9110, section 7.6.1), no credentials, no claimed identities."""
 
 from __future__ import annotations
 
@@ -28,30 +28,26 @@ _HOP_BY_HOP: Final = frozenset(
 _NEVER_UPSTREAM: Final = _HOP_BY_HOP.union(
     CREDENTIALS, ("host", "content-length", "expect", "x-request-id", "x-user-id", "x-company-id")
 )
+_PLAIN_CONNECTIONS: Final = frozenset(("keep-alive", "close", "Keep-Alive"))
 _CLAIMED_PREFIXES: Final = ("x-faregate-", "x-consumer-")
 _NEVER_TO_CALLER: Final = _HOP_BY_HOP.union(("x-request-id", "content-length"))
 
 
-def upstream_headers(
-    received: Headers, *, set_here: Iterable[tuple[str, str]], names_set_here: frozenset[str], metered: bool
-) -> Headers:
-    """Return the headers to send upstream: the caller's, less what must not pass, and the route's own.
+def never_upstream(set_here: Iterable[str], *, metered: bool) -> frozenset[str]:
+    """Return the names that do not pass to a route's upstream, those that the route sets itself (`set_here`) included.
 
-    `metered`: ask for an answer that is not compressed, since its usage is read.
+    `metered`: the answer must not be compressed, since its usage is read.
     """
-    listed = _listed(received)
-    headers = [
-        pair
-        for pair in received
-        if (name := pair[0]) not in _NEVER_UPSTREAM
-        and name not in names_set_here
-        and not (name[:2] == "x-" and name.startswith(_CLAIMED_PREFIXES))
-        and not (metered and name == "accept-encoding")
-        and not (listed and name in listed)
-    ]
-    headers.extend(set_here)
-    if metered:
-        headers.append(("accept-encoding", "identity"))
+    return _NEVER_UPSTREAM.union(set_here, ("accept-encoding",) if metered else ())
+
+
+def upstream_headers(received: Headers, named: dict[str, str], dropped: frozenset[str]) -> Headers:
+    """Return the caller's headers less those `dropped`, claimed identities, and what `Connection` lists."""
+    headers = [pair for pair in received if pair[0] not in dropped and not pair[0].startswith(_CLAIMED_PREFIXES)]
+    connection = named.get("connection")
+    if connection is not None and (connection not in _PLAIN_CONNECTIONS or len(named) != len(received)):
+        listed = _listed(received)
+        return [pair for pair in headers if pair[0] not in listed]
     return headers
 
 
@@ -74,7 +70,7 @@ def header(headers: Headers, name: str) -> str | None:
 def _listed(headers: Headers) -> frozenset[str]:
     """Return the names that `Connection` lists beside its options."""
     for name, value in headers:
-        if name == "connection" and value not in {"keep-alive", "close", "Keep-Alive"}:
+        if name == "connection" and value not in _PLAIN_CONNECTIONS:
             return frozenset(
                 part.strip().lower() for _, line in headers if _ == "connection" for part in line.split(",")
             )

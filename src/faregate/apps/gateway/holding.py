@@ -1,7 +1,7 @@
 """Holding credit for a call: from memory where there is enough, else from the ledger, in the order the calls came.
 
-Calls of one account that find too little queue up; one task per account asks the ledger for the first of them and lets the
-others look again after each answer, so that one lease request is in flight per account at a time.
+Calls of one account that find too little queue up; one task per account asks the ledger for the first of them and lets
+the others look again after each answer, so that one lease request is in flight per account at a time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -57,7 +58,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Denial:
-    """What was refused last: it holds for calls that want as much, came before it was asked, while nothing has changed."""
+    """What was refused last; it holds for calls that came before, want as much, while nothing has changed."""
 
     want: Want
     changes: int
@@ -97,7 +98,7 @@ class Holding:
         self.fenced = False
 
     def try_hold(self, subscription_id: str, want: Want) -> Hold | None:
-        """Hold the whole bound from memory, or return None: then `hold` must be awaited. Never overtakes a waiting call."""
+        """Hold the whole bound from memory; None: `hold` must be awaited. Never overtakes a waiting call."""
         desk = self._desks.get(subscription_id)
         if desk is None or desk.waiting:
             return None
@@ -132,6 +133,10 @@ class Holding:
             if desk.waiting:
                 _wake(desk)
 
+    def has_waiting(self) -> bool:
+        """Return whether a call waits for units."""
+        return any(desk.waiting for desk in self._desks.values())
+
     def outstanding_units(self) -> int:
         """Return the units of all leases that are idle or held."""
         return sum(desk.account.outstanding() for desk in self._desks.values())
@@ -148,7 +153,7 @@ class Holding:
                 by_account.append((account, returns))
         if not by_account:
             return
-        answer = await self._request([entry for _, returns in by_account for entry in returns], "", None, [])
+        answer = await self._request([entry for _, returns in by_account for entry in returns])
         if answer is not None and answer.refused is None:
             for account, returns in by_account:
                 account.acknowledge(returns)
@@ -222,8 +227,10 @@ class Holding:
         account = desk.account
         asked_at_ms = self._clock.steady_ms()
         returns = account.give_back(asked_at_ms, everything=give_back)
-        units = [self._unit_request(desk, want, need, asked_at_ms) for need in want.needs]
-        answer = await self._request(returns, account.subscription_id, want, units)
+        units = [self._unit_request(desk, want, need=need, now_ms=asked_at_ms) for need in want.needs]
+        answer = await self._request(
+            returns, subscription_id=account.subscription_id, occurred_at=want.occurred_at, units=units
+        )
         if answer is None:
             return None
         if answer.refused is not Refused.FENCED:
@@ -232,7 +239,7 @@ class Holding:
         self._metrics.leases_granted += len(answer.leases)
         return answer
 
-    def _unit_request(self, desk: _Desk, want: Want, need: PriceNeed, now_ms: int) -> UnitRequest:
+    def _unit_request(self, desk: _Desk, want: Want, *, need: PriceNeed, now_ms: int) -> UnitRequest:
         pool = desk.account.pools.get(need.price_id)
         idle = pool.idle(now_ms, want.occurred_at) if pool is not None else 0
         floor = need.per_input * want.input + need.per_output * want.least_output
@@ -252,7 +259,12 @@ class Holding:
         )
 
     async def _request(
-        self, returns: list[LeaseReturn], subscription_id: str, want: Want | None, units: list[UnitRequest]
+        self,
+        returns: list[LeaseReturn],
+        *,
+        subscription_id: str = "",
+        occurred_at: datetime | None = None,
+        units: Sequence[UnitRequest] = (),
     ) -> LeaseAnswer | None:
         identity = self._identity()
         if identity is None or (self.fenced and units):
@@ -263,8 +275,8 @@ class Holding:
             epoch=identity[1],
             returns=returns,
             subscription_id=subscription_id,
-            occurred_at=None if want is None else want.occurred_at,
-            units=units,
+            occurred_at=occurred_at,
+            units=list(units),
         )
         self._metrics.lease_requests += 1
         for attempt in range(ATTEMPTS):

@@ -105,12 +105,20 @@ class Gateway:
         self.holding = Holding(
             self._control_plane, identity=self._identity, clock=self._clock, new_id=new_id, metrics=self.metrics
         )
-        self._settlement = Settlement(self.spool, self.holding, self._clock, self.metrics)
+        self._settlement = Settlement(self.spool, self.holding, clock=self._clock, metrics=self.metrics)
         for begun in folder.recovered.open_starts.values():
             self._settlement.recover(begun)
         self._settled_before = self.spool.next_sequence - 1
-        self.shipper = Shipper(self.spool, self._control_plane, self.metrics, on_shipped=self.holding.shipped)
-        self._follower = StateFollower(self.state, self._control_plane, self._clock.steady_ms)
+        self.shipper = Shipper(
+            self.spool,
+            self._control_plane,
+            metrics=self.metrics,
+            on_shipped=self.holding.shipped,
+            is_awaited=self.holding.has_waiting,
+        )
+        self._follower = StateFollower(
+            self.state, self._control_plane, gateway_id=self.spool.gateway_id, now_ms=self._clock.steady_ms
+        )
         self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
         self.app = self._make_app()
         self.server = _server(self.app, settings)
@@ -168,7 +176,8 @@ class Gateway:
                 _log.warning("epoch.open_failed", error=str(error))
                 await backoff.wait()
                 continue
-            self._epoch = self._settlement.epoch = opened.epoch
+            self._epoch = opened.epoch
+            self._settlement.open_epoch(opened.epoch)
         await self.shipper.shipped_through(self._settled_before)
         release = ReleaseEarlierEpochs(
             gateway_id=self.spool.gateway_id, epoch=self._epoch, through_sequence=self._settled_before

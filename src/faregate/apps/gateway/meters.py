@@ -14,7 +14,7 @@ from faregate.wire.patterns import compile_pattern
 
 _DECIDED_BY: Final = frozenset(("request.route", "response.status"))
 _USAGE: Final = "response.body.usage."
-_MOST_DIGITS: Final = 18
+_MOST_UNITS: Final = 10**18
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +72,6 @@ def make_route_meter(meter: Meter, *, route: str) -> RouteMeter:
     )
 
 
-def whole_number(numeral: bytes) -> int | None:
-    """Return a JSON numeral that is plainly a whole number, None for every other spelling."""
-    return int(numeral) if numeral.isdigit() and len(numeral) <= _MOST_DIGITS else None
+def whole_units(quantity: object) -> int | None:
+    """Return a usage field's units where it is plainly a whole number, None for every other value."""
+    return quantity if type(quantity) is int and 0 <= quantity < _MOST_UNITS else None

@@ -46,8 +46,10 @@ class GatewayMetrics:
 
 def render(metrics: GatewayMetrics, gauges: Mapping[str, tuple[str, float]]) -> str:
     """Return all counters, and `gauges` (name: help, value), as Prometheus reads them."""
-    lines = _family("requests_total", "counter", "Answers by route and status", _requests(metrics))
-    lines += _family("refusals_total", "counter", "Calls that did not go upstream, by reason", _refusals(metrics))
+    lines = _family("requests_total", "counter", text="Answers by route and status", samples=_requests(metrics))
+    lines += _family(
+        "refusals_total", "counter", text="Calls that did not go upstream, by reason", samples=_refusals(metrics)
+    )
     for name, text, value in (
         ("holds_total", "Calls that credit was held for", metrics.holds),
         ("hold_waits_total", "Holds that the memory alone could not give", metrics.hold_waits),
@@ -63,9 +65,9 @@ def render(metrics: GatewayMetrics, gauges: Mapping[str, tuple[str, float]]) -> 
         ("events_shipped_total", "Events the control plane acknowledged", metrics.events_shipped),
         ("ship_failures_total", "Batches of events that were not acknowledged", metrics.ship_failures),
     ):
-        lines += _family(name, "counter", text, [("", value)])
+        lines += _family(name, "counter", text=text, samples=[("", value)])
     for name, (text, value) in gauges.items():
-        lines += _family(name, "gauge", text, [("", value)])
+        lines += _family(name, "gauge", text=text, samples=[("", value)])
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +81,7 @@ def _refusals(metrics: GatewayMetrics) -> Iterable[tuple[str, float]]:
         yield f'{{reason="{reason.translate(_ESCAPES)}"}}', count
 
 
-def _family(name: str, kind: str, text: str, samples: Iterable[tuple[str, float]]) -> list[str]:
+def _family(name: str, kind: str, *, text: str, samples: Iterable[tuple[str, float]]) -> list[str]:
     full = f"faregate_gateway_{name}"
     return [
         f"# HELP {full} {text}.",

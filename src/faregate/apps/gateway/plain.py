@@ -1,4 +1,4 @@
-"""Calls whose usage is not read: both bodies are streamed, nothing is held, and the event says that the call took place."""
+"""Calls whose usage is not read: both bodies are streamed, nothing is held, and an event says what took place."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ class PlainCalls:
 
     async def answer(self, call: Call, exchange: Exchange) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
-        route, received = call.plan.route, exchange.received
-        headers = upstream_headers(
-            received, set_here=route.upstream_headers, names_set_here=route.upstream_header_names, metered=False
-        )
+        route, named = call.plan.route, exchange.named
+        headers = upstream_headers(exchange.received, named, route.dropped_headers)
+        headers.extend(route.upstream_headers)
         headers.append(("x-request-id", call.request_id))
-        has_body = header(received, "content-length") not in {None, "0"} or header(received, "transfer-encoding")
+        has_body = named.get("content-length") not in {None, "0"} or named.get("transfer-encoding")
         try:
             answer = await self._clients.client_for(route.state, decode=False).stream(
                 call.verb,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from faregate.apps.gateway.call_records import PlanParts, plan_parts
+from faregate.apps.gateway.headers import never_upstream
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
 from faregate.domain.governance.decision import decide, rules_covering
@@ -19,11 +21,13 @@ from faregate.domain.metering.matching import may_match
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.domain.metering.windows import ReportingPeriod
-from faregate.wire.gateway_protocol import AccountState, Enforce, KeyState, MeterState, RouteState, RuleState
+from faregate.wire.dialects.openai_chat import COMPLETIONS_PATH
+from faregate.wire.gateway_protocol import AccountState, Dialect, Enforce, KeyState, MeterState, RouteState, RuleState
 from faregate.wire.openai_errors import encode_error
 from faregate.wire.patterns import compile_pattern
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NO_ENCODING: Final = (("accept-encoding", "identity"),)
 _PROMPT: Final = "response.body.usage.prompt_tokens"
 _COMPLETION: Final = "response.body.usage.completion_tokens"
 _TOTAL: Final = "response.body.usage.total_tokens"
@@ -44,16 +48,20 @@ class RefusalAnswer:
 
 @dataclass(slots=True, kw_only=True)
 class RoutePlan:
-    """A route with everything resolved. `plans`: per key hash, filled as callers come."""
+    """A route with everything resolved.
+
+    `dropped_headers`: names that do not pass. `plans`: per key hash, filled as callers come.
+    """
 
     state: RouteState
     upstream_url: str
     upstream_headers: tuple[tuple[str, str], ...]
-    upstream_header_names: frozenset[str]
+    dropped_headers: frozenset[str]
     missing_environment: tuple[str, ...]
     covering: tuple[Rule, ...]
     meters: tuple[RouteMeter, ...]
     offset: timedelta
+    completions_url: str
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
 
@@ -61,9 +69,10 @@ class RoutePlan:
 class CallPlan:
     """What happens to a call of this key on this route.
 
-    `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before the call;
-    None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can be made though
-    one is needed. `meters`: what a call's event counts for.
+    `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before
+    the call; None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can
+    be made though one is needed. `limits_output`: some need grows with the output. `meters`: what a call's event counts
+    for. `parts`: what its records have in common.
     """
 
     route: RoutePlan
@@ -73,7 +82,9 @@ class CallPlan:
     needs: tuple[PriceNeed, ...]
     no_credit: RefusalAnswer | None
     unboundable: str | None
+    limits_output: bool
     meters: tuple[RouteMeter, ...]
+    parts: PlanParts
 
 
 def make_route_plan(
@@ -84,14 +95,17 @@ def make_route_plan(
     offset_us: int,
     environment: Mapping[str, str],
 ) -> RoutePlan:
-    """Resolve a route: its rules, its meters, its headers with the environment's values."""
+    """Resolve a route: its rules, its meters, its upstream and headers with the environment's values."""
+    upstream_url, missing_in_url = _substitute(route.upstream_url, environment)
+    upstream_url = upstream_url.rstrip("/")
     headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
-    missing = sorted({name for _, names in headers.values() for name in names})
+    metered = route.dialect is not Dialect.NONE
+    missing = sorted({*missing_in_url, *(name for _, names in headers.values() for name in names)})
     return RoutePlan(
         state=route,
-        upstream_url=route.upstream_url.rstrip("/"),
-        upstream_headers=tuple((name, value) for name, (value, _) in headers.items()),
-        upstream_header_names=frozenset(headers),
+        upstream_url=upstream_url,
+        upstream_headers=(*((name, value) for name, (value, _) in headers.items()), *(_NO_ENCODING if metered else ())),
+        dropped_headers=never_upstream(headers, metered=metered),
         missing_environment=tuple(missing),
         covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
         meters=tuple(
@@ -100,6 +114,7 @@ def make_route_plan(
             if may_match(meter.filter, {"request.route": route.name}, compile_pattern)
         ),
         offset=timedelta(microseconds=offset_us),
+        completions_url=upstream_url + COMPLETIONS_PATH,
     )
 
 
@@ -114,15 +129,18 @@ def make_call_plan(
     strict = route.state.enforce is Enforce.STRICT and no_credits is not None
     holding = [account for account in accounts if strict and account.prepaid and _metered(account, meters)]
     needs, unboundable = _needs(holding, meters)
+    subscription_id = holding[0].subscription_id if holding and unboundable is None else None
     return CallPlan(
         route=route,
         key=key,
         refusal=None if refused is None else _refusal_answer(refused),
-        subscription_id=holding[0].subscription_id if holding else None,
+        subscription_id=subscription_id,
         needs=needs,
         no_credit=None if no_credits is None else _refusal_answer(no_credits),
         unboundable=unboundable,
+        limits_output=any(need.per_output for need in needs),
         meters=meters,
+        parts=plan_parts(route.state, key, subscription_id),
     )
 
 

@@ -1,18 +1,21 @@
-"""Leases in memory: which units are idle, held, used or given back. No I/O, no clock; holding from here takes microseconds.
+"""Leases in memory: which units are idle, held, used or given back.
 
-A unit of a lease is at any time in one of four places: idle, held by a call in flight, used by a settled call, returned.
+No I/O and no clock: holding from here takes microseconds. A unit of a lease is at any time in one of four places: idle,
+held by a call in flight, used by a settled call, returned.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from faregate.wire.gateway_protocol import Drawn, Lease, LeaseReturn
+from faregate.wire.gateway_protocol import Lease, LeaseReturn
 
 BURN_WINDOW_MS: Final = 2_000
 """A gateway keeps about what a pool burned in this time at hand."""
@@ -22,7 +25,7 @@ _HOLDING_PERCENT: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceNeed:
-    """How a call uses one price: units per input token and per output token, summed over the price's meters."""
+    """How a call uses one price: units per input and per output token, summed over the price's meters."""
 
     price_id: str
     per_input: int
@@ -41,12 +44,30 @@ class Want(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LeasedUnits:
-    """One lease and where its units are. `returned` is a running total; `acknowledged` is what the ledger knows of it."""
+    """One lease and where its units are. `returned`: a running total; `acknowledged`: what the ledger knows of it.
 
-    __slots__ = ("acknowledged", "held", "idle", "lease", "returned", "stop_at_ms")
+    `lease_json` and `price_json`: its names as JSON, for the records of its calls.
+    """
+
+    __slots__ = (
+        "_period_end",
+        "_period_start",
+        "acknowledged",
+        "held",
+        "idle",
+        "lease",
+        "lease_json",
+        "price_json",
+        "returned",
+        "stop_at_ms",
+    )
 
     def __init__(self, lease: Lease, *, asked_at_ms: int) -> None:
         self.lease = lease
+        self.lease_json = msgspec.json.encode(lease.lease_id)
+        self.price_json = msgspec.json.encode(lease.price_id)
+        self._period_start = lease.period_start
+        self._period_end = lease.period_end
         self.idle = lease.units
         self.held = 0
         self.returned = 0
@@ -55,8 +76,15 @@ class LeasedUnits:
 
     def serves(self, now_ms: int, occurred_at: datetime) -> bool:
         """Return whether a call of that time may hold from the lease now."""
-        lease = self.lease
-        return now_ms < self.stop_at_ms and lease.period_start <= occurred_at < lease.period_end
+        return now_ms < self.stop_at_ms and self._period_start <= occurred_at < self._period_end
+
+
+class HeldUnits(Struct, eq=False, gc=False):
+    """Units of one lease that a call holds, `count` of them."""
+
+    units: LeasedUnits
+    need: PriceNeed
+    count: int
 
 
 class Pool:
@@ -70,22 +98,44 @@ class Pool:
         self._current = 0
         self._before = 0
 
-    def idle(self, now_ms: int, occurred_at: datetime) -> int:
-        """Return the units a call of that time may hold now."""
+    def oldest(self) -> LeasedUnits | None:
+        """Return the oldest lease with idle units."""
+        for units in self.leases:
+            if units.idle:
+                return units
+        return None
+
+    def idle(self, now_ms: int, occurred_at: datetime, *, enough: int = sys.maxsize) -> int:
+        """Return the units a call of that time may hold now; at `enough` the counting ends."""
         total = 0
         for units in self.leases:
-            if units.serves(now_ms, occurred_at):
+            if units.idle and units.serves(now_ms, occurred_at):
                 total += units.idle
+                if total >= enough:
+                    break
         return total
 
-    def burned(self, units: int, now_ms: int) -> None:
-        """Count units held, for `recent_burn`."""
+    def take(self, parts: list[HeldUnits], need: PriceNeed, *, count: int, now_ms: int, occurred_at: datetime) -> None:
+        """Hold `count` units, oldest lease first, and note them in `parts`; that there are as many was checked."""
+        self.burn(count, now_ms)
+        for units in self.leases:
+            if not count:
+                return
+            if units.idle and units.serves(now_ms, occurred_at):
+                taken = min(count, units.idle)
+                units.idle -= taken
+                units.held += taken
+                parts.append(HeldUnits(units, need, taken))
+                count -= taken
+
+    def burn(self, count: int, now_ms: int) -> None:
+        """Note that units were held."""
         age_ms = now_ms - self._window_start_ms
         if age_ms >= BURN_WINDOW_MS:
             self._before = self._current if age_ms < 2 * BURN_WINDOW_MS else 0
             self._current = 0
             self._window_start_ms = now_ms
-        self._current += units
+        self._current += count
 
     def recent_burn(self, now_ms: int) -> int:
         """Return about what was held in the last two seconds; 0 when nothing is known."""
@@ -94,58 +144,52 @@ class Pool:
         return max(self._before, self._current)
 
 
-class HeldUnits(Struct, eq=False):
-    """Units of one lease that a call holds."""
-
-    units: LeasedUnits
-    need: PriceNeed
-    count: int
-
-
-class Hold:
+class Hold(Struct, eq=False):
     """What one call holds. `output` is the bound its upstream request must be limited to. Settled once."""
 
-    __slots__ = ("account", "beyond", "output", "parts", "uncovered")
+    account: Account
+    output: int
+    parts: list[HeldUnits]
+    beyond: int = 0
+    uncovered: int = 0
 
-    def __init__(self, account: Account, output: int) -> None:
-        self.account = account
-        self.output = output
-        self.parts: list[HeldUnits] = []
-        self.beyond = 0
-        self.uncovered = 0
+    def settle(self, used: dict[str, int]) -> dict[LeasedUnits, int]:
+        """Give back what was not used and return the units drawn from each lease.
 
-    def settle(self, used: dict[str, int]) -> list[Drawn]:
-        """Give back what was not used and return what was drawn from each lease.
-
-        `used`: units by price; prices that the hold has no part of are left out. What goes `beyond` the held units is drawn
-        from idle ones of the same price, as far as there are any; the ledger debits the rest without a lease: `uncovered`.
+        `used`: units by price; prices that the hold has no part of are left out. What goes `beyond` the held units is
+        drawn from idle ones of the same price, as far as there are any; the ledger debits the rest without a lease:
+        `uncovered`.
         """
-        drawn: dict[str, int] = {}
+        drawn: dict[LeasedUnits, int] = {}
         for part in self.parts:
-            units = part.units
-            price_id = part.need.price_id
-            taken = min(used.get(price_id, 0), part.count)
-            units.held -= part.count
-            units.idle += part.count - taken
+            units, price_id, count = part.units, part.need.price_id, part.count
+            wanted = used.get(price_id, 0)
+            taken = min(count, wanted)
+            units.held -= count
+            units.idle += count - taken
             if taken:
-                used[price_id] -= taken
-                drawn[units.lease.lease_id] = drawn.get(units.lease.lease_id, 0) + taken
+                used[price_id] = wanted - taken
+                drawn[units] = taken
+        if any(used.values()):
+            self._draw_beyond(used, drawn)
+        self.parts = []
+        self.account.in_flight -= 1
+        return drawn
+
+    def _draw_beyond(self, used: dict[str, int], drawn: dict[LeasedUnits, int]) -> None:
         held = {part.need.price_id for part in self.parts}
         for price_id, beyond in used.items():
             if beyond > 0 and price_id in held:
                 self.beyond += beyond
                 self.uncovered += self._draw_idle(price_id, beyond, drawn)
-        self.parts = []
-        self.account.in_flight -= 1
-        return [Drawn(lease_id=lease_id, units=count) for lease_id, count in drawn.items()]
 
-    def _draw_idle(self, price_id: str, count: int, drawn: dict[str, int]) -> int:
+    def _draw_idle(self, price_id: str, count: int, drawn: dict[LeasedUnits, int]) -> int:
         pool = self.account.pools.get(price_id)
         for units in pool.leases if pool is not None else ():
             taken = min(count, units.idle)
             if taken:
                 units.idle -= taken
-                drawn[units.lease.lease_id] = drawn.get(units.lease.lease_id, 0) + taken
+                drawn[units] = drawn.get(units, 0) + taken
                 count -= taken
         return count
 
@@ -163,15 +207,40 @@ class Account:
 
     def hold(self, want: Want, now_ms: int, *, least: int) -> Hold | None:
         """Hold the input's bound and as much output as there is, at least `least`; None where there is less."""
+        hold = Hold(self, want.output, [])
+        if self._take_from_oldest(hold.parts, want, now_ms):
+            self.in_flight += 1
+            self.last_used_ms = now_ms
+            return hold
         output = self.affordable_output(want, now_ms)
         if output < least:
             return None
-        hold = Hold(self, output)
+        hold.output = output
         for need in want.needs:
-            self._take(hold, need, need.per_input * want.input + need.per_output * output, want.occurred_at, now_ms)
+            count = need.per_input * want.input + need.per_output * output
+            pool = self.pools.get(need.price_id)
+            if pool is not None:
+                pool.take(hold.parts, need, count=count, now_ms=now_ms, occurred_at=want.occurred_at)
         self.in_flight += 1
         self.last_used_ms = now_ms
         return hold
+
+    def _take_from_oldest(self, parts: list[HeldUnits], want: Want, now_ms: int) -> bool:
+        """Hold the whole bound where the oldest lease of every price has enough, as nearly always; else nothing."""
+        occurred_at, pools = want.occurred_at, self.pools
+        for need in want.needs:
+            count = need.per_input * want.input + need.per_output * want.output
+            pool = pools.get(need.price_id)
+            units = None if pool is None else pool.oldest()
+            if units is None or units.idle < count or not units.serves(now_ms, occurred_at):
+                parts.clear()
+                return False
+            parts.append(HeldUnits(units, need, count))
+        for part in parts:
+            part.units.idle -= part.count
+            part.units.held += part.count
+            pools[part.need.price_id].burn(part.count, now_ms)
+        return True
 
     def add(self, leases: Sequence[Lease], *, asked_at_ms: int, now_ms: int) -> None:
         """Put granted leases at hand."""
@@ -182,12 +251,16 @@ class Account:
                 self.pools.setdefault(lease.price_id, Pool()).leases.append(LeasedUnits(lease, asked_at_ms=asked_at_ms))
 
     def affordable_output(self, want: Want, now_ms: int) -> int:
-        """Return the output that every price has units for, a multiple of the choices; -1 if the input is not covered."""
+        """Return the output all prices have units for, a multiple of the choices; -1: not even the input."""
         output = want.output
         for need in want.needs:
             pool = self.pools.get(need.price_id)
-            idle = pool.idle(now_ms, want.occurred_at) if pool is not None else 0
-            left = idle - need.per_input * want.input
+            floor = need.per_input * want.input
+            enough = floor + need.per_output * want.output
+            idle = pool.idle(now_ms, want.occurred_at, enough=enough) if pool is not None else 0
+            if idle >= enough:
+                continue
+            left = idle - floor
             if left < 0:
                 return -1
             if need.per_output:
@@ -234,18 +307,3 @@ class Account:
             pool.leases = [
                 units for units in pool.leases if units.idle or units.held or units.returned != units.acknowledged
             ]
-
-    def _take(self, hold: Hold, need: PriceNeed, count: int, occurred_at: datetime, now_ms: int) -> None:
-        pool = self.pools.get(need.price_id)
-        if pool is None:
-            return
-        pool.burned(count, now_ms)
-        for units in pool.leases:
-            if not count:
-                return
-            if units.idle and units.serves(now_ms, occurred_at):
-                taken = min(count, units.idle)
-                units.idle -= taken
-                units.held += taken
-                hold.parts.append(HeldUnits(units, need, taken))
-                count -= taken

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
 import structlog
 from granian.rsgi import HTTPProtocol, ProtocolClosed
 
 from faregate.apps.gateway import answers
+from faregate.apps.gateway.call_records import ATTEMPT
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.headers import Headers, caller_headers, header
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.settlement import ATTEMPT, Call, Settlement
+from faregate.apps.gateway.settlement import Call, Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
-from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader
+from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader, read_answer
 from faregate.wire.gateway_protocol import OnAbort
 from faregate.wire.sse import EventSplitter
 
@@ -30,7 +30,6 @@ MOST_DRAINED_BYTES: Final = 16 << 20
 _REST_WITHIN_S: Final = 1.0
 _FIRST_ERROR_STATUS: Final = 400
 _BROKEN: Final = b"data: " + answers.UPSTREAM_UNAVAILABLE.body + b"\n\n"
-_INTEGER: Final = msgspec.json.Decoder(int)
 
 
 class Relay:
@@ -45,17 +44,20 @@ class Relay:
 
     def pass_whole(self, call: Call, answer: WholeAnswer, protocol: HTTPProtocol) -> None:
         """Settle an answer that is here to its end, then send it."""
-        reader = AnswerReader()
-        if is_stream(answer.headers):
-            _read_events(reader, answer.body)
+        status, body = answer.status, answer.body
+        if body[:1] != b"{" and is_stream(answer.headers):
+            reader = AnswerReader()
+            _read_events(reader, body)
+            self._settle(call, status, reader, broken=False)
         else:
-            reader.read_json(answer.body)
-        self._settle(call, answer.status, reader, broken=False)
+            estimate = call.input_estimate if status < _FIRST_ERROR_STATUS else None
+            summary, estimated = read_answer(body, input_estimate=estimate)
+            self._settlement.settle(call, status, summary, estimated=estimated)
         headers = caller_headers(answer.headers, call.request_id)
-        if answer.body:
-            protocol.response_bytes(answer.status, headers, answer.body)
+        if body:
+            protocol.response_bytes(status, headers, body)
         else:
-            protocol.response_empty(answer.status, headers)
+            protocol.response_empty(status, headers)
 
     async def pass_stream(
         self,
@@ -125,11 +127,10 @@ class Relay:
 
     def _settle(self, call: Call, status: int, reader: AnswerReader, *, broken: bool) -> None:
         """`broken`: the answer is not complete, so that what it used is an estimate unless the usage had come."""
-        complete_usage = "prompt_tokens" in reader.usage and "completion_tokens" in reader.usage
         summary, estimated = reader.summary(
             input_estimate=call.input_estimate if status < _FIRST_ERROR_STATUS else None
         )
-        self._settlement.settle(call, status, summary, estimated=estimated or (broken and not complete_usage))
+        self._settlement.settle(call, status, summary, estimated=estimated or (broken and not reader.has_usage()))
 
 
 def is_stream(headers: Headers) -> bool:
@@ -170,9 +171,4 @@ async def _read_rest(answer: UpstreamAnswer) -> None:
 
 def _output_so_far(reader: StreamReader) -> int:
     reported = reader.usage.get("completion_tokens")
-    if reported is None:
-        return reader.output_estimate
-    try:
-        return max(0, _INTEGER.decode(reported))
-    except msgspec.DecodeError:
-        return reader.output_estimate
+    return max(0, reported) if type(reported) is int else reader.output_estimate

@@ -12,9 +12,9 @@ from pathlib import Path
 class GatewaySettings:
     """Everything `run_gateway` needs.
 
-    `control_plane_url`: scheme and authority, without a path. `gateway_token`: what the control plane knows this fleet by.
-    `spool_folder`: the process's own; it is created, locked, and must be the same at the next start. `environment`: what route
-    headers such as `Bearer ${OPENAI_API_KEY}` may name.
+    `control_plane_url`: scheme and authority, without a path. `gateway_token`: what the control plane knows this fleet
+    by. `spool_folder`: the process's own; it is created, locked, and must be the same at the next start. `environment`:
+    what route headers such as `Bearer ${OPENAI_API_KEY}` may name.
     """
 
     control_plane_url: str

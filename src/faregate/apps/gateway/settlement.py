@@ -1,38 +1,42 @@
-"""The end of a call: its event, what it drew from its leases, and both in the spool before the caller has the last byte."""
+"""The end of a call: its event and what it drew from its leases, in the spool before the last byte is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from faregate.apps.gateway.answers import Refusal
+from faregate.apps.gateway.call_records import (
+    NULL,
+    CallParts,
+    Ending,
+    call_parts,
+    encode,
+    event_record,
+    origin_of,
+    start_record,
+)
 from faregate.apps.gateway.holding import Holding
-from faregate.apps.gateway.meters import whole_number
+from faregate.apps.gateway.meters import whole_units
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plan import CallPlan, RefusalAnswer
-from faregate.apps.gateway.pools import Hold
+from faregate.apps.gateway.pools import Hold, LeasedUnits
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart, Segment
-from faregate.apps.gateway.spool_records import HeldRecord, StartRecord
+from faregate.apps.gateway.spool_records import HeldRecord
 from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.openai_chat import RequestSummary
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
-from faregate.wire.event import WireRequest, WireResponse
+from faregate.wire.event import WireEvent, WireRequest, WireResponse
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
-ATTEMPT: Final = 1
-"""The gateway does not repeat a call, so each has one attempt."""
-
-_ENCODER: Final = msgspec.json.Encoder()
-_PYTHON_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
-_NOTHING: Final = Raw(b"null")
-_NO_USAGE: Final[dict[str, Raw]] = {}
+_NO_USAGE: Final[Mapping[str, object]] = {}
+_NOTHING_DRAWN: Final[Mapping[LeasedUnits, int]] = {}
 _OK: Final = 200
 
 
@@ -48,80 +52,53 @@ class Call(Struct, eq=False, kw_only=True):
     verb: str
     uri: str
     ip_address: str | None
-    replay: bool
     summary: RequestSummary | None = None
     input_estimate: int | None = None
     hold: Hold | None = None
     started_in: Segment | None = None
     settled: bool = False
-    _request: Raw | None = None
+    _parts: CallParts | None = None
 
-    def request(self) -> Raw:
-        """Return the request as the event keeps it, encoded once for the start and the event."""
-        if self._request is None:
-            shape = WireRequest(
-                time=self.occurred_at,
+    def parts(self) -> CallParts:
+        """Return what its records say of its request, encoded once for the start and the event."""
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = call_parts(
+                self.plan.parts,
+                request_id=self.request_id,
+                occurred_at=self.occurred_at,
                 uri=self.uri,
                 verb=self.verb,
-                route=self.plan.route.state.name,
-                body=_NOTHING if self.summary is None else Raw(_ENCODER.encode(self.summary)),
                 ip_address=self.ip_address,
+                body=NULL if self.summary is None else encode(self.summary),
             )
-            self._request = Raw(_ENCODER.encode(shape))
-        return self._request
-
-
-class EventRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A `WireEvent` to be encoded, its request encoded already; what a gateway does not fill is left out."""
-
-    request: Raw
-    response: WireResponse
-    user_id: str | None = None
-    company_id: str | None = None
-    blocked_by: str | None = None
-    faregate: GatewayFacts
+        return parts
 
 
 class Settlement:
-    """Settles calls; `epoch` is 0 until one is open (no call is started before that on a strict route)."""
+    """Settles calls; the epoch is 0 until one is open (no call is started before that on a strict route)."""
 
-    def __init__(self, spool: Spool, holding: Holding, clock: Clock, metrics: GatewayMetrics) -> None:
+    def __init__(self, spool: Spool, holding: Holding, *, clock: Clock, metrics: GatewayMetrics) -> None:
         self._spool = spool
         self._holding = holding
         self._clock = clock
         self._metrics = metrics
-        self.epoch = 0
+        self.open_epoch(0)
 
-    def start(self, call: Call) -> None:
+    def open_epoch(self, epoch: int) -> None:
+        """Write this epoch on every record from now on."""
+        self._epoch = epoch
+        self._origin = origin_of(self._spool.gateway_id, epoch)
+
+    def start(self, call: Call, hold: Hold) -> None:
         """Write the call's start ahead of it; raises `SpoolUnavailable`."""
-        hold, plan = call.hold, call.plan
-        if hold is None or plan.subscription_id is None:
-            return
-        held = [
-            HeldRecord(
-                lease_id=part.units.lease.lease_id,
-                price_id=part.need.price_id,
-                units=part.count,
-                per_input=part.need.per_input,
-                per_output=part.need.per_output,
-            )
-            for part in hold.parts
-        ]
         call.started_in = self._spool.start(
-            StartRecord(
-                request_id=call.request_id,
-                attempt=ATTEMPT,
-                epoch=self.epoch,
-                route_id=plan.route.state.route_id,
-                key_id=plan.key.key_id,
-                user_id=plan.key.user_id,
-                company_id=plan.key.company_id,
-                replay=call.replay,
-                subscription_id=plan.subscription_id,
-                occurred_at=call.occurred_at,
-                request=call.request(),
+            start_record(
+                call.plan.parts,
+                call.parts(),
+                epoch=self._epoch,
                 input_estimate=call.input_estimate or 0,
-                held=held,
+                held=hold.parts,
             )
         )
 
@@ -151,34 +128,20 @@ class Settlement:
             return
         call.settled = True
         plan, spool = call.plan, self._spool
-        drawn: list[Drawn] = []
+        drawn = _NOTHING_DRAWN
         if call.hold is not None:
-            drawn = self._draw(call, call.hold, status, answer)
+            drawn = self._draw(call, call.hold, status=status, answer=answer)
         sequence = spool.take_sequence()
-        event = EventRecord(
-            request=call.request(),
-            response=WireResponse(
-                time=self._clock.now() + plan.route.offset,
-                status=status,
-                body=_NOTHING if answer is None else Raw(_ENCODER.encode(answer)),
-            ),
-            user_id=plan.key.user_id,
-            company_id=plan.key.company_id,
-            blocked_by=blocked_by,
-            faregate=GatewayFacts(
-                gateway_id=spool.gateway_id,
-                epoch=self.epoch,
-                sequence=sequence,
-                request_id=call.request_id,
-                attempt=ATTEMPT,
-                route_id=plan.route.state.route_id,
-                key_id=plan.key.key_id,
-                drawn=drawn,
-                estimated=estimated,
-                replay=call.replay,
-            ),
+        ending = Ending(
+            status,
+            encode(self._clock.now() + plan.route.offset),
+            NULL if answer is None else encode(answer),
+            drawn,
+            estimated,
+            blocked_by,
         )
-        spool.end(sequence, _ENCODER.encode(event), call.started_in)
+        event = event_record(plan.parts, call.parts(), ending, origin=self._origin, sequence=sequence)
+        spool.end(sequence, event, call.started_in)
         self._metrics.events_written += 1
         self._metrics.answered(plan.route.state.name, status)
         if estimated:
@@ -187,28 +150,27 @@ class Settlement:
             self._holding.settled(call.hold)
 
     def recover(self, begun: OpenStart) -> None:
-        """Write the event of a call that an earlier process started and never ended (DESIGN, section 7.4).
+        """Write the event of a call that an earlier process started and never ended.
 
         Without a first byte nothing is billed; else the input's estimate and the output of the last checkpoint.
         """
         start, spool = begun.start, self._spool
-        usage = None
+        usage: dict[str, object] | None = None
         drawn: list[Drawn] = []
         if begun.first_byte:
-            counts = {
+            usage = {
                 "prompt_tokens": start.input_estimate,
                 "completion_tokens": begun.output,
                 "total_tokens": start.input_estimate + begun.output,
             }
-            usage = {name: Raw(b"%d" % count) for name, count in counts.items()}
             drawn = _draw_from_record(start.held, start.input_estimate, begun.output)
         sequence = spool.take_sequence()
-        event = EventRecord(
-            request=start.request,
+        event = WireEvent(
+            request=msgspec.json.decode(start.request, type=WireRequest),
             response=WireResponse(
                 time=start.occurred_at,
                 status=_OK if begun.first_byte else 502,
-                body=_NOTHING if usage is None else Raw(_ENCODER.encode(AnswerSummary(usage=usage))),
+                body=Raw(NULL if usage is None else encode(AnswerSummary(usage=usage))),
             ),
             user_id=start.user_id,
             company_id=start.company_id,
@@ -225,10 +187,10 @@ class Settlement:
                 replay=start.replay,
             ),
         )
-        spool.end(sequence, _ENCODER.encode(event), begun.segment)
+        spool.end(sequence, encode(event), begun.segment)
         self._metrics.events_written += 1
 
-    def _draw(self, call: Call, hold: Hold, status: int, answer: AnswerSummary | None) -> list[Drawn]:
+    def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerSummary | None) -> Mapping[LeasedUnits, int]:
         used = _used_units(call, status, answer)
         drawn = hold.settle(used)
         if hold.beyond:
@@ -243,8 +205,7 @@ def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[s
     event = None
     usage = answer.usage if answer is not None and answer.usage is not None else _NO_USAGE
     for meter in call.plan.meters:
-        name = meter.usage_field
-        units = whole_number(bytes(usage[name])) if name is not None and name in usage else None
+        units = whole_units(usage.get(meter.usage_field)) if meter.usage_field is not None else None
         if units is None:
             event = event or _event(call, status, answer)
             units = meter.units(event)
@@ -272,7 +233,7 @@ def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
                 "ip_address": call.ip_address,
                 "body": None if call.summary is None else msgspec.to_builtins(call.summary),
             },
-            "response": {"status": status, "headers": None, "body": None if answer is None else _plain(answer)},
+            "response": {"status": status, "headers": None, "body": _body(answer)},
             "user_id": key.user_id,
             "company_id": key.company_id,
             "metadata": None,
@@ -280,11 +241,8 @@ def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
     )
 
 
-def _plain(answer: AnswerSummary) -> dict[str, object]:
-    usage = None
-    if answer.usage is not None:
-        usage = {name: _PYTHON_DECODER.decode(value) for name, value in answer.usage.items()}
-    return {"id": answer.id, "model": answer.model, "usage": usage}
+def _body(answer: AnswerSummary | None) -> dict[str, object] | None:
+    return None if answer is None else {"id": answer.id, "model": answer.model, "usage": answer.usage}
 
 
 def _draw_from_record(held: Sequence[HeldRecord], prompt: int, completion: int) -> list[Drawn]:

@@ -1,9 +1,9 @@
 """The spool: the gateway's own log on disk, from which events are shipped and, after a crash, calls are billed.
 
-Every record is in the file's pages, by a shared mapping, before the step it announces: like write(2) it survives the process's
-death (kill -9), but without giving the interpreter's lock away. A group fsync within 10 ms makes it survive a power cut.
-Segments are allocated in full beforehand, so that running calls can be finished on a full disk. A segment is deleted, oldest
-first, when its events are acknowledged and its starts have ended.
+Every record is in the file's pages, by a shared mapping, before the step it announces: like write(2) it survives the
+process's death (kill -9), but without giving the interpreter's lock away. A group fsync within 10 ms makes it survive a
+power cut. Segments are allocated in full beforehand, so that running calls can be finished on a full disk. A segment is
+deleted, oldest first, when its events are acknowledged and its starts have ended.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from faregate.apps.gateway.spool_folder import Segment, SpoolFolder
 from faregate.apps.gateway.spool_records import (
@@ -24,24 +25,42 @@ from faregate.apps.gateway.spool_records import (
     CallMark,
     Header,
     Kind,
-    StartRecord,
     frame,
     frame_event,
     read_lines,
     split_event,
 )
+from faregate.apps.gateway.spool_sync import SyncThread
 from faregate.base.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
 
-_SYNC_WITHIN_S: Final = 0.008
 _READ_BYTES: Final = 1 << 20
+_MOST_RECENT_BYTES: Final = 8 << 20
+"""How much of what was written is kept at hand for the shipper; beyond, it is read back."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class SpoolUnavailable(Unavailable):
     """The spool is full or its disk fails: calls that must be recorded first cannot be made."""
+
+
+class _Ended(Struct, frozen=True):
+    """An event to be written."""
+
+    sequence: int
+    event: bytes
+    started_in: Segment | None
+
+
+class _Recent(Struct, frozen=True):
+    """An event that was written and not read, and where its line begins."""
+
+    sequence: int
+    event: bytes
+    segment: Segment
+    offset: int
 
 
 class Spool:
@@ -57,23 +76,25 @@ class Spool:
         self.acknowledged = recovered.acknowledged
         self._last_written = recovered.next_sequence - 1
         self._segments: deque[Segment] = deque(recovered.segments)
+        self._finished_bytes = sum(segment.length for segment in self._segments)
         self._active = self._open_segment()
         self._read_from: Segment = self._segments[0]
         self._read_offset = 0
-        self._unwritten: list[tuple[bytes, int, Segment | None]] = []
-        self._sync_timer: asyncio.TimerHandle | None = None
-        self._syncing: asyncio.Future[None] | None = None
-        self._unsynced: set[Segment] = set()
+        # While a deque: all events that were not read, with the place of each. None: they are read from the files.
+        self._recent: deque[_Recent] | None = None
+        self._recent_bytes = 0
+        self._unwritten: list[_Ended] = []
+        self._sync = SyncThread()
         self.on_event: Callable[[], None] = _nothing
 
-    def start(self, record: StartRecord) -> Segment:
-        """Write a start ahead of its call; raises `SpoolUnavailable`, and then nothing was written."""
+    def start(self, record: bytes) -> Segment:
+        """Write a start (an encoded `StartRecord`) ahead of its call; raises `SpoolUnavailable`: nothing is written."""
         if self._unwritten:
             self.retry()
         if self._unwritten or self.bytes_kept() >= self._most_bytes:
             raise SpoolUnavailable("the spool is full or cannot be written")
         try:
-            self._write(frame(Kind.START, _ENCODER.encode(record)))
+            self._write(frame(Kind.START, record))
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror)
             raise SpoolUnavailable("the spool cannot be written") from error
@@ -95,28 +116,29 @@ class Spool:
 
     def end(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
         """Write a call's event. On a failing disk it is kept in memory and written as soon as that works."""
-        line = frame_event(sequence, event)
+        ended = _Ended(sequence, event, started_in)
         if self._unwritten:
-            self._unwritten.append((line, sequence, started_in))
+            self._unwritten.append(ended)
             return
         try:
-            self._write_event(line, sequence, started_in)
+            self._write_event(ended)
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror, kept_in_memory=True)
-            self._unwritten.append((line, sequence, started_in))
+            self._unwritten.append(ended)
 
     def retry(self) -> None:
         """Write what could not be written before."""
         while self._unwritten:
-            line, sequence, started_in = self._unwritten[0]
             try:
-                self._write_event(line, sequence, started_in)
+                self._write_event(self._unwritten[0])
             except OSError:
                 return
             del self._unwritten[0]
 
     def read(self, most: int) -> list[tuple[int, bytes]]:
         """Return up to `most` unacknowledged events in the order of their sequence, each once."""
+        if self._recent is not None:
+            return self._read_recent(self._recent, most)
         events: list[tuple[int, bytes]] = []
         while len(events) < most:
             block = os.pread(
@@ -127,12 +149,10 @@ class Spool:
             taken = self._read_block(block, most, events)
             self._read_offset += taken
             if taken == 0 and not self._next_segment():
+                # Everything was read: what is written from now on need not be read back.
+                self._recent = deque()
                 break
         return events
-
-    def rewind(self) -> None:
-        """Read again from the first event that is not acknowledged."""
-        self._read_from, self._read_offset = self._segments[0], 0
 
     def acknowledge(self, through: int) -> None:
         """Note what the control plane has and delete what nobody needs any more."""
@@ -147,7 +167,7 @@ class Spool:
 
     def bytes_kept(self) -> int:
         """Return the bytes written in all segments."""
-        return sum(segment.length for segment in self._segments)
+        return self._finished_bytes + self._active.length
 
     @property
     def unshipped_events(self) -> int:
@@ -156,28 +176,29 @@ class Spool:
 
     async def sync(self) -> None:
         """Return when everything written so far is on the disk."""
-        while self._unsynced or self._syncing is not None:
-            if self._syncing is None:
-                self._begin_sync()
-            if self._syncing is not None:
-                await asyncio.shield(self._syncing)
+        await asyncio.to_thread(self._sync.flush)
 
     async def close(self) -> None:
         """Put everything on the disk and let go of the folder."""
         self.retry()
-        if self._sync_timer is not None:
-            self._sync_timer.cancel()
-        await self.sync()
+        await asyncio.to_thread(self._sync.close)
         self._folder.finish(self._active)
         for segment in self._segments:
             os.close(segment.descriptor)
         self._folder.close()
 
-    def _write_event(self, line: bytes, sequence: int, started_in: Segment | None) -> None:
+    def _write_event(self, ended: _Ended) -> None:
+        line = frame_event(ended.sequence, ended.event)
         self._write(line)
-        self._active.last_sequence = self._last_written = sequence
-        if started_in is not None:
-            started_in.open_starts -= 1
+        active = self._active
+        active.last_sequence = self._last_written = ended.sequence
+        if ended.started_in is not None:
+            ended.started_in.open_starts -= 1
+        if self._recent is not None:
+            self._recent.append(_Recent(ended.sequence, ended.event, active, active.length - len(line)))
+            self._recent_bytes += len(ended.event)
+            if self._recent_bytes > _MOST_RECENT_BYTES:
+                self._forget_recent(self._recent)
         self.on_event()
 
     def _write(self, line: bytes) -> None:
@@ -189,13 +210,13 @@ class Spool:
         assert active.memory is not None  # noqa: S101 - the segment in use is mapped
         active.memory[active.length : end] = line
         active.length = end
-        self._unsynced.add(active)
-        if self._sync_timer is None:
-            self._sync_timer = asyncio.get_running_loop().call_later(_SYNC_WITHIN_S, self._sync_due)
+        if not active.unsynced:
+            self._sync.note(active)
 
     def _rotate(self) -> Segment:
         full = self._active
         self._active = self._open_segment()
+        self._finished_bytes += full.length
         self._folder.finish(full)
         self._delete_finished()
         return self._active
@@ -205,6 +226,17 @@ class Spool:
         segment = self._folder.new_segment(self._segment_bytes, frame(Kind.HEADER, _ENCODER.encode(header)))
         self._segments.append(segment)
         return segment
+
+    def _read_recent(self, recent: deque[_Recent], most: int) -> list[tuple[int, bytes]]:
+        read = [recent.popleft() for _ in range(min(most, len(recent)))]
+        self._recent_bytes -= sum(len(written.event) for written in read)
+        return [(written.sequence, written.event) for written in read]
+
+    def _forget_recent(self, recent: deque[_Recent]) -> None:
+        """Go back to reading the files, from the first event that was not read."""
+        self._read_from, self._read_offset = recent[0].segment, recent[0].offset
+        self._recent = None
+        self._recent_bytes = 0
 
     def _read_block(self, block: bytes, most: int, events: list[tuple[int, bytes]]) -> int:
         taken = 0
@@ -230,35 +262,13 @@ class Spool:
     def _delete_finished(self) -> None:
         while len(self._segments) > 1:
             oldest = self._segments[0]
-            if oldest.open_starts or oldest.last_sequence > self.acknowledged or oldest in self._unsynced:
-                return
-            if self._syncing is not None:
+            if oldest.open_starts or oldest.last_sequence > self.acknowledged or oldest.unsynced or oldest.syncing:
                 return
             self._segments.popleft()
+            self._finished_bytes -= oldest.length
             if self._read_from is oldest:
                 self._read_from, self._read_offset = self._segments[0], 0
             self._folder.delete(oldest)
-
-    def _sync_due(self) -> None:
-        self._sync_timer = None
-        if self._syncing is None:
-            self._begin_sync()
-
-    def _begin_sync(self) -> None:
-        descriptors = [segment.descriptor for segment in self._unsynced]
-        self._unsynced.clear()
-        if descriptors:
-            loop = asyncio.get_running_loop()
-            self._syncing = loop.run_in_executor(None, _sync_all, descriptors)
-            self._syncing.add_done_callback(self._sync_done)
-
-    def _sync_done(self, syncing: asyncio.Future[None]) -> None:
-        self._syncing = None
-        error = syncing.exception()
-        if error is not None:
-            _log.error("spool.sync_failed", error=str(error))
-        if self._unsynced and self._sync_timer is None:
-            self._begin_sync()
 
 
 def open_spool(folder: Path, *, gateway_id: Callable[[], str], segment_bytes: int, most_bytes: int) -> Spool:
@@ -267,14 +277,6 @@ def open_spool(folder: Path, *, gateway_id: Callable[[], str], segment_bytes: in
     Raises `ConfigurationError` where another process has the folder or it cannot be used.
     """
     return Spool(SpoolFolder(folder, gateway_id), segment_bytes=segment_bytes, most_bytes=most_bytes)
-
-
-def _sync_all(descriptors: list[int]) -> None:
-    for descriptor in descriptors:
-        _sync_file(descriptor)
-
-
-_sync_file = getattr(os, "fdatasync", os.fsync)
 
 
 def _nothing() -> None:

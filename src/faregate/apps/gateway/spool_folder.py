@@ -41,7 +41,8 @@ class _Identity(Struct, frozen=True, kw_only=True):
 class Segment:
     """One file. `length`: bytes of whole records. `open_starts`: calls begun here that have not ended.
 
-    `memory` is the file mapped for writing, of the segment in use only.
+    `memory` is the file mapped for writing, of the segment in use only. `unsynced`: something was written since its
+    last sync began; `syncing`: a sync has not ended.
     """
 
     number: int
@@ -51,6 +52,8 @@ class Segment:
     memory: mmap.mmap | None = None
     last_sequence: int = 0
     open_starts: int = 0
+    unsynced: bool = False
+    syncing: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -173,11 +176,11 @@ def _read_segment(segment: Segment, block: bytes, recovered: Recovered) -> int:
         damaged += pending
         pending = 0
         segment.length, kind, payload = record
-        _take(kind, payload, segment, recovered)
+        _take(kind, payload, segment=segment, recovered=recovered)
     return damaged
 
 
-def _take(kind: str, payload: bytes, segment: Segment, recovered: Recovered) -> None:
+def _take(kind: str, payload: bytes, *, segment: Segment, recovered: Recovered) -> None:
     match kind:
         case Kind.HEADER:
             header = msgspec.json.decode(payload, type=Header)

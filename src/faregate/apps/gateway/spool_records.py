@@ -53,7 +53,10 @@ class HeldRecord(Struct, frozen=True, kw_only=True):
 
 
 class StartRecord(Struct, frozen=True, kw_only=True):
-    """Everything a later process needs to bill a call that this one never finished. `request`: an encoded `WireRequest`."""
+    """Everything a later process needs to bill a call that this one never finished.
+
+    `request` is an encoded `WireRequest`.
+    """
 
     request_id: str
     attempt: int

@@ -1,7 +1,7 @@
 """The pushed state, and the plans made from it: everything that can be decided before a request comes.
 
-A `CallPlan` is made once per (route, key) and dropped when something it was made from changes. A reset is built beside the
-state in use and takes its place only when it is complete.
+A `CallPlan` is made once per (route, key) and dropped when something it was made from changes. A reset is built beside
+the state in use and takes its place only when it is complete.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from faregate.wire.gateway_protocol import (
 )
 
 _log = structlog.get_logger(__name__)
-
-_MOST_REMEMBERED_PATHS = 4_096
 
 
 class Entities:
@@ -95,17 +93,17 @@ class Entities:
 
 
 class GatewayState:
-    """What the gateway knows, or None of it yet (`ready` is false)."""
+    """What the gateway knows, or None of it yet (`ready` is false). `changes`: counts what made plans obsolete."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._entities = Entities()
         self._coming: Entities | None = None
         self._routes: dict[str, RoutePlan] | None = None
-        self._matched: dict[str, tuple[RoutePlan, str] | None] = {}
         self.ready = False
         self.version: int | None = None
         self.generation = 0
+        self.changes = 0
 
     def apply(self, message: StateMessage) -> None:
         """Take one message; idempotent."""
@@ -135,18 +133,20 @@ class GatewayState:
         self._coming = None
 
     def route_for(self, path: str) -> tuple[RoutePlan, str] | None:
-        """Return the route with the longest name that is `path` or a parent of it, and the rest of the path."""
-        try:
-            return self._matched[path]
-        except KeyError:
-            found = self._find_route(path)
-            if len(self._matched) >= _MOST_REMEMBERED_PATHS:
-                self._matched.clear()
-            self._matched[path] = found
-            return found
+        """Return the route with the longest name that is `path` or a parent of it, and what follows it."""
+        routes = self._routes
+        if routes is None:
+            routes = self._routes = self._make_routes()
+        name = path
+        while name:
+            route = routes.get(name)
+            if route is not None:
+                return route, path[len(name) :]
+            name = name.rpartition("/")[0]
+        return None
 
     def plan_for(self, route: RoutePlan, key_hash: str) -> CallPlan | None:
-        """Return the plan for calls with that key on that route, or None where the key is not one of its application."""
+        """Return the plan for calls with that key on that route; None: no such key in its application."""
         plan = route.plans.get(key_hash)
         if plan is None:
             key = self._entities.keys.get(key_hash)
@@ -181,25 +181,14 @@ class GatewayState:
                 assert_never(entity)
 
     def _forget_routes(self) -> None:
+        self.changes += 1
         self._routes = None
-        self._matched.clear()
 
     def _forget_company(self, company_id: str) -> None:
+        self.changes += 1
         for route in (self._routes or {}).values():
             for key_hash in [found for found, plan in route.plans.items() if plan.key.company_id == company_id]:
                 del route.plans[key_hash]
-
-    def _find_route(self, path: str) -> tuple[RoutePlan, str] | None:
-        routes = self._routes
-        if routes is None:
-            routes = self._routes = self._make_routes()
-        name = path
-        while name:
-            route = routes.get(name)
-            if route is not None:
-                return route, path[len(name) :]
-            name = name.rpartition("/")[0]
-        return None
 
     def _make_routes(self) -> dict[str, RoutePlan]:
         entities = self._entities

@@ -1,7 +1,8 @@
 """The HTTP client towards upstreams, and the only file that knows which library it is.
 
-pyreqwest returns from a streamed call when its read buffer is full or the body has ended. With a buffer of 0 that is the moment
-the head arrives, so that no server-sent event is ever held up; with a larger one a small answer costs one wait instead of two.
+pyreqwest returns from a streamed call when its read buffer is full or the body has ended. With a buffer of 0 that is
+the moment the head arrives, so that no server-sent event is ever held up; with a larger one a small answer costs one
+wait instead of two.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 from collections.abc import AsyncIterable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
+from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
 from pyreqwest.request import StreamRequest
@@ -41,7 +43,7 @@ class Timeouts(Protocol):
     def total_timeout_ms(self) -> int: ...  # noqa: D102 - see above
 
 
-class WholeAnswer(NamedTuple):
+class WholeAnswer(Struct, frozen=True):
     """An answer that is here to its end."""
 
     status: int

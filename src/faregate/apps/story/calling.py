@@ -120,13 +120,13 @@ async def _read_refusal(response: Response, started_ns: int) -> Answered:
 
 async def _read_whole(response: Response, started_ns: int) -> Answered:
     first_ms = _since_ms(started_ns)
-    answer = msgspec.json.decode(bytes(await response.bytes()))
+    body = bytes(await response.bytes())
     return Answered(
         status=response.status,
         request_id=_request_id(response),
         first_ms=first_ms,
         whole_ms=_since_ms(started_ns),
-        text=answer["choices"][0]["message"]["content"],
+        text=_text(body),
     )
 
 
@@ -146,6 +146,14 @@ async def _read_stream(response: Response, started_ns: int, *, leave_after_chunk
         chunks=chunks,
         text="".join(text),
     )
+
+
+def _text(body: bytes) -> str:
+    try:
+        text: str = msgspec.json.decode(body)["choices"][0]["message"]["content"]
+    except (msgspec.DecodeError, LookupError, TypeError) as error:
+        raise Unavailable("the answer is not a chat completion") from error
+    return text
 
 
 def _request_id(response: Response) -> str:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+
+INTERRUPTED: Final = 130
+"""The exit status of a command that Ctrl-C ended, as shells have it."""
 
 
-def stop_as_interrupted() -> None:
-    """Take SIGTERM and SIGHUP as Ctrl-C, so that whatever was started is stopped and the folder is cleaned up."""
+class Interrupted(Exception):
+    """The user ended the story; everything that was started has been stopped."""
+
+
+def play(story: Coroutine[Any, Any, T]) -> T:
+    """Run a story in an event loop of its own; return what it returns.
+
+    Ctrl-C, SIGTERM and SIGHUP cancel it, so that whatever it started is stopped; then `Interrupted` is raised.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return uvloop.run(story)
+    except KeyboardInterrupt as error:
+        raise Interrupted from error

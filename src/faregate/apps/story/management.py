@@ -12,13 +12,13 @@ from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 
 from faregate.base.errors import FaregateError, Unavailable
+from faregate.base.limits import MAX_PAGE_ROWS
 from faregate.wire.api.common import Page
 from faregate.wire.problem import Problem
 
 T = TypeVar("T")
 
 _API: Final = "/api/v1"
-_MOST_ROWS: Final = 1_000
 _POLL_FIRST_S: Final = 0.005
 _POLL_MOST_S: Final = 0.25
 
@@ -60,7 +60,7 @@ class Management:
 
     async def every(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> list[T]:
         """Return a whole list, all its pages; raises as `get` does."""
-        asked = {**(query or {}), "limit": str(_MOST_ROWS)}
+        asked = {**(query or {}), "limit": str(MAX_PAGE_ROWS)}
         rows: list[T] = []
         while True:
             page = await self.get(path, Page[kind], asked)  # type: ignore[valid-type]  # msgspec takes it at run time

@@ -13,6 +13,7 @@ from faregate.base.limits import DEFAULT_ROUTE_REQUEST_BYTES, MAX_ROUTE_REQUEST_
 from faregate.wire.api.common import Headers
 from faregate.wire.gateway_protocol import Dialect, Enforce, OnAbort, RouteState
 
+_LEADING_VARIABLE: Final = re.compile(r"\A\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NAME: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ENVIRONMENT_NAME: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -29,9 +30,10 @@ Timeout = Annotated[int, Meta(ge=1, le=3_600_000)]
 class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A route to make. Only its name and upstream are needed.
 
-    `upstream_headers` are added to every call; a value may name the gateway's own environment, as in
-    `Bearer ${OPENAI_API_KEY}`. `enforce`: `strict` holds prepaid credit before the upstream call (the default where the
-    dialect can bound a call); `none` debits afterwards. Durations are in milliseconds.
+    `upstream_headers` are added to every call. A header's value, and the start of `upstream_url`, may name the
+    gateway's own environment, as in `Bearer ${OPENAI_API_KEY}` and `${AI_API_URL}/v1`. `enforce`: `strict` holds
+    prepaid credit before the upstream call (the default where the dialect can bound a call); `none` debits afterwards.
+    Durations are in milliseconds.
     """
 
     name: RouteName
@@ -134,8 +136,10 @@ def _name_faults(name: str) -> list[FieldFault]:
 def _url_faults(url: str) -> list[FieldFault]:
     fault = FieldFault(
         field="upstream_url",
-        message="must be an http or https URL without credentials, query or fragment, such as 'https://api.openai.com/v1'",
+        message="must be an http or https URL without credentials, query or fragment, such as "
+        "'https://api.openai.com/v1', or begin with a variable of the gateway, such as '${AI_API_URL}/v1'",
     )
+    url = _LEADING_VARIABLE.sub("http://upstream", url, count=1)
     try:
         parts = urlsplit(url)
         port = parts.port

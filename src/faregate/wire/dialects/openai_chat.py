@@ -112,27 +112,27 @@ def read_request(body: bytes) -> ChatRequest:
         raise InvalidInput.of(_field_of(str(error)), str(error)) from error
     if request.n is not None and not 1 <= request.n <= MAX_CHOICES:
         raise InvalidInput.of("n", f"must be from 1 to {MAX_CHOICES}")
-    for name in ("max_tokens", "max_completion_tokens"):
-        limit = getattr(request, name)
-        if limit is not None and not 1 <= limit <= MAX_LEASE_UNITS:
-            raise InvalidInput.of(name, f"must be from 1 to {MAX_LEASE_UNITS}")
+    if request.max_tokens is not None:
+        _require_limit("max_tokens", request.max_tokens)
+    if request.max_completion_tokens is not None:
+        _require_limit("max_completion_tokens", request.max_completion_tokens)
     return request
 
 
 def require_bounded(request: ChatRequest) -> None:
-    """Raise `InvalidInput` naming the part of a request whose usage its text does not bound: images, audio, files, search."""
+    """Raise `InvalidInput` naming a part whose usage its text does not bound: images, audio, files, search."""
     for index, message in enumerate(request.messages):
-        if bytes(message.audio) != _NULL:
+        if message.audio is not _ABSENT and _is_given(message.audio):
             raise _unbounded(f"messages[{index}].audio", "audio")
         if isinstance(message.content, list):
             for place, part in enumerate(message.content):
                 if part.type not in _TEXT_PARTS:
                     raise _unbounded(f"messages[{index}].content[{place}]", f"a part of type {part.type!r}")
-    if bytes(request.audio) != _NULL or (request.modalities is not None and request.modalities != ["text"]):
+    if _is_given(request.audio) or (request.modalities is not None and request.modalities != ["text"]):
         raise _unbounded("modalities", "an answer that is not text")
-    if bytes(request.prediction) != _NULL:
+    if _is_given(request.prediction):
         raise _unbounded("prediction", "a predicted output")
-    if bytes(request.web_search_options) != _NULL:
+    if _is_given(request.web_search_options):
         raise _unbounded("web_search_options", "a web search")
 
 
@@ -177,6 +177,11 @@ def rewrite(request: ChatRequest, body: bytes, *, most_output_per_choice: int | 
     return _ENCODER.encode(fields)
 
 
+def _require_limit(name: str, limit: int) -> None:
+    if not 1 <= limit <= MAX_LEASE_UNITS:
+        raise InvalidInput.of(name, f"must be from 1 to {MAX_LEASE_UNITS}")
+
+
 def _limit_output(fields: dict[str, Raw], request: ChatRequest, most: int) -> None:
     if request.max_tokens is None and request.max_completion_tokens is None:
         fields["max_tokens"] = Raw(b"%d" % most)
@@ -195,6 +200,10 @@ def _characters(request: ChatRequest) -> int:
         elif content is not None:
             count += sum(len(part.text) + len(part.refusal) for part in content)
     return count
+
+
+def _is_given(value: Raw) -> bool:
+    return value is not _ABSENT and bytes(value) != _NULL
 
 
 def _unbounded(field: str, what: str) -> InvalidInput:

@@ -1,7 +1,8 @@
 """OpenAI chat completions: reading the usage of an answer as it passes.
 
 Sources: OpenAI's API reference, "The chat completion object" and "The chat completion chunk object". With
-`stream_options.include_usage` the last chunk before `[DONE]` has `choices: []` and the usage, every other one `usage: null`.
+`stream_options.include_usage` the last chunk before `[DONE]` has `choices: []` and the usage, every other one `usage:
+null`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.openai_chat import CHARACTERS_PER_TOKEN
+from faregate.wire.event import exact_number
 from faregate.wire.sse import EventSplitter
 
-Usage = dict[str, Raw]
-"""An upstream's usage object: fields by name, each value as it was spelled."""
+Usage = dict[str, object]
+"""An upstream's usage object: fields by name, decoded; numbers that are not whole are Decimals."""
 
-_NULL: Final = b"null"
 _DONE: Final = b"[DONE]"
 
 
@@ -46,7 +47,7 @@ class _Choice(Struct):
 class _Head(Struct):
     id: str | None = None
     model: str | None = None
-    usage: dict[str, Raw] | None = None
+    usage: dict[str, object] | None = None
 
 
 class _Chunk(_Head):
@@ -58,12 +59,29 @@ class AnswerSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str | None = None
     model: str | None = None
-    usage: dict[str, Raw] | None = None
+    usage: dict[str, object] | None = None
 
 
-_HEAD_DECODER: Final = msgspec.json.Decoder(_Head)
-_CHUNK_DECODER: Final = msgspec.json.Decoder(_Chunk)
-_INT_DECODER: Final = msgspec.json.Decoder(int)
+_HEAD_DECODER: Final = msgspec.json.Decoder(_Head, float_hook=exact_number)
+_SUMMARY_DECODER: Final = msgspec.json.Decoder(AnswerSummary, float_hook=exact_number)
+_CHUNK_DECODER: Final = msgspec.json.Decoder(_Chunk, float_hook=exact_number)
+
+
+def read_answer(body: bytes, *, input_estimate: int | None) -> tuple[AnswerSummary, bool]:
+    """Read a whole answer that was not streamed; return what `AnswerReader.summary` does."""
+    try:
+        summary = _SUMMARY_DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return AnswerReader().summary(input_estimate=input_estimate)
+    usage = summary.usage
+    if usage:
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if type(prompt) is int and type(completion) is int and None not in usage.values():
+            usage["total_tokens"] = prompt + completion
+            return summary, False
+    reader = AnswerReader()
+    reader.read_json(body)
+    return reader.summary(input_estimate=input_estimate)
 
 
 class AnswerReader:
@@ -99,29 +117,33 @@ class AnswerReader:
     def summary(self, *, input_estimate: int | None) -> tuple[AnswerSummary, bool]:
         """Return what the event keeps, and whether some of it is estimated.
 
-        With an `input_estimate`, prompt and completion tokens that the upstream did not report are filled in. The total is
-        always computed again.
+        With an `input_estimate`, prompt and completion tokens that the upstream did not report are filled in. The total
+        is always computed again.
         """
-        usage = dict(self.usage)
+        usage = self.usage
         estimated = False
-        if input_estimate is not None:
-            for name, estimate in (("prompt_tokens", input_estimate), ("completion_tokens", self.output_estimate)):
-                if name not in usage:
-                    usage[name] = Raw(b"%d" % estimate)
-                    estimated = True
-        if "prompt_tokens" in usage and "completion_tokens" in usage:
-            _recompute_total(usage)
+        if input_estimate is not None and not self.has_usage():
+            usage = {"prompt_tokens": input_estimate, "completion_tokens": self.output_estimate} | usage
+            estimated = True
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if type(prompt) is int and type(completion) is int:
+            usage = usage | {"total_tokens": prompt + completion}
         return AnswerSummary(id=self.answer_id, model=self.model, usage=usage or None), estimated
+
+    def has_usage(self) -> bool:
+        """Return whether the upstream reported both what it read and what it wrote."""
+        return "prompt_tokens" in self.usage and "completion_tokens" in self.usage
 
     def _keep(self, head: _Head) -> None:
         if head.id is not None:
             self.answer_id = head.id
         if head.model is not None:
             self.model = head.model
-        if head.usage:
-            for name, value in head.usage.items():
-                if bytes(value) != _NULL:
-                    self.usage[name] = value
+        usage = head.usage
+        if usage:
+            if None in usage.values():
+                usage = {name: value for name, value in usage.items() if value is not None}
+            self.usage = self.usage | usage if self.usage else usage
 
     def read_chunk(self, data: bytes) -> _Chunk | None:
         """Read one chunk of a streamed answer; return None for what is not a chunk, such as `[DONE]`."""
@@ -155,8 +177,8 @@ class AnswerReader:
 class StreamReader(AnswerReader):
     """An answer that is streamed: feed it the upstream's bytes and send on what it returns.
 
-    `strip_usage`: remove the usage chunk, because the caller did not ask for it. `finished` turns true with `[DONE]`, which
-    is not returned but kept in `last_bytes` with all that follows it, so that the call can be settled first.
+    `strip_usage`: remove the usage chunk, because the caller did not ask for it. `finished` turns true with `[DONE]`,
+    which is not returned but kept in `last_bytes` with all that follows it, so that the call can be settled first.
     """
 
     __slots__ = ("_splitter", "_strip_usage", "finished", "last_bytes")
@@ -211,11 +233,3 @@ def _length(text: _Text) -> int:
     if text.function_call is not None:
         count += len(text.function_call.arguments or "")
     return count
-
-
-def _recompute_total(usage: Usage) -> None:
-    try:
-        total = _INT_DECODER.decode(usage["prompt_tokens"]) + _INT_DECODER.decode(usage["completion_tokens"])
-    except msgspec.DecodeError:
-        return
-    usage["total_tokens"] = Raw(b"%d" % total)

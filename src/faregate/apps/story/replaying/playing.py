@@ -21,6 +21,7 @@ from faregate.apps.story.seed import INPUT_METER, seed_catalog
 from faregate.apps.story.stack import running_stack
 from faregate.apps.story.trace import TracedCall
 from faregate.base.errors import Unavailable
+from faregate.base.limits import MAX_PAGE_ROWS
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.wire.api.billing import ClockView, InvoiceView
 from faregate.wire.api.catalog_document import CatalogApplied
@@ -92,10 +93,11 @@ async def play_trace(replay: Replay, data: Path, watcher: Watcher) -> Played:
         )
         books: dict[str, MonthBooks] = {}
         for month, calls in by_month(replay.calls):
+            before = sender.sent.answered
             watcher.begun(f"replaying {month:%Y-%m}")
             await sender.send(calls, replay.speed)
             watcher.begun("waiting until every call is metered")
-            await _all_metered(management, sender.sent)
+            await _all_metered(management, month, answered=sender.sent.answered - before)
             watcher.begun(f"closing {month:%Y-%m}")
             name = month_name(month.year, month.month)
             books[name] = await _close_month(management, month, earlier=books)
@@ -106,29 +108,32 @@ async def play_trace(replay: Replay, data: Path, watcher: Watcher) -> Played:
     return Played(sent=sender.sent, books=books)
 
 
-async def _all_metered(management: Management, sent: Sent) -> None:
-    """Return when as many calls are metered as were answered, or when their number has stopped rising for long."""
+async def _all_metered(management: Management, month: datetime, *, answered: int) -> None:
+    """Return when as many calls of a month are metered as were answered, or when their number no longer rises."""
     loop = asyncio.get_running_loop()
     metered, changed_at_s = -1, loop.time()
-    while metered < sent.answered and loop.time() - changed_at_s < _NO_PROGRESS_S:
+    while metered < answered and loop.time() - changed_at_s < _NO_PROGRESS_S:
         if metered >= 0:
             await asyncio.sleep(_POLL_S)
-        _, _, calls = await _usage(management, {})
+        _, _, calls = await _usage(management, month)
         if calls != metered:
             metered, changed_at_s = calls, loop.time()
 
 
 async def _close_month(management: Management, month: datetime, *, earlier: dict[str, MonthBooks]) -> MonthBooks:
     """Read a month's usage, let the clock pass its end, and pay the invoice: an overdue one would block the rest."""
-    span = {"from": month.isoformat(), "to": month_after(month).isoformat()}
-    tokens_in, tokens_out, calls = await _usage(management, span)
+    tokens_in, tokens_out, calls = await _usage(management, month)
     kept = MonthBooks(
         month=month_name(month.year, month.month), calls=calls, tokens_in=tokens_in, tokens_out=tokens_out
     )
     await management.post("/clock/advance", {"to": month_after(month) + _AFTER_MONTH}, ClockView)
     invoiced = sum(1 for each in (*earlier.values(), kept) if each.tokens_in or each.tokens_out)
     await management.until(
-        "/invoices", Page[InvoiceView], reached=lambda page: len(page.data) >= invoiced, within_s=_INVOICED_WITHIN_S
+        "/invoices",
+        Page[InvoiceView],
+        reached=lambda page: len(page.data) >= invoiced,
+        within_s=_INVOICED_WITHIN_S,
+        query={"limit": str(MAX_PAGE_ROWS)},
     )
     for invoice in await management.every("/invoices", InvoiceView):
         if invoice.status is InvoiceStatus.OPEN:
@@ -156,11 +161,17 @@ async def _read_debits(management: Management, customer: Customer, books: dict[s
         debits[price] = debits.get(price, Decimal("0.00")) - Decimal(entry.amount)
 
 
-async def _usage(management: Management, span: dict[str, str]) -> tuple[int, int, int]:
-    """Return tokens in, tokens out and calls of a span of time; the meter of the input counts the calls."""
+async def _usage(management: Management, month: datetime) -> tuple[int, int, int]:
+    """Return tokens in, tokens out and calls of a month; the meter of the input counts the calls."""
     meters = {meter.meter_id: meter.name for meter in await management.every("/meters", MeterView)}
+    asked = {
+        "company_id": COMPANY,
+        "granularity": "total",
+        "from": month.isoformat(),
+        "to": month_after(month).isoformat(),
+    }
     tokens_in, tokens_out, calls = 0, 0, 0
-    for row in await management.every("/usage", UsageView, {"company_id": COMPANY, "granularity": "total", **span}):
+    for row in await management.every("/usage", UsageView, asked):
         if meters[row.meter_id] == INPUT_METER:
             tokens_in, calls = tokens_in + int(row.quantity), calls + row.event_count
         else:

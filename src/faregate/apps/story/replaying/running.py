@@ -8,11 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 
-import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from faregate.apps.story.ending import stop_as_interrupted
+from faregate.apps.story.ending import INTERRUPTED, Interrupted, play
 from faregate.apps.story.management import as_json
 from faregate.apps.story.replaying.months import require_replayable
 from faregate.apps.story.replaying.pace import parse_speed
@@ -38,9 +37,11 @@ def run_replay(trace: Path, *, speed: str, concurrency: int, json: bool) -> int:
     require_replayable(calls, name=str(trace), now=SystemClock().now())
     summed = sum_trace(calls)
     replay = Replay(calls=in_order(calls), speed=pace, concurrency=concurrency)
-    stop_as_interrupted()
     with tempfile.TemporaryDirectory(prefix="faregate-replay-") as folder, _watching(len(calls)) as watcher:
-        played = uvloop.run(play_trace(replay, Path(folder), watcher))
+        try:
+            played = play(play_trace(replay, Path(folder), watcher))
+        except Interrupted:
+            return INTERRUPTED
     record = record_of(summed, played)
     if json:
         sys.stdout.write(as_json(record) + "\n")

@@ -29,7 +29,7 @@ async def close_month(scene: Scene) -> StepRecord:
         about="The clock is advanced. Every line is rounded up to packages once. Acme's credit pays for Acme's.",
     )
     ends = [price.period_end for price in (await scene.balance(POSTPAID)).prices]
-    now = await _advance(scene, step, to=max(ends) + _AFTER)
+    now = await _advance(scene, to=max(ends) + _AFTER)
     step.notes.append(f"business time is now {now:%Y-%m-%d %H:%M} UTC")
     for wanted in INVOICES:
         scene.begun(f"the invoice of {wanted.company}")
@@ -55,13 +55,15 @@ async def fall_overdue(scene: Scene) -> StepRecord:
     )
     invoice = await _invoice_of(scene, POSTPAID)
     await scene.call(step, POSTPAID, expected.BEFORE_DUE)
-    now = await _advance(scene, step, to=invoice.due_at + _AFTER)
-    step.notes.append(f"due {invoice.due_at:%Y-%m-%d %H:%M} UTC; business time is now {now:%Y-%m-%d %H:%M} UTC")
+    now = await _advance(scene, to=invoice.due_at + _AFTER)
     overdue = await scene.management.until(
         f"/invoices/{invoice.invoice_id}", InvoiceView, reached=lambda found: found.overdue, within_s=SETTLED_WITHIN_S
     )
     step.check("overdue", expected=True, found=overdue.overdue)
-    await scene.refused(step, POSTPAID, name="a call past the due time", tokens=expected.SMALL, code="invoice_overdue")
+    refused = await scene.refused(
+        step, POSTPAID, name="a call past the due time", tokens=expected.SMALL, code="invoice_overdue"
+    )
+    refused.note = f"due {invoice.due_at:%Y-%m-%d %H:%M} UTC; the clock is advanced to {now:%Y-%m-%d %H:%M}"
     return step
 
 
@@ -74,7 +76,6 @@ async def pay(scene: Scene) -> StepRecord:
     paid = await scene.management.post(f"/invoices/{invoice.invoice_id}/pay", {}, InvoiceView)
     step.check("status", expected="paid", found=paid.status.value)
     step.notes.append(f"invoice {paid.number}, ${paid.amount_due}: {paid.status.value}")
-    await scene.arrived(step, POSTPAID)
     await scene.call(step, POSTPAID, expected.AFTER_PAYING)
     return step
 
@@ -138,10 +139,9 @@ async def _check_invoice(scene: Scene, step: StepRecord, *, invoice: InvoiceView
     step.check(f"{who}: balance afterwards", expected=wanted.balance, found=account.balance)
 
 
-async def _advance(scene: Scene, step: StepRecord, *, to: datetime) -> datetime:
+async def _advance(scene: Scene, *, to: datetime) -> datetime:
     scene.begun("advancing the clock")
     clock = await scene.management.post("/clock/advance", {"to": to}, ClockView)
-    await scene.arrived(step, POSTPAID)
     return clock.now
 
 

@@ -76,6 +76,8 @@ def _call(call: CallRecord) -> RenderableType:
     took = f"{call.whole_ms / _SECOND_MS:.2f} s" if call.whole_ms >= _SECOND_MS else f"{call.whole_ms:.0f} ms"
     came = Text.assemble(("  ← ", "bold"), (f"{call.status}", "bold green" if answered else "bold red"), f"  {took}  ")
     lines: list[RenderableType] = [named, asked, came]
+    if call.note:
+        lines.insert(0, Text(f"  {call.note}"))
     if not answered:
         came.append(f"{call.type} / {call.code}", style="red")
         lines.append(Text(f"{' ' * _INDENT}“{call.message}”", style="dim"))

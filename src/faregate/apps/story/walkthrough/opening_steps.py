@@ -45,7 +45,7 @@ async def refuse_without_credit(scene: Scene) -> StepRecord:
         about="Acme subscribes and gets a key. It has no credit, so no unit is affordable and the gateway refuses.",
     )
     scene.customers[PREPAID] = await add_customer(scene.management, company_id=PREPAID, name="Acme", pays="prepaid")
-    await scene.arrived(step, PREPAID)
+    step.notes.append(f'client = OpenAI(base_url="{scene.base_url}", api_key=key)')
     account = await scene.balance(PREPAID)
     step.check("balance before any grant", expected="0.00", found=account.balance)
     step.check("exhausted", expected=True, found=account.exhausted)

@@ -12,6 +12,7 @@ from pyreqwest.client import Client
 
 from faregate.apps.story.calling import Caller, loopback_client
 from faregate.apps.story.management import Management
+from faregate.apps.story.seed import ROUTE
 from faregate.apps.story.stack import Stack, running_stack
 from faregate.apps.story.walkthrough.billing_steps import close_month, compare_books, fall_overdue, pay
 from faregate.apps.story.walkthrough.opening_steps import apply_catalog, refuse_without_credit
@@ -78,5 +79,6 @@ def _scene(client: Client, stack: Stack, audience: Audience) -> Scene:
         management=Management(client, origin=stack.api, token=stack.api_token),
         caller_for=lambda key: Caller(client, gateway=stack.gateway, key=key),
         upstream_url=f"{stack.upstream}/v1",
+        base_url=f"{stack.gateway}{ROUTE}",
         begun=audience.begun,
     )

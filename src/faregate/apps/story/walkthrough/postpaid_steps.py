@@ -19,7 +19,6 @@ async def call_without_credit(scene: Scene) -> StepRecord:
     scene.customers[POSTPAID] = await add_customer(
         scene.management, company_id=POSTPAID, name="Globex", pays="postpaid"
     )
-    await scene.arrived(step, POSTPAID)
     await scene.call(step, POSTPAID, expected.WITHOUT_CREDIT)
     await scene.call(step, POSTPAID, expected.METERED)
     return step

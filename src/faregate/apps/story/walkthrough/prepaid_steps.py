@@ -77,6 +77,7 @@ async def top_up(scene: Scene) -> StepRecord:
         about="Streams are metered as they pass. Who leaves early is billed what the upstream made.",
     )
     await _grant(scene, step, amount=expected.TOP_UP, caller_id="walkthrough-top-up", balance="5.00")
+    step.notes.append("for chunk in client.chat.completions.create(..., stream=True):")
     await scene.call(step, PREPAID, expected.STREAMED)
     await scene.call(step, PREPAID, expected.ABORTED)
     return step
@@ -90,7 +91,6 @@ async def _grant(scene: Scene, step: StepRecord, *, amount: str, caller_id: str,
     again = await scene.management.post(path, wanted, GrantView, caller_id=caller_id)
     step.check("grant", expected=amount, found=given.amount)
     step.check("a repeated grant is the same grant", expected=given.grant_id, found=again.grant_id)
-    await scene.arrived(step, PREPAID)
     account = await scene.balance(PREPAID)
     step.check("balance after the grant", expected=balance, found=account.balance)
     step.check("exhausted after the grant", expected=False, found=account.exhausted)

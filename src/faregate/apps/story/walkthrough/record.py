@@ -27,7 +27,8 @@ class Charge(Struct, kw_only=True):
 class CallRecord(Struct, kw_only=True):
     """One call through the gateway: what was asked, what came, what it cost, and the account after it.
 
-    `tokens_*` are what the call uses, or would have used; `code` and `message` are a refusal's.
+    `tokens_*` are what the call uses, or would have used; `type`, `code` and `message` are a refusal's. `note`: what
+    happened just before.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CallRecord(Struct, kw_only=True):
     request_id: str
     first_ms: float
     whole_ms: float
+    note: str = ""
     text: str = ""
     left_after_chunks: int | None = None
     type: str | None = None

@@ -6,13 +6,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 
-from faregate.apps.story.ending import stop_as_interrupted
+from faregate.apps.story.ending import INTERRUPTED, Interrupted, play
 from faregate.apps.story.management import as_json
 from faregate.apps.story.walkthrough.display import Display, summary
 from faregate.apps.story.walkthrough.playing import Audience, play_walkthrough
+from faregate.apps.story.walkthrough.record import WalkthroughRecord
 
 DIFFERED = 1
 
@@ -23,17 +23,24 @@ def run_walkthrough(*, json: bool) -> int:
     Raises:
         FaregateError: A process did not start, or did not answer.
     """
-    stop_as_interrupted()
     with tempfile.TemporaryDirectory(prefix="faregate-walkthrough-") as folder:
-        if json:
-            silent = Audience(begun=lambda _: None, shown=lambda _: None)
-            record = uvloop.run(play_walkthrough(Path(folder), silent))
-            sys.stdout.write(as_json(record) + "\n")
-        else:
-            console = Console(highlight=False)
-            with console.status("") as status:
-                display = Display(console, status)
-                audience = Audience(begun=display.begun, shown=display.shown)
-                record = uvloop.run(play_walkthrough(Path(folder), audience))
-            console.print(summary(record))
+        try:
+            record = _play_in_silence(Path(folder)) if json else _play_on_screen(Path(folder))
+        except Interrupted:
+            return INTERRUPTED
+    if json:
+        sys.stdout.write(as_json(record) + "\n")
     return 0 if record.ok else DIFFERED
+
+
+def _play_in_silence(folder: Path) -> WalkthroughRecord:
+    return play(play_walkthrough(folder, Audience(begun=lambda _: None, shown=lambda _: None)))
+
+
+def _play_on_screen(folder: Path) -> WalkthroughRecord:
+    console = Console(highlight=False)
+    with console.status("") as status:
+        display = Display(console, status)
+        record = play(play_walkthrough(folder, Audience(begun=display.begun, shown=display.shown)))
+    console.print(summary(record))
+    return record

@@ -14,7 +14,6 @@ from faregate.apps.story.management import Management
 from faregate.apps.story.seed import INPUT, OUTPUT
 from faregate.apps.story.walkthrough.expected import ExpectedCall
 from faregate.apps.story.walkthrough.record import CallRecord, Charge, StepRecord
-from faregate.wire.api.customers import NewKeyView
 from faregate.wire.api.readings import BalanceView, EventView
 
 SETTLED_WITHIN_S: Final = 15.0
@@ -22,21 +21,18 @@ SETTLED_WITHIN_S: Final = 15.0
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """A running stack and who is on it. `prices`: their names by id. `begun` is told what is going on."""
+    """A running stack and who is on it. `prices`: their names by id. `begun` is told what is going on.
+
+    `base_url`: what an OpenAI client is pointed at.
+    """
 
     management: Management
     caller_for: Callable[[str], Caller]
     upstream_url: str
+    base_url: str
     begun: Callable[[str], None]
     customers: dict[str, Customer] = field(default_factory=dict)
     prices: dict[str, str] = field(default_factory=dict)
-
-    async def arrived(self, step: StepRecord, company_id: str) -> None:
-        """Return when all changes so far have reached the gateway: a key made now is the last that it hears of."""
-        made = await self.management.post("/keys", {"company_id": company_id, "name": "marker"}, NewKeyView)
-        known = await self.caller_for(made.key).known(within_s=SETTLED_WITHIN_S)
-        step.check("the gateway knows of it", expected=True, found=known)
-        await self.management.delete(f"/keys/{made.key_id}")
 
     async def call(self, step: StepRecord, company_id: str, expected: ExpectedCall) -> CallRecord:
         """Make a call that is answered; check its tokens, charges and the account after it."""
