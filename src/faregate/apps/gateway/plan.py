@@ -22,7 +22,16 @@ from faregate.domain.metering.filter import Filter, Is, may_match
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.wire.dialects.openai_chat import COMPLETIONS_PATH
-from faregate.wire.gateway_protocol import AccountState, Dialect, Enforce, KeyState, MeterState, RouteState, RuleState
+from faregate.wire.gateway_protocol import (
+    AccountState,
+    Dialect,
+    Enforce,
+    KeyState,
+    MeterState,
+    OnAbort,
+    RouteState,
+    RuleState,
+)
 from faregate.wire.openai_errors import encode_error
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -49,7 +58,8 @@ class RefusalAnswer:
 class RoutePlan:
     """A route with everything resolved.
 
-    `dropped_headers`: names that do not pass. `plans`: per key hash, filled as callers come.
+    `dropped_headers`: names that do not pass. `cancels`: a call ends when its caller leaves. `plans`: per key hash,
+    filled as callers come.
     """
 
     state: RouteState
@@ -61,6 +71,7 @@ class RoutePlan:
     meters: tuple[RouteMeter, ...]
     offset: timedelta
     completions_url: str
+    cancels: bool
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
 
@@ -114,6 +125,7 @@ def make_route_plan(
         ),
         offset=timedelta(microseconds=offset_us),
         completions_url=upstream_url + COMPLETIONS_PATH,
+        cancels=route.on_abort is OnAbort.CANCEL,
     )
 
 

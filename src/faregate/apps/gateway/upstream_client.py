@@ -16,11 +16,13 @@ from typing import Final, Protocol
 from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
+from pyreqwest.http import Url
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 Headers = list[tuple[str, str]]
 
+_MOST_URLS: Final = 1_000
 _POOL_IDLE: Final = timedelta(seconds=20)
 
 
@@ -99,10 +101,11 @@ class UpstreamClient:
 
     def __init__(self, timeouts: Timeouts, *, decode: bool) -> None:
         self._client = _build(timeouts, decode=decode)
+        self._urls: dict[str, Url] = {}
 
     async def fetch(self, method: str, url: str, *, headers: Headers, body: bytes) -> WholeAnswer:
         """Send a request and return its answer when all of it is here: for answers that are held back anyway."""
-        builder = self._client.request(method, url).headers(headers)
+        builder = self._client.request(method, self._urls.get(url) or self._parse(url)).headers(headers)
         if body:
             builder = builder.body_bytes(body)
         try:
@@ -134,6 +137,13 @@ class UpstreamClient:
         """Close all connections."""
         with suppress(RequestError):
             await self._client.close()
+
+    def _parse(self, url: str) -> Url:
+        """Parse a URL and remember it: one is enough for all plain calls of a route."""
+        if len(self._urls) >= _MOST_URLS:
+            self._urls.clear()
+        parsed = self._urls[url] = Url(url)
+        return parsed
 
 
 class UpstreamClients:
