@@ -36,6 +36,7 @@ from faregate.wire.openai_errors import encode_error
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_ENCODING: Final = (("accept-encoding", "identity"),)
+_TEMPLATES: Final = frozenset(template.value for template in Template)
 _PROMPT: Final = "response.body.usage.prompt_tokens"
 _COMPLETION: Final = "response.body.usage.completion_tokens"
 _TOTAL: Final = "response.body.usage.total_tokens"
@@ -153,6 +154,14 @@ def make_call_plan(
         meters=meters,
         parts=plan_parts(route.state, key, subscription_id),
     )
+
+
+def require_usable(rule: RuleState) -> None:
+    """Raise `InvalidInput` where the rule cannot be compiled: a pattern or a template this gateway does not know."""
+    if rule.template not in _TEMPLATES:
+        raise InvalidInput.of("template", f"{rule.template!r} is not known here")
+    for criterion in rule.block_what:
+        compile_pattern(criterion.pattern)
 
 
 def compile_pattern(pattern: str) -> Matcher:
