@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faregate.apps.gateway.spool_records import read_lines
+from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.event import WireEvent
 from tests.gateway.control_plane import ControlPlane, free_port
 from tests.gateway.running import ASK, Running, gateway, run
@@ -198,6 +201,66 @@ def test_without_any_usage_the_answer_is_estimated_from_its_text(tmp_path: Path)
         assert usage_of(event) == {"prompt_tokens": 3, "completion_tokens": 11, "total_tokens": 14}
         assert event.faregate is not None
         assert event.faregate.estimated
+
+    run(scenario())
+
+
+def records_in(folder: Path) -> list[object]:
+    return [record for path in folder.glob("**/*.spool") for record in read_lines(path.read_bytes().rstrip(b"\0"))]
+
+
+def test_a_usage_spread_over_lines_leaves_an_event_of_one_line(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        body = json.dumps(json.loads(completion(4, 2)), indent=2).encode()
+        body = body.replace(
+            b'"total_tokens"', b'"prompt_tokens_details": {\n      "cached_tokens": 1.50\n    },\n"total_tokens"'
+        )
+        async with scripted(answer_json(body)) as upstream:
+            plane = ControlPlane()
+            plane.seed(upstream.origin)
+            async with gateway(tmp_path, plane) as gate:
+                assert (await gate.call(ASK)).body == body
+                (event,) = await plane.events_arrived(1)
+        assert None not in records_in(tmp_path)
+        assert event.response is not None
+        assert json.loads(bytes(event.response.body))["usage"]["prompt_tokens_details"] == {"cached_tokens": 1.5}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("length_said", [True, False])
+def test_an_answer_too_long_to_be_held_back_is_502_and_not_billed(tmp_path: Path, *, length_said: bool) -> None:
+    async def scenario() -> None:
+        body = b'{"id":"%b"}' % (b"x" * MAX_USAGE_EVENT_BYTES)
+
+        async def chunked(_: Received, writer: asyncio.StreamWriter) -> None:
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            writer.write(head + framed(body) + b"0\r\n\r\n")
+
+        async with scripted(answer_json(body) if length_said else chunked) as upstream:
+            plane = ControlPlane()
+            plane.seed(upstream.origin)
+            async with gateway(tmp_path, plane) as gate:
+                assert (await gate.call(ASK)).status == 502
+                (event,) = await plane.events_arrived(1)
+            assert plane.accounts["sub_1"].outstanding() == 0
+        assert event.faregate is not None
+        assert not event.faregate.drawn
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 1 << 20])
+def test_a_long_answer_arrives_whole(tmp_path: Path, size: int) -> None:
+    async def scenario() -> None:
+        body = completion(3, 4, "x" * size)
+        async with scripted(answer_json(body)) as upstream:
+            plane = ControlPlane()
+            plane.seed(upstream.origin)
+            async with gateway(tmp_path, plane) as gate:
+                assert (await gate.call(ASK)).body == body
+                (event,) = await plane.events_arrived(1)
+        assert usage_of(event) == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
     run(scenario())
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.pools import Hold, PriceNeed, Want
+from faregate.base.clock import SystemClock
+from faregate.base.ids import new_id
+from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, Refused
 from tests.gateway.control_plane import ControlPlane, package
 from tests.gateway.running import ASK, gateway, run
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
+
+NOW = datetime(2026, 1, 15, tzinfo=UTC)
 
 CENT = 10_000_000
 """A cent in ledger units of USD."""
@@ -210,5 +219,58 @@ def test_usage_above_the_hold_is_drawn_from_what_is_idle(tmp_path: Path) -> None
                 assert event.faregate.drawn == [msgspec.structs.replace(event.faregate.drawn[0], units=100)]
                 assert await gate.metric("faregate_gateway_overspend_calls_above_hold_total") == 1
                 assert await gate.metric("faregate_gateway_overspend_uncovered_units_total") == 50
+
+    run(scenario())
+
+
+class Ledger:
+    """A control plane that refuses the first requests, while something is outstanding, and then grants all."""
+
+    def __init__(self, refusals: int) -> None:
+        self.left = refusals
+        self.asked: list[int] = []
+
+    async def lease(self, request: LeaseRequest) -> LeaseAnswer:
+        await asyncio.sleep(0.01)
+        (units,) = request.units
+        self.asked.append(units.call)
+        if self.left:
+            self.left -= 1
+            return LeaseAnswer(refused=Refused.INSUFFICIENT, outstanding=True)
+        lease = Lease(
+            lease_id=f"lea_{len(self.asked)}",
+            price_id=units.price_id,
+            period_start=NOW,
+            period_end=NOW + timedelta(days=1),
+            units=units.call,
+            duration_ms=10_000,
+        )
+        return LeaseAnswer(leases=[lease])
+
+
+def test_a_small_call_never_overtakes_a_large_one_that_waits() -> None:
+    async def scenario() -> None:
+        ledger = Ledger(refusals=2)
+        holding = Holding(
+            ledger,  # type: ignore[arg-type]
+            identity=lambda: ("gw_1", 1),
+            clock=SystemClock(),
+            new_id=new_id,
+            metrics=GatewayMetrics(),
+        )
+        need = PriceNeed(price_id="pri_1", per_input=1, per_output=0)
+        order: list[int] = []
+
+        async def call(units: int) -> None:
+            want = Want(needs=(need,), input=units, output=0, least_output=0, choices=1, occurred_at=NOW)
+            assert holding.try_hold("sub_1", want) is None
+            assert isinstance(await holding.hold("sub_1", want, wait_ms=2_000), Hold)
+            order.append(units)
+
+        large = asyncio.create_task(call(50))
+        await asyncio.sleep(0.005)
+        await asyncio.gather(large, *(call(units) for units in (5, 3, 8)))
+        assert order == [50, 5, 3, 8]
+        assert ledger.asked[:3] == [50, 50, 50]
 
     run(scenario())

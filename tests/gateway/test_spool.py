@@ -89,6 +89,29 @@ def test_events_are_read_once_in_order_and_again_by_the_next_process(tmp_path: P
     scenario(body)
 
 
+def test_what_the_memory_cannot_keep_is_read_back_from_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faregate.apps.gateway.spool._MOST_RECENT_BYTES", 5_000)
+
+    def body() -> None:
+        spool = opened(tmp_path, segment_bytes=2_048)
+        assert spool.read(10) == []
+        read: list[int] = []
+        for number in range(100):
+            end(spool, f"req_{number}")
+            if number in {3, 60, 61, 90}:
+                read += [sequence for sequence, _ in spool.read(25)]
+                spool._sync.flush()
+                spool.acknowledge(read[-1])
+        while events := spool.read(25):
+            read += [sequence for sequence, _ in events]
+        assert read == list(range(1, 101))
+        crash(spool)
+
+    scenario(body)
+
+
 def test_acknowledged_segments_are_deleted_and_numbering_goes_on(tmp_path: Path) -> None:
     def body() -> None:
         spool = opened(tmp_path)

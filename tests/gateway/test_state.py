@@ -6,12 +6,14 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 from pyreqwest.client import ClientBuilder
 
 from faregate.apps.gateway.main import serve_gateway
 from faregate.apps.gateway.state import GatewayState
-from faregate.wire.gateway_protocol import Remove, Reset, Upsert, UpToDate
-from tests.gateway.control_plane import ControlPlane, free_port, listening, route_state, serving
+from faregate.domain.governance.rule import Template
+from faregate.wire.gateway_protocol import CriterionState, Remove, Reset, Upsert, UpToDate
+from tests.gateway.control_plane import ControlPlane, free_port, listening, route_state, rule_state, serving
 from tests.gateway.running import ASK, KEY, Running, gateway, run, settings_for
 from tests.gateway.scripted import answer_json, completion, scripted
 
@@ -146,3 +148,42 @@ def test_a_routes_upstream_may_begin_with_a_variable_of_the_gateway(tmp_path: Pa
         assert len(upstream.requests) == 1
 
     run(scenario())
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "bad",
+    [{"template": "block_on_full_moon"}, {"block_what": [CriterionState(field="request.route", pattern="(")]}],
+)
+def test_a_rule_that_cannot_be_compiled_leaves_the_last_good_one_in_force(
+    *, reset: bool, bad: dict[str, object]
+) -> None:
+    plane = ControlPlane()
+    plane.seed("http://127.0.0.1:1/v1")
+    state = GatewayState({"UPSTREAM_KEY": "x"})
+    good = rule_state(Template.BLOCK_ON_UNPAID_INVOICES, "rul_9")
+    entities = plane.entities | {("rule", "rul_9"): good}
+    for (kind, entity_id), entity in entities.items():
+        state.apply(Upsert(kind=kind, entity_id=entity_id, entity=entity))
+    if reset:
+        state.apply(Reset(generation=2))
+        for (kind, entity_id), entity in plane.entities.items():
+            state.apply(Upsert(kind=kind, entity_id=entity_id, entity=entity))
+    state.apply(Upsert(kind="rule", entity_id="rul_9", entity=msgspec.structs.replace(good, **bad)))
+    state.apply(UpToDate(version=3))
+    found = state.route_for("/ai/chat")
+    assert found is not None
+    assert "rul_9" in [rule.rule_id for rule in found[0].covering]
+
+
+def test_a_new_rule_that_cannot_be_compiled_is_left_out_and_calls_go_on() -> None:
+    plane = ControlPlane()
+    plane.seed("http://127.0.0.1:1/v1")
+    state = GatewayState({"UPSTREAM_KEY": "x"})
+    for (kind, entity_id), entity in plane.entities.items():
+        state.apply(Upsert(kind=kind, entity_id=entity_id, entity=entity))
+    rule = msgspec.structs.replace(rule_state(Template.BLOCK_ON_UNPAID_INVOICES, "rul_9"), template="unknown")
+    state.apply(Upsert(kind="rule", entity_id="rul_9", entity=rule))
+    found = state.route_for("/ai/chat")
+    assert found is not None
+    assert "rul_9" not in [rule.rule_id for rule in found[0].covering]

@@ -39,7 +39,6 @@ from faregate.wire.dialects.openai_chat import (
     rewrite,
     summarise,
 )
-from faregate.wire.gateway_protocol import OnAbort
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +102,7 @@ class ChatCalls:
         query = exchange.scope.query_string
         url = f"{route.completions_url}?{query}" if query else route.completions_url
         try:
-            if route.state.on_abort is OnAbort.CANCEL or (request is not None and request.stream is True):
+            if route.cancels or (request is not None and request.stream is True):
                 await self._forward(call, Outgoing(client, url, headers, request, body), protocol)
             else:
                 self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)
@@ -157,7 +156,7 @@ class ChatCalls:
     async def _forward(self, call: Call, outgoing: Outgoing, protocol: HTTPProtocol) -> None:
         """Forward a call that streams, or one that ends when its caller leaves."""
         client, url, headers, request, body = outgoing
-        watch = CallerWatch(protocol) if call.plan.route.state.on_abort is OnAbort.CANCEL else None
+        watch = CallerWatch(protocol) if call.plan.route.cancels else None
         try:
             if request is None or request.stream is not True:
                 self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)

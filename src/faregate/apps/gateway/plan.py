@@ -12,6 +12,7 @@ from faregate.apps.gateway.call_records import PlanParts, plan_parts
 from faregate.apps.gateway.headers import never_upstream
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
+from faregate.base.errors import InvalidInput
 from faregate.domain.governance.decision import decide, rules_covering
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.metering.definition import Definition, read_definition
@@ -22,12 +23,22 @@ from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.dialects.openai_chat import COMPLETIONS_PATH
-from faregate.wire.gateway_protocol import AccountState, Dialect, Enforce, KeyState, MeterState, RouteState, RuleState
+from faregate.wire.gateway_protocol import (
+    AccountState,
+    Dialect,
+    Enforce,
+    KeyState,
+    MeterState,
+    OnAbort,
+    RouteState,
+    RuleState,
+)
 from faregate.wire.openai_errors import encode_error
 from faregate.wire.patterns import compile_pattern
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_ENCODING: Final = (("accept-encoding", "identity"),)
+_TEMPLATES: Final = frozenset(template.value for template in Template)
 _PROMPT: Final = "response.body.usage.prompt_tokens"
 _COMPLETION: Final = "response.body.usage.completion_tokens"
 _TOTAL: Final = "response.body.usage.total_tokens"
@@ -50,7 +61,8 @@ class RefusalAnswer:
 class RoutePlan:
     """A route with everything resolved.
 
-    `dropped_headers`: names that do not pass. `plans`: per key hash, filled as callers come.
+    `dropped_headers`: names that do not pass. `cancels`: a call ends when its caller leaves. `plans`: per key hash,
+    filled as callers come.
     """
 
     state: RouteState
@@ -62,6 +74,7 @@ class RoutePlan:
     meters: tuple[RouteMeter, ...]
     offset: timedelta
     completions_url: str
+    cancels: bool
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
 
@@ -115,6 +128,7 @@ def make_route_plan(
         ),
         offset=timedelta(microseconds=offset_us),
         completions_url=upstream_url + COMPLETIONS_PATH,
+        cancels=route.on_abort is OnAbort.CANCEL,
     )
 
 
@@ -142,6 +156,14 @@ def make_call_plan(
         meters=meters,
         parts=plan_parts(route.state, key, subscription_id),
     )
+
+
+def require_usable(rule: RuleState) -> None:
+    """Raise `InvalidInput` where the rule cannot be compiled: a pattern or a template this gateway does not know."""
+    if rule.template not in _TEMPLATES:
+        raise InvalidInput.of("template", f"{rule.template!r} is not known here")
+    for criterion in rule.block_what:
+        compile_pattern(criterion.pattern)
 
 
 def _metered(account: AccountState, meters: Sequence[RouteMeter]) -> bool:

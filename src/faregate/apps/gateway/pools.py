@@ -98,11 +98,11 @@ class Pool:
         self._current = 0
         self._before = 0
 
-    def oldest(self) -> LeasedUnits | None:
-        """Return the oldest lease with idle units."""
+    def oldest(self, count: int, now_ms: int, *, occurred_at: datetime) -> LeasedUnits | None:
+        """Return the oldest lease with idle units, if a call of that time may hold `count` of them now."""
         for units in self.leases:
             if units.idle:
-                return units
+                return units if units.idle >= count and units.serves(now_ms, occurred_at) else None
         return None
 
     def idle(self, now_ms: int, occurred_at: datetime, *, enough: int = sys.maxsize) -> int:
@@ -231,8 +231,8 @@ class Account:
         for need in want.needs:
             count = need.per_input * want.input + need.per_output * want.output
             pool = pools.get(need.price_id)
-            units = None if pool is None else pool.oldest()
-            if units is None or units.idle < count or not units.serves(now_ms, occurred_at):
+            units = None if pool is None else pool.oldest(count, now_ms, occurred_at=occurred_at)
+            if units is None:
                 parts.clear()
                 return False
             parts.append(HeldUnits(units, need, count))

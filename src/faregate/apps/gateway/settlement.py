@@ -142,10 +142,11 @@ class Settlement:
         )
         event = event_record(plan.parts, call.parts(), ending, origin=self._origin, sequence=sequence)
         spool.end(sequence, event, call.started_in)
-        self._metrics.events_written += 1
-        self._metrics.answered(plan.route.state.name, status)
+        metrics = self._metrics
+        metrics.events_written += 1
+        metrics.answered(plan.route.state.name, status)
         if estimated:
-            self._metrics.estimated_calls += 1
+            metrics.estimated_calls += 1
         if call.hold is not None:
             self._holding.settled(call.hold)
 
@@ -203,7 +204,7 @@ def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[s
     """Return the units each price counts for the call, as its meters read the very event that is written."""
     used: dict[str, int] = {}
     event = None
-    usage = answer.usage if answer is not None and answer.usage is not None else _NO_USAGE
+    usage = (answer.usage if answer is not None else None) or _NO_USAGE
     for meter in call.plan.meters:
         units = whole_units(usage.get(meter.usage_field)) if meter.usage_field is not None else None
         if units is None:

@@ -17,7 +17,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from faregate.apps.gateway.spool_folder import Segment, SpoolFolder
 from faregate.apps.gateway.spool_records import (
@@ -27,6 +26,7 @@ from faregate.apps.gateway.spool_records import (
     Kind,
     frame,
     frame_event,
+    frame_start,
     read_lines,
     split_event,
 )
@@ -46,21 +46,8 @@ class SpoolUnavailable(Unavailable):
     """The spool is full or its disk fails: calls that must be recorded first cannot be made."""
 
 
-class _Ended(Struct, frozen=True):
-    """An event to be written."""
-
-    sequence: int
-    event: bytes
-    started_in: Segment | None
-
-
-class _Recent(Struct, frozen=True):
-    """An event that was written and not read, and where its line begins."""
-
-    sequence: int
-    event: bytes
-    segment: Segment
-    offset: int
+_Recent = tuple[int, bytes, Segment, int]
+"""An event that was written and not read: its sequence number, itself, and where its line begins."""
 
 
 class Spool:
@@ -83,7 +70,7 @@ class Spool:
         # While a deque: all events that were not read, with the place of each. None: they are read from the files.
         self._recent: deque[_Recent] | None = None
         self._recent_bytes = 0
-        self._unwritten: list[_Ended] = []
+        self._unwritten: list[tuple[int, bytes, Segment | None]] = []
         self._sync = SyncThread()
         self.on_event: Callable[[], None] = _nothing
 
@@ -91,10 +78,10 @@ class Spool:
         """Write a start (an encoded `StartRecord`) ahead of its call; raises `SpoolUnavailable`: nothing is written."""
         if self._unwritten:
             self.retry()
-        if self._unwritten or self.bytes_kept() >= self._most_bytes:
+        if self._unwritten or self._finished_bytes + self._active.length >= self._most_bytes:
             raise SpoolUnavailable("the spool is full or cannot be written")
         try:
-            self._write(frame(Kind.START, record))
+            self._write(frame_start(record))
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror)
             raise SpoolUnavailable("the spool cannot be written") from error
@@ -116,21 +103,20 @@ class Spool:
 
     def end(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
         """Write a call's event. On a failing disk it is kept in memory and written as soon as that works."""
-        ended = _Ended(sequence, event, started_in)
         if self._unwritten:
-            self._unwritten.append(ended)
+            self._unwritten.append((sequence, event, started_in))
             return
         try:
-            self._write_event(ended)
+            self._write_event(sequence, event, started_in)
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror, kept_in_memory=True)
-            self._unwritten.append(ended)
+            self._unwritten.append((sequence, event, started_in))
 
     def retry(self) -> None:
         """Write what could not be written before."""
         while self._unwritten:
             try:
-                self._write_event(self._unwritten[0])
+                self._write_event(*self._unwritten[0])
             except OSError:
                 return
             del self._unwritten[0]
@@ -187,18 +173,19 @@ class Spool:
             os.close(segment.descriptor)
         self._folder.close()
 
-    def _write_event(self, ended: _Ended) -> None:
-        line = frame_event(ended.sequence, ended.event)
+    def _write_event(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
+        line = frame_event(sequence, event)
         self._write(line)
         active = self._active
-        active.last_sequence = self._last_written = ended.sequence
-        if ended.started_in is not None:
-            ended.started_in.open_starts -= 1
-        if self._recent is not None:
-            self._recent.append(_Recent(ended.sequence, ended.event, active, active.length - len(line)))
-            self._recent_bytes += len(ended.event)
+        active.last_sequence = self._last_written = sequence
+        if started_in is not None:
+            started_in.open_starts -= 1
+        recent = self._recent
+        if recent is not None:
+            recent.append((sequence, event, active, active.length - len(line)))
+            self._recent_bytes += len(event)
             if self._recent_bytes > _MOST_RECENT_BYTES:
-                self._forget_recent(self._recent)
+                self._forget_recent(recent)
         self.on_event()
 
     def _write(self, line: bytes) -> None:
@@ -228,13 +215,13 @@ class Spool:
         return segment
 
     def _read_recent(self, recent: deque[_Recent], most: int) -> list[tuple[int, bytes]]:
-        read = [recent.popleft() for _ in range(min(most, len(recent)))]
-        self._recent_bytes -= sum(len(written.event) for written in read)
-        return [(written.sequence, written.event) for written in read]
+        events = [recent.popleft()[:2] for _ in range(min(most, len(recent)))]
+        self._recent_bytes -= sum(len(event) for _, event in events)
+        return events
 
     def _forget_recent(self, recent: deque[_Recent]) -> None:
         """Go back to reading the files, from the first event that was not read."""
-        self._read_from, self._read_offset = recent[0].segment, recent[0].offset
+        _, _, self._read_from, self._read_offset = recent[0]
         self._recent = None
         self._recent_bytes = 0
 

@@ -92,6 +92,11 @@ def frame(kind: Kind, payload: bytes) -> bytes:
     return b"%c%08x %b\n" % (ord(kind), zlib.crc32(payload), payload)
 
 
+def frame_start(record: bytes) -> bytes:
+    """Return a start's line."""
+    return b"S%08x %b\n" % (zlib.crc32(record), record)
+
+
 def frame_event(sequence: int, event: bytes) -> bytes:
     """Return an event's line."""
     payload = b"%d %b" % (sequence, event)

@@ -11,7 +11,8 @@ from typing import assert_never
 
 import structlog
 
-from faregate.apps.gateway.plan import CallPlan, RoutePlan, make_call_plan, make_route_plan
+from faregate.apps.gateway.plan import CallPlan, RoutePlan, make_call_plan, make_route_plan, require_usable
+from faregate.base.errors import InvalidInput
 from faregate.wire.gateway_protocol import (
     AccountState,
     ClockState,
@@ -112,12 +113,7 @@ class GatewayState:
                 self._coming = Entities()
                 self.generation = message.generation
             case Upsert():
-                if self._coming is not None:
-                    self._coming.put(message.kind, message.entity_id, message.entity)
-                else:
-                    before = self._entities.put(message.kind, message.entity_id, message.entity)
-                    self._changed(message.entity)
-                    self._changed(before)
+                self._take(message)
             case Remove():
                 if self._coming is not None:
                     self._coming.drop(message.kind, message.entity_id)
@@ -161,6 +157,24 @@ class GatewayState:
             )
             route.plans[key_hash] = plan
         return plan
+
+    def _take(self, message: Upsert) -> None:
+        entity: EntityState | None = message.entity
+        if isinstance(entity, RuleState):
+            try:
+                require_usable(entity)
+            except InvalidInput as error:
+                # The rule as it was goes on: neither must calls fail for it, nor must it stop holding who it held.
+                entity = self._entities.rules.get(entity.rule_id)
+                _log.error("rule.rejected", rule_id=message.entity_id, error=str(error), kept=entity is not None)
+        if entity is None:
+            return
+        if self._coming is not None:
+            self._coming.put(message.kind, message.entity_id, entity)
+        else:
+            before = self._entities.put(message.kind, message.entity_id, entity)
+            self._changed(entity)
+            self._changed(before)
 
     def _complete(self, version: int) -> None:
         if self._coming is not None:

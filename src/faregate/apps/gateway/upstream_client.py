@@ -16,10 +16,17 @@ from typing import Final, Protocol
 from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
+from pyreqwest.http import Url
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
+from faregate.base.limits import MAX_USAGE_EVENT_BYTES
+
 Headers = list[tuple[str, str]]
+
+_MOST_URLS: Final = 1_000
+_SMALL_ANSWER_BYTES: Final = 65_536
+"""An answer up to this size is here to its end when the call returns."""
 
 _POOL_IDLE: Final = timedelta(seconds=20)
 
@@ -99,19 +106,29 @@ class UpstreamClient:
 
     def __init__(self, timeouts: Timeouts, *, decode: bool) -> None:
         self._client = _build(timeouts, decode=decode)
+        self._urls: dict[str, Url] = {}
 
     async def fetch(self, method: str, url: str, *, headers: Headers, body: bytes) -> WholeAnswer:
         """Send a request and return its answer when all of it is here: for answers that are held back anyway."""
-        builder = self._client.request(method, url).headers(headers)
+        builder = self._client.request(method, self._urls.get(url) or self._parse(url)).headers(headers)
         if body:
             builder = builder.body_bytes(body)
         try:
-            response = await builder.build().send()
-            return WholeAnswer(response.status, list(response.headers.items()), bytes(await response.bytes()))
+            request = builder.streamed_read_buffer_limit(_SMALL_ANSWER_BYTES).build_streamed()
+            response = await request.__aenter__()
+            answered: Headers = list(response.headers.items())
+            length = response.get_header("content-length")
+            if length is not None and int(length) <= _SMALL_ANSWER_BYTES:
+                return WholeAnswer(response.status, answered, bytes(await response.bytes()))
         except RequestError as error:
             raise _failure(error) from error
         except BuilderError as error:
             raise UpstreamFailed(f"the request cannot be sent: {type(error).__name__}") from error
+        answer = UpstreamAnswer(response, request)
+        try:
+            return WholeAnswer(answer.status, answered, await answer.read_whole(MAX_USAGE_EVENT_BYTES))
+        finally:
+            await answer.close()
 
     async def stream(
         self, method: str, url: str, *, headers: Headers, body: bytes | AsyncIterable[bytes]
@@ -134,6 +151,13 @@ class UpstreamClient:
         """Close all connections."""
         with suppress(RequestError):
             await self._client.close()
+
+    def _parse(self, url: str) -> Url:
+        """Parse a URL and remember it: one is enough for all plain calls of a route."""
+        if len(self._urls) >= _MOST_URLS:
+            self._urls.clear()
+        parsed = self._urls[url] = Url(url)
+        return parsed
 
 
 class UpstreamClients:

@@ -1,0 +1,89 @@
+"""The records that are joined by hand are the shapes that others read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faregate.apps.gateway.call_records import (
+    NULL,
+    Ending,
+    call_parts,
+    encode,
+    event_record,
+    origin_of,
+    plan_parts,
+    start_record,
+)
+from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
+from faregate.apps.gateway.spool_records import HeldRecord, StartRecord
+from faregate.wire.event import WireEvent, WireRequest
+from faregate.wire.gateway_protocol import Drawn, GatewayFacts, KeyState, Lease
+from tests.gateway.control_plane import route_state
+
+AT = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NEED = PriceNeed(price_id='pri "1"', per_input=1, per_output=2)
+
+
+def leased(lease_id: str) -> LeasedUnits:
+    lease = Lease(
+        lease_id=lease_id, price_id=NEED.price_id, period_start=AT, period_end=AT, units=100, duration_ms=1_000
+    )
+    return LeasedUnits(lease, asked_at_ms=0)
+
+
+@given(
+    name=TEXTS,
+    company_id=TEXTS,
+    user_id=st.none() | TEXTS,
+    replay=st.booleans(),
+    estimated=st.booleans(),
+    blocked_by=st.none() | TEXTS,
+)
+def test_a_start_and_an_event_decode_to_what_was_put_in(
+    *, name: str, company_id: str, user_id: str | None, replay: bool, estimated: bool, blocked_by: str | None
+) -> None:
+    route = route_state("http://127.0.0.1:1/v1", name=name, route_id="rte %d")
+    key = KeyState(
+        key_id="key_1", application_id="app_1", key_hash="h", company_id=company_id, user_id=user_id, replay=replay
+    )
+    plan = plan_parts(route, key, "sub_1")
+    call = call_parts(
+        plan, request_id="req_1", occurred_at=AT, uri=f"http://a/{name}", verb="POST", ip_address=None, body=NULL
+    )
+    units = leased(company_id)
+    held = [HeldUnits(units, NEED, 7)]
+    start_line = start_record(plan, call, epoch=3, input_estimate=5, held=held)
+    assert b"\n" not in start_line
+    start = msgspec.json.decode(start_line, type=StartRecord)
+    assert msgspec.json.decode(start.request, type=WireRequest).uri == f"http://a/{name}"
+    assert (start.request_id, start.attempt, start.epoch, start.route_id) == ("req_1", 1, 3, "rte %d")
+    assert (start.key_id, start.user_id, start.company_id) == ("key_1", user_id, company_id)
+    assert (start.replay, start.subscription_id, start.occurred_at) == (replay, "sub_1", AT)
+    assert start.input_estimate == 5
+    assert start.held == [HeldRecord(lease_id=company_id, price_id=NEED.price_id, units=7, per_input=1, per_output=2)]
+    ending = Ending(200, encode(AT), b'{"usage":{"prompt_tokens":1}}', {units: 6}, estimated, blocked_by)
+    event_line = event_record(plan, call, ending, origin=origin_of("gw_1", 3), sequence=9)
+    assert b"\n" not in event_line
+    event = msgspec.json.decode(event_line, type=WireEvent)
+    assert (event.request.time, event.request.route, event.request.verb) == (AT, name, "POST")
+    assert (event.user_id, event.company_id, event.blocked_by) == (user_id, company_id, blocked_by)
+    assert event.response is not None
+    assert (event.response.time, event.response.status) == (AT, 200)
+    assert msgspec.json.decode(event.response.body) == {"usage": {"prompt_tokens": 1}}
+    assert event.faregate == GatewayFacts(
+        gateway_id="gw_1",
+        epoch=3,
+        sequence=9,
+        request_id="req_1",
+        attempt=1,
+        route_id="rte %d",
+        key_id="key_1",
+        drawn=[Drawn(lease_id=company_id, units=6)],
+        estimated=estimated,
+        replay=replay,
+    )
