@@ -143,10 +143,11 @@ def _accounts(transaction: Transaction, ids: Collection[str] | None) -> dict[str
 
 def _meters(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
     found = entities.read_meters(transaction, ids)
-    return {owned.meter.meter_id: _meter(owned.application_id, owned.meter) for owned in found}
+    return {owned.meter.meter_id: meter_state(owned.application_id, owned.meter) for owned in found}
 
 
-def _meter(application_id: str, meter: Meter) -> MeterState:
+def meter_state(application_id: str, meter: Meter) -> MeterState:
+    """Return a meter as gateways are told of it."""
     simple = _simple_conditions(meter)
     return MeterState(
         meter_id=meter.meter_id,
