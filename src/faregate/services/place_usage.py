@@ -38,6 +38,15 @@ class Posting(NamedTuple):
     priced_in: Period | None = None
 
 
+class _Place(NamedTuple):
+    """Where usage of one company and price goes while nothing about it changes: `since` to `priced_in`'s end."""
+
+    key: TotalKey
+    period: Period
+    priced_in: Period
+    since: datetime
+
+
 class PostingRules:
     """Which subscription and period a company's usage of a price belongs to."""
 
@@ -47,6 +56,7 @@ class PostingRules:
             (found.company_id, found.plan_id): (found, billed_until) for found, billed_until in subscriptions
         }
         self._periods: dict[str, Period] = {}
+        self._recent: dict[tuple[str, str], _Place] = {}
         self._fields: dict[FieldPath, Callable[[Fields], object]] = {}
 
     def place(self, measured: Measured) -> Posting | Unmeterable:
@@ -54,6 +64,12 @@ class PostingRules:
 
         `Unmeterable` where the price has no row for the event and no default.
         """
+        recent = self._recent.get((measured.company_id, measured.meter.price_id))
+        if recent is not None and recent.since <= measured.event.occurred_at < recent.priced_in.end:
+            return Posting(measured, recent.key, recent.period, WHOLE, recent.priced_in)
+        return self._find(measured)
+
+    def _find(self, measured: Measured) -> Posting | Unmeterable:
         series = self._prices.series_of(measured.meter.price_id)
         found = self._by_plan.get((measured.company_id, series.plan_id)) if series is not None else None
         if series is None or found is None:
@@ -71,6 +87,9 @@ class PostingRules:
             return dimension
         key = TotalKey(subscription.subscription_id, price.price_id, period.start)
         priced_in = series.unchanged_around(at, within=period)
+        if dimension == WHOLE and at >= billed_until and subscription.is_uninterrupted:
+            since = max(priced_in.start, billed_until)
+            self._recent[measured.company_id, measured.meter.price_id] = _Place(key, period, priced_in, since)
         return Posting(measured, key, period, dimension, priced_in)
 
     def _field(self, path: FieldPath) -> Callable[[Fields], object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -24,50 +24,51 @@ def add_to_windows(
     transaction: Transaction, application_id: str, postings: Sequence[Posting], *, quantities: Sequence[Decimal]
 ) -> None:
     """Add measured events to their windows and days. `quantities`: by how much each moves its period's total."""
-    keys = [_window_key(application_id, posting) for posting in postings]
-    windows = read_windows(transaction, set(keys))
-    days = _Days(transaction, keys)
-    for key, posting, quantity in zip(keys, postings, quantities, strict=True):
+    members: dict[WindowKey, list[tuple[Posting, Decimal]]] = {}
+    for posting, quantity in zip(postings, quantities, strict=True):
+        members.setdefault(_window_key(application_id, posting), []).append((posting, quantity))
+    windows = read_windows(transaction, members)
+    days = read_days(transaction, {_day_key(key) for key in members})
+    for key, added in members.items():
         window = windows.get(key)
         if window is None:
-            windows[key] = window = _new_window(key, posting)
-        amount, meter = posting.measured.amount, posting.measured.meter
+            windows[key] = window = _new_window(key, added[0][0])
+        _add_to_window(window, added)
+        _add_to_day(days, window, added)
+    write_windows(transaction, windows.values())
+    write_days(transaction, days.values())
+
+
+def _add_to_window(window: Window, added: Sequence[tuple[Posting, Decimal]]) -> None:
+    for posting, quantity in added:
+        amount = posting.measured.amount
         if isinstance(amount, Decimal):
             window.quantity = EXACT.add(window.quantity, amount)
         else:
             window.state = combined(window.state, amount)
-            window.quantity = units_of(meter, window.state, Period(key.start_at, window.end_at))
         window.billed_quantity = EXACT.add(window.billed_quantity, quantity)
-        window.event_count += 1
-        window.dirty = True
-        days.add(window, posting)
-    write_windows(transaction, windows.values())
-    days.save()
+    if window.state is not None:
+        span = Period(window.key.start_at, window.end_at)
+        window.quantity = units_of(added[0][0].measured.meter, window.state, span)
+    window.event_count += len(added)
+    window.dirty = True
 
 
-class _Days:
-    def __init__(self, transaction: Transaction, keys: Iterable[WindowKey]) -> None:
-        self._transaction = transaction
-        self._days = read_days(transaction, {_day_key(key) for key in keys})
-
-    def add(self, window: Window, posting: Posting) -> None:
-        key = _day_key(window.key)
-        day = self._days.get(key)
-        if day is None:
-            self._days[key] = day = Day(
-                key=key, end_at=key.start_at + _DAY, quantity=_NOTHING, state=None, event_count=0
-            )
-        day.end_at = max(day.end_at, window.end_at)
+def _add_to_day(days: dict[DayKey, Day], window: Window, added: Sequence[tuple[Posting, Decimal]]) -> None:
+    key = _day_key(window.key)
+    day = days.get(key)
+    if day is None:
+        days[key] = day = Day(key=key, end_at=key.start_at + _DAY, quantity=_NOTHING, state=None, event_count=0)
+    day.end_at = max(day.end_at, window.end_at)
+    for posting, _ in added:
         amount = posting.measured.amount
         if isinstance(amount, Decimal):
             day.quantity = EXACT.add(day.quantity, amount)
         else:
             day.state = combined(day.state, amount)
-            day.quantity = units_of(posting.measured.meter, day.state, Period(key.start_at, day.end_at))
-        day.event_count += 1
-
-    def save(self) -> None:
-        write_days(self._transaction, self._days.values())
+    if day.state is not None:
+        day.quantity = units_of(added[0][0].measured.meter, day.state, Period(key.start_at, day.end_at))
+    day.event_count += len(added)
 
 
 def _day_key(key: WindowKey) -> DayKey:

@@ -127,9 +127,7 @@ def add_identities(transaction: Transaction, application_id: str, seen: Sequence
 
 def add_admitted(transaction: Transaction, application_id: str, events: Sequence[Admitted]) -> None:
     """Remember which events count, and when they happened."""
-    rows = [
-        (event.position, application_id, event.company_id, to_microseconds(event.occurred_at)) for event in events
-    ]
+    rows = [(event.position, application_id, event.company_id, to_microseconds(event.occurred_at)) for event in events]
     columns = ("position", "application_id", "company_id", "occurred_at")
     insert_rows(transaction, admitted_event, columns, rows=rows)
 

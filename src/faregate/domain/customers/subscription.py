@@ -89,6 +89,12 @@ class Subscription:
         lives = self.started_at <= instant and (ends_at is None or instant < ends_at)
         return lives and not any(instant in pause for pause in self.cycle.pauses)
 
+    @property
+    def is_uninterrupted(self) -> bool:
+        """Return whether every instant of its periods may be used: no trial, pause or end is in the way."""
+        cycle = self.cycle
+        return cycle.trial_ends_at is None and cycle.ends_at is None and not cycle.pauses
+
     def price_of(self, series: PriceSeries, *, at: datetime, period: Period) -> Price:
         """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
         version = series.in_force(subscribed_at=self.started_at, at=at, period_start=period.start)
