@@ -97,9 +97,12 @@ def simplify_known(criteria: Filter, known: Mapping[str, object], matchers: Matc
 
 
 def explain_mismatch(criteria: Filter, matchers: MatcherFactory, fields: Fields) -> list[Mismatch]:
-    """Return the conditions that keep the event out; empty where it matches."""
+    """Return the conditions that keep the event out; empty exactly where it matches."""
     found: list[Mismatch] = []
     _explain(criteria, matchers, fields, wanted=True, found=found)
+    if not found and not compile_filter(criteria, matchers, compile_field)(fields):
+        # `true` and `false` in the filter have no field that could be to blame.
+        found.append(Mismatch(field="filter", actual=None, expected="no event at all"))
     return found
 
 
