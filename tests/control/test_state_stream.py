@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
+from faregate.apps.control import dispatcher
 from faregate.services import state_stream
 from faregate.services.gateway_calls import main_application
 from faregate.services.state_stream import forget_old_changes, state_after, whole_state
@@ -153,6 +154,13 @@ def _token(control: Handle) -> str:
     return secrets.api_token
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change waits so long for gateways that a test can tell waiting from giving up."""
+    monkeypatch.setattr(dispatcher, "_GATEWAYS_WITHIN_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_change_is_answered_when_every_connected_gateway_has_said_that_it_knows(control: Handle) -> None:
     control.write(add_catalog)
     with control.follow() as stream, ThreadPoolExecutor(1) as executor:
@@ -162,7 +170,7 @@ def test_a_change_is_answered_when_every_connected_gateway_has_said_that_it_know
         assert not answer.done()
         seen = {"gateway_id": GATEWAY, "version": control.read(latest_version)}
         assert control.as_gateway("POST", "/gateway/v1/seen", seen).status == 204
-        assert answer.result(0.1).status == 201
+        assert answer.result(15).status == 201
 
 
 def test_a_gateway_that_says_nothing_holds_a_change_back_for_a_quarter_of_a_second(control: Handle) -> None:
@@ -170,13 +178,12 @@ def test_a_gateway_that_says_nothing_holds_a_change_back_for_a_quarter_of_a_seco
     with control.follow() as stream, ThreadPoolExecutor(1) as executor:
         stream.burst()
         began_at_s = time.monotonic()
-        assert _make_plan(control, _token(control), executor).result(5).status == 201
-        assert 0.24 < time.monotonic() - began_at_s < 1
+        assert _make_plan(control, _token(control), executor).result(15).status == 201
+        assert time.monotonic() - began_at_s > 0.24
 
 
+@pytest.mark.usefixtures("patient")
 def test_without_a_gateway_a_change_is_answered_at_once(control: Handle) -> None:
     control.write(add_catalog)
     with ThreadPoolExecutor(1) as executor:
-        began_at_s = time.monotonic()
-        assert _make_plan(control, _token(control), executor).result(5).status == 201
-        assert time.monotonic() - began_at_s < 0.24
+        assert _make_plan(control, _token(control), executor).result(15).status == 201
