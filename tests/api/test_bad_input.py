@@ -196,12 +196,13 @@ def test_a_body_that_is_not_json_of_the_right_kind_is_refused(standing: Standing
 
 
 def test_a_wrong_choice_is_told_the_right_ones(standing: Standing) -> None:
+    models = "'flat', 'per_unit', 'package', 'graduated', 'volume', 'percentage', 'by_dimension'"
     rule = {"template": "block_on_unpaid_invoices", "block_what": [{"field": "response.status", "pattern": "2"}]}
     for path, body, field, choices in (
         ("/rules", {"template": "x"}, "template", "'block_when_no_available_credits', 'block_on_unpaid_invoices'"),
         ("/rules", rule, "block_what[0].field", "'request.route'"),
         ("/routes", ROUTE | {"enforce": "gently"}, "enforce", "'strict', 'none'"),
-        ("/prices", price(model={"type": "tiered"})(standing.plan_id)[1], "model.type", "'package'"),
+        ("/prices", price(model={"type": "tiered"})(standing.plan_id)[1], "model.type", models),
     ):
         assert standing.api.refused(path, body)[field].endswith(f"; use one of {choices}")
 
