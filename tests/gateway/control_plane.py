@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from granian.log import LogLevels
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 from granian.server.embed import Server
 
+from faregate.apps.ports import claim_port
 from faregate.base.money import currency
 from faregate.domain.catalog.models import Package
 from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
@@ -402,10 +402,7 @@ def _answer(protocol: HTTPProtocol, shape: object, status: int = 200) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return claim_port("127.0.0.1", 0)
 
 
 @asynccontextmanager

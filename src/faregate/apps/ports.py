@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import Final
 
 from faregate.base.errors import ConfigurationError
+
+_FREE_PORTS: Final = range(15_000, 32_000)
+"""Below the ports that systems give to outgoing connections: one of those may be taken before it is listened on."""
+
+_TRIES: Final = 50
 
 
 def claim_port(host: str, port: int) -> int:
@@ -13,6 +20,13 @@ def claim_port(host: str, port: int) -> int:
 
     granian would share a taken port with its owner in silence. Raises `ConfigurationError` where it is taken.
     """
+    for _ in range(_TRIES if port == 0 else 0):
+        with suppress(ConfigurationError):
+            return _probe(host, secrets.choice(_FREE_PORTS))
+    return _probe(host, port)
+
+
+def _probe(host: str, port: int) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
