@@ -46,8 +46,8 @@ QUICK: Final = Limits(
     trace_rows=300,
     crash_rounds=3,
     # Rounds of one second, three of them, on cores that others use too.
-    most_cpu_ratio=3.0,
-    least_rate_ratio=0.2,
+    most_cpu_ratio=2.5,
+    least_rate_ratio=0.35,
     most_added_p50_ms=3.0,
     # Memory does not depend on what else runs.
     most_pss_mb=300.0,

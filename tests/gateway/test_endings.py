@@ -398,7 +398,6 @@ def test_the_first_chunk_is_not_held_back(tmp_path: Path) -> None:
                         seen_at_s.append(loop.time())
         delays_s = sorted(seen - sent for sent, seen in zip(sent_at_s, seen_at_s, strict=False))
         assert len(seen_at_s) >= len(WORDS)
-        # The quarter that nothing else on the machine held up: a chunk that is held back is late in all of them.
-        assert delays_s[len(delays_s) // 4] < 0.005
+        assert delays_s[len(delays_s) // 2] < 0.005
 
     run(scenario())
