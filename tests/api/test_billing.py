@@ -65,3 +65,25 @@ def test_a_provider_that_is_away_is_told_as_such_and_paying_again_is_safe(sqlite
         assert problem(answer, 503) == {}
         assert answer.headers["retry-after"] == "1"
         assert api.post(path)["status"] == "paid"
+
+
+def test_the_next_invoice_is_previewed_and_becomes_the_invoice(api_on_both: Api) -> None:
+    api = api_on_both
+    path = f"/subscriptions/{api.subscribe(pays='postpaid')}/upcoming-invoice"
+    api.take(Call(prompt_tokens=1_200_000, completion_tokens=300_000))
+    seen = api.get(path)
+    assert (seen["total"], seen["closed"], seen["open_windows"]) == ("2.50", False, 2)
+    assert api.get(f"{path}?at=2026-03-10T12:00:00Z") == seen
+    assert api.get(f"{path}?at=2026-04-10T12:00:00Z")["lines"] == []
+    assert problem(api.ask("GET", f"{path}?at=2026-02-10T12:00:00Z"), 400)["at"].startswith("must be an instant")
+    assert problem(api.ask("GET", f"{path}?at=soon"), 400).keys() == {"at"}
+    _advance(api, "2026-04-01T00:10:00Z")
+    for _ in range(3):
+        if api.get("/invoices")["data"]:
+            break
+        api.post("/clock/advance", {"by_seconds": 60})
+    (invoice,) = api.get("/invoices")["data"]
+    assert {name: invoice[name] for name in ("lines", "total", "credit_applied", "amount_due")} == {
+        name: seen[name] for name in ("lines", "total", "credit_applied", "amount_due")
+    }
+    problem(api.ask("GET", "/subscriptions/sub_9/upcoming-invoice"), 404)

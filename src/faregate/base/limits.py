@@ -112,6 +112,9 @@ MAX_CLOCK_AHEAD: Final = timedelta(days=3_660)
 UNRETURNED_UNITS_GRACE: Final = timedelta(hours=1)
 """A billing period with units still out in leases is closed this long after its end, and not before."""
 
+MAX_PERIODS_AHEAD: Final = 100
+"""How many periods ahead of the open one an invoice may be previewed."""
+
 WINDOWS_PER_TRANSACTION: Final = 1_000
 """Usage windows closed in one transaction."""
 

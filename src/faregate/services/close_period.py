@@ -85,15 +85,8 @@ def _freeze(
 ) -> None:
     subscription_id = open_period.subscription.subscription_id
     report_windows(transaction, unreported_windows_of_period(transaction, subscription_id, period.start), now=now)
-    lines = _expected_lines(transaction, open_period.subscription, period, totals=totals)
-    if lines:
-        message = PeriodCloseMessage(
-            subscription_id=subscription_id,
-            period_start=period.start,
-            period_end=period.end,
-            issued_at=now,
-            lines=lines,
-        )
+    message = close_message(transaction, open_period.subscription, period, totals=totals, now=now)
+    if message.lines:
         add_to_outbox(
             transaction,
             application_id=open_period.application_id,
@@ -104,6 +97,22 @@ def _freeze(
             now=now,
         )
     move_billed_until(transaction, subscription_id, period.end)
+
+
+def close_message(
+    transaction: Transaction, subscription: Subscription, period: Period, *, totals: list[PriceTotal], now: datetime
+) -> PeriodCloseMessage:
+    """Return what the invoice of a period must say if it is closed with these totals; writes nothing.
+
+    The preview of an invoice is this too, so that the two cannot differ.
+    """
+    return PeriodCloseMessage(
+        subscription_id=subscription.subscription_id,
+        period_start=period.start,
+        period_end=period.end,
+        issued_at=now,
+        lines=_expected_lines(transaction, subscription, period, totals=totals),
+    )
 
 
 def _expected_lines(
@@ -150,8 +159,10 @@ def record_invoice(
         if standing.period == expected.period:
             return standing
     subscription = open_periods(transaction, [expected.subscription_id])[expected.subscription_id].subscription
-    _require_equal(expected, issued, _Credit.of(transaction, subscription, earlier=earlier, period=expected.period))
-    invoice = _invoice(issued, subscription, parts=_parts(transaction, subscription, expected))
+    _require_equal(
+        expected, issued, InvoiceCredit.of(transaction, subscription, earlier=earlier, period=expected.period)
+    )
+    invoice = _invoice(issued, subscription, parts=line_parts_of(transaction, subscription, expected))
     insert_invoice(transaction, account.application_id, invoice)
     _post_closing(transaction, account.application_id, subscription=subscription, expected=expected, invoice=invoice)
     refresh_accounts(transaction, subscription_ids=[subscription.subscription_id], now=now)
@@ -162,7 +173,7 @@ def record_invoice(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Credit:
+class InvoiceCredit:
     """Minor units of credit that an invoice may use at most, and what of it was given before the period ended."""
 
     most: int
@@ -171,7 +182,8 @@ class _Credit:
     @classmethod
     def of(
         cls, transaction: Transaction, subscription: Subscription, *, earlier: list[Invoice], period: Period
-    ) -> _Credit:
+    ) -> InvoiceCredit:
+        """Return the credit that a period's invoice may use, after the earlier invoices of the subscription."""
         grants = list_grants(transaction, subscription.subscription_id)
         used = sum(invoice.credit_applied for invoice in earlier)
         unit = subscription.currency
@@ -185,7 +197,7 @@ class _Credit:
         )
 
 
-def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: _Credit) -> None:
+def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: InvoiceCredit) -> None:
     ours = {line.price_id: (line.quantity, line.amount) for line in expected.lines}
     theirs = {line.price: (line.quantity, line.amount) for line in issued.lines}
     total = sum(line.amount for line in expected.lines)
@@ -221,10 +233,10 @@ def _figures(lines: Mapping[str, tuple[Decimal, int]]) -> dict[str, str]:
     return {price_id: f"{quantity:f} units = {amount}" for price_id, (quantity, amount) in sorted(lines.items())}
 
 
-def _parts(
+def line_parts_of(
     transaction: Transaction, subscription: Subscription, expected: PeriodCloseMessage
 ) -> dict[str, tuple[LinePart, ...]]:
-    """Return what each line is made of, from the totals that were frozen with the period."""
+    """Return what each line is made of, by price, from the totals that were frozen with the period."""
     prices = read_all_prices(transaction)
     found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
     totals = {total.key.price_id: total.totals for total in found}

@@ -84,6 +84,16 @@ def waiting_rows(transaction: Transaction, subscription_id: str, *, limit: int) 
     ]
 
 
+def waiting_payloads(transaction: Transaction, subscription_id: str, kind: str) -> list[str]:
+    """Return a subscription's waiting messages of one kind in the order they were written."""
+    statement = (
+        select(outbox.c.payload)
+        .where(outbox.c.delivered_at.is_(None), outbox.c.subscription_id == subscription_id, outbox.c.kind == kind)
+        .order_by(outbox.c.outbox_id)
+    )
+    return list(transaction.execute(statement).scalars())
+
+
 def mark_delivered(transaction: Transaction, outbox_ids: Collection[int], now: datetime) -> None:
     """Record that the provider has the messages."""
     if outbox_ids:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
 import structlog
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET
 
@@ -21,11 +21,17 @@ from faregate.domain.billing.invoice import Invoice
 from faregate.services import invoices
 from faregate.services.billing_tick import billing_tick
 from faregate.services.business_clock import BusinessTime, advance_clock, business_now, read_clock
+from faregate.services.upcoming_invoice import preview_invoice
 from faregate.storage.database import Transaction
-from faregate.wire.api.billing import ClockAdvance, ClockView, InvoiceView, invoice_view
+from faregate.wire.api.billing import ClockAdvance, ClockView, InvoiceView, UpcomingInvoiceView, invoice_view
 from faregate.wire.api.common import Page, plain, to_utc
 
 _log: Final = structlog.stdlib.get_logger()
+
+At = Annotated[
+    datetime | None,
+    QueryParameter(description="Of the period that holds this instant (RFC 3339); of the open one if left out."),
+]
 
 
 @get("/invoices", summary="List invoices", tags=["Billing"])
@@ -70,6 +76,27 @@ async def pay_invoice(call: NamedDependency[Call], invoice_id: FromPath[str]) ->
     return invoice_view(paid, now)
 
 
+@get("/subscriptions/{subscription_id:str}/upcoming-invoice", summary="Preview the next invoice", tags=["Billing"])
+async def preview_upcoming_invoice(
+    call: NamedDependency[Call], subscription_id: FromPath[str], at: At = None
+) -> UpcomingInvoiceView:
+    """Return the invoice of the open period as closing it now would make it, and what is still open.
+
+    Credit is what is left after the invoices that come before it.
+    """
+
+    def read(transaction: Transaction) -> UpcomingInvoiceView:
+        return preview_invoice(
+            transaction,
+            call.application_id,
+            subscription_id,
+            now=business_now(transaction, call.application_id, call.backend.clock),
+            at=None if at is None else to_utc(at),
+        )
+
+    return await call.read(read)
+
+
 @get("/clock", summary="Read the clock", tags=["Clock"])
 async def get_clock(call: NamedDependency[Call]) -> ClockView:
     """Return the application's business time."""
@@ -105,4 +132,4 @@ def _clock(time: BusinessTime) -> ClockView:
     return ClockView(now=time.now, ahead_by_seconds=plain((microseconds.scaleb(-6)).normalize()))
 
 
-HANDLERS = [list_invoices, get_invoice, pay_invoice, get_clock, move_clock]
+HANDLERS = [list_invoices, get_invoice, pay_invoice, preview_upcoming_invoice, get_clock, move_clock]

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from faregate.apps.cli import commands, meter_commands
+from faregate.apps.cli import commands, invoice_commands, meter_commands
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
 
@@ -27,10 +27,14 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.replay,
 )
 
-_METER_COMMANDS: Final[tuple[Callable[..., int], ...]] = (meter_commands.try_meter, meter_commands.fill_meter)
+_GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
+    meter_commands.try_meter,
+    meter_commands.fill_meter,
+    invoice_commands.preview_invoice,
+)
 
 _ASKED_EACH_TIME: Final = frozenset(
-    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to", "meter"}
+    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to", "meter", "company", "at"}
 )
 """Parameters that belong to one call of a command, not into a settings file."""
 
@@ -77,8 +81,9 @@ def build() -> App:
     for place, command in enumerate(_COMMANDS):
         app.command(command, sort_key=place)
     app.command(meter_commands.METER)
+    app.command(invoice_commands.INVOICE)
     known = {
-        name for command in (*_COMMANDS, *_METER_COMMANDS) for name in inspect.signature(command).parameters
+        name for command in (*_COMMANDS, *_GROUPED_COMMANDS) for name in inspect.signature(command).parameters
     } - _ASKED_EACH_TIME
 
     @app.meta.default

@@ -39,8 +39,8 @@ def try_meter(
 
     return run_meter_test(
         file,
-        from_at=_utc(from_),
-        to_at=_utc(to),
+        from_at=in_utc(from_),
+        to_at=in_utc(to),
         api_url=api_url.rstrip("/"),
         token=find_token(api_token, data),
         json=json,
@@ -70,7 +70,7 @@ def fill_meter(
     from faregate.apps.cli.meter_backfill import run_meter_backfill
 
     return run_meter_backfill(
-        meter, from_at=_utc(from_), to_at=_utc(to), api_url=api_url.rstrip("/"), token=find_token(api_token, data)
+        meter, from_at=in_utc(from_), to_at=in_utc(to), api_url=api_url.rstrip("/"), token=find_token(api_token, data)
     )
 
 
@@ -88,5 +88,6 @@ def find_token(given: str | None, data: Path) -> str:
     return token
 
 
-def _utc(instant: datetime) -> datetime:
+def in_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC, which one without a zone is in already."""
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

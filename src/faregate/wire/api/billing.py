@@ -8,8 +8,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from faregate.base.money import currency, from_minor_units
-from faregate.domain.billing.invoice import Invoice, InvoiceStatus, is_overdue
+from faregate.base.money import Currency, currency, from_minor_units
+from faregate.domain.billing.invoice import Invoice, InvoiceLine, InvoiceStatus, is_overdue
 from faregate.domain.pricing.breakdown import LinePart, PartKind
 from faregate.wire.api.common import DecimalText, Instant, Name, plain
 
@@ -53,6 +53,37 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
     issued_at: Instant
     due_at: Instant
     paid_at: Instant | None
+
+
+class UnitsInLeasesView(Struct, frozen=True, kw_only=True):
+    """Units of a price that gateways hold for running calls: not used yet, and not on the invoice."""
+
+    price_id: str
+    units: int
+
+
+class UpcomingInvoiceView(Struct, frozen=True, kw_only=True):
+    """An invoice as its period's close would make it now.
+
+    `closed`: the period is over and the lines are final; its invoice is on its way. What may still change it:
+    `open_windows`, whose usage the billing provider has not been told of; `units_in_leases`, and `events_to_apply`,
+    accepted events (of anybody) that are not metered yet.
+    """
+
+    subscription_id: str
+    company_id: str
+    currency: str
+    period_start: Instant
+    period_end: Instant
+    closes_at: Instant
+    closed: bool
+    lines: list[InvoiceLineView]
+    total: DecimalText
+    credit_applied: DecimalText
+    amount_due: DecimalText
+    open_windows: int
+    units_in_leases: list[UnitsInLeasesView]
+    events_to_apply: int
 
 
 class ClockView(Struct, frozen=True, kw_only=True):
@@ -108,16 +139,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         currency=invoice.currency,
         period_start=invoice.period.start,
         period_end=invoice.period.end,
-        lines=[
-            InvoiceLineView(
-                price_id=line.price_id,
-                description=line.description,
-                quantity=plain(line.quantity),
-                amount=major(line.amount),
-                parts=[_part_view(part) for part in line.parts],
-            )
-            for line in invoice.lines
-        ],
+        lines=[invoice_line_view(line, unit) for line in invoice.lines],
         total=major(invoice.total),
         credit_applied=major(invoice.credit_applied),
         amount_due=major(invoice.amount_due),
@@ -126,6 +148,17 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         issued_at=invoice.issued_at,
         due_at=invoice.due_at,
         paid_at=invoice.paid_at,
+    )
+
+
+def invoice_line_view(line: InvoiceLine, unit: Currency) -> InvoiceLineView:
+    """Return a line as it travels."""
+    return InvoiceLineView(
+        price_id=line.price_id,
+        description=line.description,
+        quantity=plain(line.quantity),
+        amount=plain(from_minor_units(line.amount, unit)),
+        parts=[_part_view(part) for part in line.parts],
     )
 
 

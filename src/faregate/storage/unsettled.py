@@ -1,0 +1,31 @@
+"""What is not settled yet: windows that the provider has not been told of, and events that wait to be applied."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from faregate.storage.database import Transaction
+from faregate.storage.events import APPLIER, log_head
+from faregate.storage.tables import consumer, usage_window
+
+
+def count_unreported_windows(transaction: Transaction, subscription_id: str, period_start: datetime) -> int:
+    """Return how many windows of the period, or of earlier ones, changed since the provider was told of them."""
+    columns = usage_window.c
+    statement = select(func.count()).where(
+        columns.dirty, columns.subscription_id == subscription_id, columns.period_start <= period_start
+    )
+    found: int = transaction.execute(statement).scalar_one()
+    return found
+
+
+def applied_position(transaction: Transaction) -> int:
+    """Return the position up to which events are applied, without locking it: for showing."""
+    return transaction.execute(select(consumer.c.position).where(consumer.c.name == APPLIER)).scalar() or 0
+
+
+def count_unapplied_events(transaction: Transaction) -> int:
+    """Return how many accepted events wait to be applied, of all applications."""
+    return log_head(transaction) - applied_position(transaction)
