@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -31,6 +31,11 @@ StoreFault = SQLAlchemyError
 """The database failed or refused: not the fault of what was written."""
 
 _READER_THREADS = 3
+
+_CHECKPOINT_PAGES: Final = 16_000
+"""When SQLite's log (of 4 KB pages) is copied into the file: seldom, since hot pages are copied once a time."""
+_LOG_BYTES: Final = 64 << 20
+"""What is left of the log's file once it was copied."""
 
 
 class Database:
@@ -129,6 +134,8 @@ def _configure_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) 
         "journal_mode=WAL",
         "synchronous=FULL",
         "busy_timeout=10000",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        f"journal_size_limit={_LOG_BYTES}",
         "cache_size=-32000",
         "temp_store=MEMORY",
     ):

@@ -22,6 +22,12 @@ CONTENDED_BATCH_EVENTS: Final = 1_000
 """Events of a batch while others wait for the writing thread: their turn comes within a tenth of a second."""
 
 _GATHER_S: Final = 0.025
+"""How long events gather since the last batch, so that a steady trickle is applied in few batches."""
+
+_GATHER_MANY_S: Final = 0.2
+"""The same while many come: then a batch's fixed costs are shared by more of them."""
+
+_MANY_EVENTS_PER_S: Final = 1_000
 _SHORTEST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -56,20 +62,25 @@ class Applying:
     def wake(self, added: int = 0) -> None:
         """Say that there may be new events, and how many this process has added."""
         self.behind += added
+        if self.behind >= APPLY_BATCH_EVENTS:
+            self._urgent.set()
         self._woken.set()
 
     async def run(self) -> None:
         """Apply what is in the log and what arrives, until cancelled."""
         pause_s = _SHORTEST_PAUSE_S
-        drained_at_s = 0.0
+        drained_at_s, gather_s = 0.0, _GATHER_S
+        loop = asyncio.get_running_loop()
         self.wake()
         while True:
             await self._woken.wait()
-            await self._gather(since_s=drained_at_s)
+            await self._gather(until_s=drained_at_s + gather_s)
             self._woken.clear()
             try:
-                await self._drain()
-                drained_at_s = asyncio.get_running_loop().time()
+                applied = await self._drain()
+                since_s, drained_at_s = drained_at_s, loop.time()
+                is_many = applied > _MANY_EVENTS_PER_S * (drained_at_s - since_s)
+                gather_s = _GATHER_MANY_S if is_many else _GATHER_S
             except Exception:  # noqa: BLE001 - repeated, whatever it was
                 _log.exception("apply.failed", retry_in_s=pause_s)
                 self.failing = True
@@ -102,26 +113,32 @@ class Applying:
             async with asyncio.timeout(within_s), self._moved:
                 await self._moved.wait_for(lambda: self.behind <= most_behind)
 
-    async def _gather(self, *, since_s: float) -> None:
-        """Let events gather under a steady load: a batch costs as much as a hundred events. The first is never held."""
-        rest_s = since_s + _GATHER_S - asyncio.get_running_loop().time()
+    async def _gather(self, *, until_s: float) -> None:
+        """Let events gather under a steady load: a batch costs as much as a hundred events. The first is never held.
+
+        Nor is any while somebody waits for what it may free, or when a whole batch is there.
+        """
+        rest_s = until_s - asyncio.get_running_loop().time()
         if rest_s > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_s):
                     await self._urgent.wait()
         self._urgent.clear()
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> int:
+        """Apply all that is logged now; return how many events. What is logged meanwhile wakes the next turn."""
+        applied = 0
         while True:
             most = CONTENDED_BATCH_EVENTS if self._is_contended() else APPLY_BATCH_EVENTS
             step = await self._database.write(partial(self._apply_next, most=most))
+            applied += step.applied
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position
                     self.behind = max(0, self.behind - step.applied)
                     self._moved.notify_all()
-            if step.applied == 0:
-                return
+            if step.applied < most:
+                return applied
 
     def _apply_next(self, transaction: Transaction, *, most: int) -> _Step:
         applied = self._applier.apply_next(transaction, most=most)
