@@ -164,3 +164,15 @@ def test_a_change_that_changes_nothing_is_not_sent(api: Api) -> None:
     api.patch(f"/rules/{rule['rule_id']}", {"active": rule["active"]})
     api.patch(f"/meters/{meter['meter_id']}", {"name": meter["name"]})
     assert api.row_counts()["state_change"] == before
+
+
+def test_a_live_meters_change_is_refused_with_what_to_do_instead(api_on_both: Api) -> None:
+    api = api_on_both
+    api.subscribe()
+    api.take(Call())
+    meter = api.get("/meters")["data"][0]
+    path = f"/meters/{meter['meter_id']}"
+    refused = api.refused(path, {"metric": {"type": "count"}}, status=409, method="PATCH")
+    assert "re-rating" in refused["metric"]
+    assert list(api.refused(path, {"reporting_period": "1h"}, status=409, method="PATCH")) == ["reporting_period"]
+    assert api.patch(path, {"name": "Renamed"})["name"] == "Renamed"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.world import ROUTE, SEED, Api, opened_api
+from tests.services.world import Call
 
 COMPANY = {
     "company_id": "acme",
@@ -111,7 +112,6 @@ def test_an_amount_written_with_other_zeros_is_the_same_amount(api: Api) -> None
         (["meters", 0, "plan"], "No Plan", "meters[0].plan"),
         (["meters", 0, "price"], "No Price", "meters[0].price"),
         (["meters", 0, "price"], "Output Tokens", "meters[0].price"),
-        (["meters", 0, "reporting_period"], "1h", "meters[0].reporting_period"),
         (["meters", 0, "metric", "field"], "usage", "meters[0].metric.field"),
         (["meters", 0, "metric", "field"], "response.body.characters", "meters[0].metric.field"),
         (["routes", 0, "upstream_url"], "nowhere", "routes[0].upstream_url"),
@@ -175,3 +175,15 @@ def test_a_file_is_judged_by_what_it_leads_to_and_not_by_its_order(api: Api) -> 
     assert changed == ["meter", "route"]
     strict = {"routes": [SEED["routes"][0]]}
     assert list(api.refused("/catalog/apply", {"catalog": strict})) == ["catalog.routes[0].enforce"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("reporting_period", "1h"), ("group_by", ["user_id"]), ("metric", {"type": "count"})]
+)
+def test_a_file_changes_a_meter_only_before_it_counts(api: Api, field: str, value: object) -> None:
+    api.subscribe()
+    catalog = {"meters": [SEED["meters"][0] | {field: value}], "routes": [SEED["routes"][0] | {"enforce": "none"}]}
+    differences = api.post("/catalog/apply", {"catalog": catalog, "dry_run": True})["differences"]
+    assert [difference["kind"] for difference in differences if difference["action"] == "update"] == ["meter", "route"]
+    api.take(Call())
+    assert list(api.refused("/catalog/apply", {"catalog": catalog})) == [f"catalog.meters[0].{field}"]

@@ -26,7 +26,7 @@ from faregate.storage.routes import find_route_by_name
 from faregate.storage.rules import find_rule_by_name
 from faregate.wire.api.catalog import PlanCreate, PriceCreate, PriceVersionCreate, PriceView, price_view, to_series
 from faregate.wire.api.catalog_document import MeterEntry, PlanEntry, PriceEntry, ResourceDifference
-from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view, to_meter
+from faregate.wire.api.meters import MeterChange, MeterCreate, MeterView, meter_view
 from faregate.wire.api.routes import RouteChange, RouteCreate, route_view
 from faregate.wire.api.rules import RuleCreate, rule_view
 
@@ -88,7 +88,7 @@ def _changed_price(
 
 
 def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> ResourceDifference:
-    """Make or change the meter; `InvalidInput` where the file wants another price or another reporting period."""
+    """Make or change the meter; `InvalidInput` where the file wants another price; else errors as `change_meter`."""
     plan = plan_named(transaction, change, entry.plan)
     price = _find_price(transaction, plan, entry.price)
     if price is None:
@@ -107,21 +107,17 @@ def apply_meter(transaction: Transaction, change: Change, entry: MeterEntry) -> 
     if before is None:
         create_meter(transaction, change, request)
         return created("meter", entry.name)
-    wanted = to_meter(request, before.meter_id)
-    for field, kept, asked in (
-        ("price", before.price_id, wanted.price_id),
-        ("group_by", before.group_by, wanted.group_by),
-        ("units", before.units, wanted.units),
-        ("reporting_period", before.reporting_period, wanted.reporting_period),
-    ):
-        if kept != asked:
-            raise InvalidInput.of(field, "of a meter never changes; make another meter under another name")
-    after = change_meter(
-        transaction,
-        change,
-        MeterChange(filter=entry.filter, filter_text=entry.filter_text, metric=entry.metric),
-        meter_id=before.meter_id,
+    if before.price_id != price.series_id:
+        raise InvalidInput.of("price", "of a meter never changes; make another meter under another name")
+    wanted = MeterChange(
+        filter=entry.filter,
+        filter_text=entry.filter_text,
+        metric=entry.metric,
+        group_by=entry.group_by,
+        units=entry.units,
+        reporting_period=entry.reporting_period,
     )
+    after = change_meter(transaction, change, wanted, meter_id=before.meter_id)
     return compared("meter", entry.name, before=_as_compared(before), after=_as_compared(after))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from msgspec import UNSET
 
@@ -21,6 +23,7 @@ from faregate.storage.meters import (
     find_meter,
     find_meter_by_name,
     insert_meter,
+    meter_counts_in_open_period,
     meter_has_counted,
 )
 from faregate.storage.meters import (
@@ -29,7 +32,13 @@ from faregate.storage.meters import (
 from faregate.storage.state_feed import record_change
 from faregate.storage.subscriptions import subscriptions_to_plan
 from faregate.wire.api.filters import to_filter
-from faregate.wire.api.meters import MeterChange, MeterCreate, to_meter, to_metric
+from faregate.wire.api.meters import MeterChange, MeterCreate, to_group_by, to_meter, to_metric, to_units
+
+_KEPT_BY: Final = ("group_by", "reporting_period")
+"""What windows are told apart by: of two ways, neither could be explained."""
+
+_COUNTS: Final = ("filter", "metric", "units")
+"""What says how much an event counts for."""
 
 
 def create_meter(transaction: Transaction, change: Change, request: MeterCreate) -> Meter:
@@ -47,7 +56,11 @@ def create_meter(transaction: Transaction, change: Change, request: MeterCreate)
 
 
 def change_meter(transaction: Transaction, change: Change, request: MeterChange, *, meter_id: str) -> Meter:
-    """Change what is given of a meter; errors as `create_meter`, and `NotFound`."""
+    """Change what is given of a meter; errors as `create_meter`, and `NotFound`.
+
+    Raises `Conflict` on what the meter counts where it has counted in a period that is open: one invoice line would mix
+    two meanings. The fields that usage is grouped by, and the length of windows, change only before it has counted.
+    """
     before = find_existing(transaction, change.application_id, meter_id)
     after = replace(
         before,
@@ -56,9 +69,14 @@ def change_meter(transaction: Transaction, change: Change, request: MeterChange,
         if request.filter is request.filter_text
         else to_filter(request.filter, request.filter_text),
         metric=before.metric if request.metric is UNSET else to_metric(request.metric),
+        group_by=before.group_by if request.group_by is UNSET else to_group_by(request.group_by),
+        units=before.units if request.units is UNSET else to_units(request.units),
+        reporting_period=before.reporting_period if request.reporting_period is UNSET else request.reporting_period,
     )
-    if after.name == before.name and write_definition(after.definition) == write_definition(before.definition):
+    changed = changed_fields(before, after)
+    if not changed:
         return before
+    _require_changeable(transaction, before, changed)
     if after.name != before.name:
         _require_free_name(transaction, change, after.name)
     update_row(transaction, after)
@@ -70,7 +88,7 @@ def delete_meter(transaction: Transaction, change: Change, meter_id: str) -> Non
     """Delete a meter that has counted nothing yet; `Conflict` on `meter_id` for one that has."""
     meter = find_existing(transaction, change.application_id, meter_id)
     if meter_has_counted(transaction, meter_id):
-        raise Conflict("meter_id", "the meter has counted usage, which must stay explained; change its filter instead")
+        raise Conflict("meter_id", "the meter has counted usage, which must stay explained; correct it by a re-rating")
     delete_row(transaction, meter_id)
     _follow(transaction, change, meter)
 
@@ -81,6 +99,36 @@ def find_existing(transaction: Transaction, application_id: str, meter_id: str) 
     if meter is None:
         raise NotFound("meter", meter_id)
     return meter
+
+
+def changed_fields(before: Meter, after: Meter) -> list[str]:
+    """Return the names of the fields in which a meter changes; a filter that is written otherwise is the same one."""
+    counted = write_definition(before.definition)
+    changes = {
+        "name": before.name != after.name,
+        "filter": counted != write_definition(replace(before, filter=after.filter).definition),
+        "metric": counted != write_definition(replace(before, metric=after.metric).definition),
+        "units": counted != write_definition(replace(before, units=after.units).definition),
+        "group_by": before.group_by != after.group_by,
+        "reporting_period": before.reporting_period != after.reporting_period,
+    }
+    return [field for field, is_changed in changes.items() if is_changed]
+
+
+def _require_changeable(transaction: Transaction, meter: Meter, changed: Sequence[str]) -> None:
+    kept_by = next((field for field in _KEPT_BY if field in changed), None)
+    if kept_by is not None and meter_has_counted(transaction, meter.meter_id):
+        raise Conflict(
+            kept_by, f"never changes once a meter has counted, as {meter.name!r} has; make another meter, and test it"
+        )
+    counts = next((field for field in _COUNTS if field in changed), None)
+    if counts is not None and meter_counts_in_open_period(transaction, meter.meter_id):
+        raise Conflict(
+            counts,
+            f"cannot change now: {meter.name!r} has counted in a billing period that is open, and one invoice line"
+            " would mix both. Correct what it has counted by a re-rating, which shows the difference first, or make"
+            " another meter under another name",
+        )
 
 
 def _require_free_name(transaction: Transaction, change: Change, name: str) -> None:

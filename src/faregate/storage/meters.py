@@ -11,7 +11,7 @@ from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.meter import Meter
 from faregate.storage.database import Transaction
 from faregate.storage.metered import meter_from_row
-from faregate.storage.tables import meter, unmeterable, usage_window
+from faregate.storage.tables import meter, subscription, unmeterable, usage_window
 
 
 def insert_meter(transaction: Transaction, application_id: str, new: Meter, *, created_at: datetime) -> None:
@@ -28,7 +28,7 @@ def insert_meter(transaction: Transaction, application_id: str, new: Meter, *, c
 
 
 def update_meter(transaction: Transaction, changed: Meter) -> None:
-    """Replace a meter's name, filter, metric and reporting period. The price that it feeds stays."""
+    """Replace all of a meter but the price that it feeds."""
     transaction.execute(update(meter).where(meter.c.meter_id == changed.meter_id).values(**_changeable(changed)))
 
 
@@ -66,6 +66,27 @@ def meter_has_counted(transaction: Transaction, meter_id: str) -> bool:
         )
     ).scalar()
     return bool(found)
+
+
+def meter_counts_in_open_period(transaction: Transaction, meter_id: str) -> bool:
+    """Return whether the meter has counted usage of a subscription's period that is not billed yet."""
+    window = usage_window.c
+    # By each subscription's own windows: their key begins with application, company, meter and subscription.
+    counted = exists(
+        select(1).where(
+            window.application_id == subscription.c.application_id,
+            window.company_id == subscription.c.company_id,
+            window.meter_id == meter_id,
+            window.subscription_id == subscription.c.subscription_id,
+            window.period_start >= subscription.c.billed_until,
+        )
+    )
+    of_application = select(meter.c.application_id).where(meter.c.meter_id == meter_id).scalar_subquery()
+    return bool(
+        transaction.execute(
+            select(exists(select(1).where(subscription.c.application_id == of_application, counted)))
+        ).scalar()
+    )
 
 
 def _changeable(of: Meter) -> dict[str, Any]:

@@ -128,12 +128,19 @@ class MeterCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class MeterChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to change of a meter. It counts so from now on; what it has counted stays."""
+    """What to change of a meter. It counts so from now on; what it has counted stays.
+
+    Filter, metric and units change only while no open billing period has usage of the meter; `group_by` and
+    `reporting_period` only before it has counted anything.
+    """
 
     name: Name | UnsetType = UNSET
     filter: FilterShape | UnsetType = UNSET
     filter_text: FilterText | UnsetType = UNSET
     metric: MetricShape | UnsetType = UNSET
+    group_by: GroupFields | UnsetType = UNSET
+    units: UnitsShape | UnsetType = UNSET
+    reporting_period: ReportingPeriod | UnsetType = UNSET
 
 
 class MeterView(Struct, frozen=True, kw_only=True):
@@ -175,8 +182,8 @@ def to_meter(request: MeterCreate, meter_id: str) -> Meter:
         filter=to_filter(request.filter, request.filter_text),
         metric=to_metric(request.metric),
         reporting_period=request.reporting_period,
-        group_by=tuple(_single(f"group_by[{index}]", path) for index, path in enumerate(request.group_by)),
-        units=_to_units(request.units),
+        group_by=to_group_by(request.group_by),
+        units=to_units(request.units),
     )
 
 
@@ -240,7 +247,13 @@ def _single(field: str, text: str) -> FieldPath:
     return path
 
 
-def _to_units(shape: UnitsShape) -> Units:
+def to_group_by(paths: list[str]) -> tuple[FieldPath, ...]:
+    """Return the fields that usage is grouped by; `InvalidInput` names the one that cannot be."""
+    return tuple(_single(f"group_by[{index}]", path) for index, path in enumerate(paths))
+
+
+def to_units(shape: UnitsShape) -> Units:
+    """Return the units that are asked for; `InvalidInput` names what cannot be."""
     multiply = bounded("units.multiply", shape.multiply)
     if not multiply > 0:
         raise InvalidInput.of("units.multiply", f"must be above 0, with at most {MAX_QUANTITY_DIGITS} digits")
