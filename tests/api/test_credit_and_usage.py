@@ -168,3 +168,19 @@ def test_an_empty_ledger_page_and_a_full_one_tile(api: Api) -> None:
     second = api.get(f"{path}&cursor={first['next_cursor']}")
     assert [entry["entry_id"] for entry in first["data"] + second["data"]] == [1, 2, 3]
     assert second["next_cursor"] is None
+
+
+def test_an_event_is_found_by_its_id_as_well_whatever_became_of_it(api_on_both: Api) -> None:
+    api = api_on_both
+    api.subscribe()
+    agents = b'{"request":{"time":"2026-03-10T12:00:00Z","uri":"http://a/ai/chat","verb":"POST"},"transaction_id":"t"}'
+    api.take_bodies(Call(request_id="req_9").body(), agents, b'{"request": 1}', b"\xff{")
+    by_request = api.get("/events/req_9")
+    assert by_request == api.get(f"/events/{by_request['event_id']}")
+    first = int(by_request["event_id"].removeprefix("evt_"))
+    assert api.get(f"/events/evt_{first + 1}")["request_id"] is None
+    for place, sent in ((first + 2, {"request": 1}), (first + 3, None)):
+        event = api.get(f"/events/evt_{place}")
+        assert (event["set_aside"]["reason"], event["occurred_at"], event["event"]) == ("malformed", None, sent)
+    for unknown in (f"evt_{first + 4}", "evt_0", f"evt_0{first}", "evt_" + "9" * 30, "evt_x"):
+        assert problem(api.ask("GET", f"/events/{unknown}"), 404) == {}

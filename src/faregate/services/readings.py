@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 
 from msgspec import Raw
 
@@ -12,10 +11,11 @@ from faregate.base.errors import NotFound
 from faregate.base.money import currency, from_ledger_units
 from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
+from faregate.services.find_event import event_id_of, find_event, readable_event
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
 from faregate.storage.database import Transaction
-from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
+from faregate.storage.events import LoggedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
 from faregate.storage.metered import series_of_plan
 from faregate.storage.readings import ChargeReading, Selection, SetAsideReading, UnmeterableCount
@@ -29,10 +29,7 @@ from faregate.wire.api.readings import (
     SetAsideView,
     UnmeterableView,
 )
-from faregate.wire.event import call_identity, decode_event, to_event
-
-_MOST_ATTEMPTS: Final = 8
-"""Attempts of one call that are looked for."""
+from faregate.wire.event import as_utc, is_json
 
 
 def read_charges(transaction: Transaction, selection: Selection, *, cursor: str | None, limit: int) -> Page[ChargeView]:
@@ -45,17 +42,9 @@ def read_charges(transaction: Transaction, selection: Selection, *, cursor: str 
     )
 
 
-def read_event(transaction: Transaction, application_id: str, request_id: str) -> EventView:
-    """Return a call that went through the gateway, with its effects; `NotFound` before they are applied."""
-    identities = [call_identity(request_id, attempt) for attempt in range(_MOST_ATTEMPTS)]
-    seen = find_identities(transaction, application_id, identities)
-    if not seen:
-        raise NotFound("event", request_id)
-    position = max(found.position for found in seen.values())
-    logged = read_logged_event(transaction, position)
-    if logged is None:
-        raise NotFound("event", request_id)
-    return _event_view(transaction, request_id, logged)
+def read_event(transaction: Transaction, application_id: str, event_id: str) -> EventView:
+    """Return an event with its effects, by either id that `find_event` knows; `NotFound` if there is none."""
+    return _event_view(transaction, find_event(transaction, application_id, event_id))
 
 
 def read_balance(transaction: Transaction, application_id: str, subscription_id: str, *, now: datetime) -> BalanceView:
@@ -129,26 +118,26 @@ def read_unmeterable(transaction: Transaction, application_id: str, *, limit: in
     return Page(data=[_unmeterable_view(row) for row in rows], next_cursor=None)
 
 
-def _event_view(transaction: Transaction, request_id: str, logged: LoggedEvent) -> EventView:
-    wire = decode_event(logged.body)
-    event = to_event(wire, wire.company_id)
+def _event_view(transaction: Transaction, logged: LoggedEvent) -> EventView:
+    wire = readable_event(logged)
     aside = stored.set_aside_of_event(transaction, logged.position)
     return EventView(
-        request_id=request_id,
+        event_id=event_id_of(logged.position),
+        request_id=wire.faregate.request_id if wire and wire.faregate else None,
         position=logged.position,
-        occurred_at=event.occurred_at,
+        occurred_at=as_utc(wire.request.time) if wire else None,
         ingested_at=logged.ingested_at,
-        company_id=wire.company_id,
-        user_id=wire.user_id,
-        key_id=wire.faregate.key_id if wire.faregate else None,
-        route=wire.request.route,
-        status=wire.response.status if wire.response else None,
-        blocked_by=wire.blocked_by,
-        estimated=wire.faregate.estimated if wire.faregate else False,
+        company_id=wire.company_id if wire else None,
+        user_id=wire.user_id if wire else None,
+        key_id=wire.faregate.key_id if wire and wire.faregate else None,
+        route=wire.request.route if wire else None,
+        status=wire.response.status if wire and wire.response else None,
+        blocked_by=wire.blocked_by if wire else None,
+        estimated=wire.faregate.estimated if wire and wire.faregate else False,
         charges=[_charge_view(row) for row in stored.charges_of_event(transaction, logged.position)],
         unmeterable=[_unmeterable_view(row) for row in stored.unmeterable_of_event(transaction, logged.position)],
         set_aside=None if aside is None else _set_aside_view(aside),
-        event=Raw(logged.body),
+        event=Raw(logged.body) if is_json(logged.body) else None,
     )
 
 

@@ -188,6 +188,15 @@ def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | Raw) -> _Decod
         raise InvalidInput.of("event", f"cannot be read as JSON: {error}") from error
 
 
+def is_json(raw: bytes) -> bool:
+    """Return whether a body can be sent on as the JSON that it is."""
+    try:
+        _decode(_JSON_DECODER, raw)
+    except InvalidInput:
+        return False
+    return True
+
+
 def path_of(uri: str) -> str:
     """Return a URI's path; the text itself where it has none."""
     found = _URI_PATH.match(uri)

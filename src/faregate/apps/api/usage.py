@@ -94,10 +94,13 @@ async def get_charges(
     return await call.read(lambda tx: readings.read_charges(tx, selection, cursor=paging.cursor, limit=paging.limit))
 
 
-@get("/events/{request_id:str}", summary="Explain a call", tags=["Usage"])
-async def get_event(call: NamedDependency[Call], request_id: FromPath[str]) -> EventView:
-    """Return the call whose answer bore this `x-request-id`: its facts, what each meter counted, what it cost."""
-    return await call.read(lambda tx: readings.read_event(tx, call.application_id, request_id))
+@get("/events/{event_id:str}", summary="Get an event", tags=["Usage"])
+async def get_event(call: NamedDependency[Call], event_id: FromPath[str]) -> EventView:
+    """Return an event by its id (`evt_1204`), or the call whose answer bore this `x-request-id`.
+
+    With its facts, what each meter counted, what it cost.
+    """
+    return await call.read(lambda tx: readings.read_event(tx, call.application_id, event_id))
 
 
 @get("/set-aside-events", summary="List events that were set aside", tags=["Usage"])

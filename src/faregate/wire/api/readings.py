@@ -62,11 +62,16 @@ class SetAsideView(Struct, frozen=True, kw_only=True):
 
 
 class EventView(Struct, frozen=True, kw_only=True):
-    """One call and all that came of it. `event` is the event as it was received; `position` its place in the log."""
+    """One call and all that came of it. `event` is the event as it was received; `position` its place in the log.
 
-    request_id: str
+    `request_id`: what the gateway told the caller; null for an event of another source. An event that could not be read
+    is set aside, and has nothing else; `event` is null where it is not even JSON.
+    """
+
+    event_id: str
+    request_id: str | None
     position: int
-    occurred_at: Instant
+    occurred_at: Instant | None
     ingested_at: Instant
     company_id: str | None
     user_id: str | None
@@ -78,7 +83,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     charges: list[ChargeView]
     unmeterable: list[UnmeterableView]
     set_aside: SetAsideView | None
-    event: Raw
+    event: Raw | None
 
 
 class PriceBalanceView(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,49 @@
+"""Find one event of the log, by the id that it has here or by the request id that its caller was told."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from faregate.base.errors import InvalidInput, NotFound
+from faregate.storage.database import Transaction
+from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
+from faregate.wire.event import WireEvent, call_identity, decode_event
+
+_EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]{0,17})")
+_MOST_ATTEMPTS: Final = 8
+"""Attempts of one call that are looked for."""
+
+
+def event_id_of(position: int) -> str:
+    """Return the id of the event at a position of the log: `evt_1204`."""
+    return f"evt_{position}"
+
+
+def find_event(transaction: Transaction, application_id: str, event_id: str) -> LoggedEvent:
+    """Return an event by its id (`evt_1204`), or by the `x-request-id` of a call that went through the gateway.
+
+    `NotFound` where the application has none: a call is found by its request id once it is applied, an event by its own
+    id from the moment it is accepted.
+    """
+    named = _EVENT_ID.fullmatch(event_id)
+    position = _position_of_call(transaction, application_id, event_id) if named is None else int(named[1])
+    logged = None if position is None else read_logged_event(transaction, position)
+    if logged is None or logged.position != position or logged.application_id != application_id:
+        raise NotFound("event", event_id)
+    return logged
+
+
+def readable_event(logged: LoggedEvent) -> WireEvent | None:
+    """Return the event, or None for one that was set aside because it cannot be read."""
+    try:
+        return decode_event(logged.body)
+    except InvalidInput:
+        return None
+
+
+def _position_of_call(transaction: Transaction, application_id: str, request_id: str) -> int | None:
+    """Return where a call's last attempt stands in the log."""
+    identities = [call_identity(request_id, attempt) for attempt in range(_MOST_ATTEMPTS)]
+    seen = find_identities(transaction, application_id, identities)
+    return max((found.position for found in seen.values()), default=None)
