@@ -8,18 +8,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.apps.gateway.call_records import (
-    NULL,
-    Ending,
-    call_parts,
-    encode,
-    event_record,
-    origin_of,
-    plan_parts,
-    start_record,
-)
+from faregate.apps.gateway.call_records import event_record, origin_of, plan_parts, request_record, start_record
 from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
 from faregate.apps.gateway.spool_records import HeldRecord, StartRecord
+from faregate.wire.dialects.openai_chat import RequestSummary
+from faregate.wire.dialects.openai_chat_answer import AnswerSummary
 from faregate.wire.event import WireEvent, WireRequest
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts, KeyState, Lease
 from tests.gateway.control_plane import route_state
@@ -52,24 +45,36 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
         key_id="key_1", application_id="app_1", key_hash="h", company_id=company_id, user_id=user_id, replay=replay
     )
     plan = plan_parts(route, key, "sub_1")
-    call = call_parts(
-        plan, request_id="req_1", occurred_at=AT, uri=f"http://a/{name}", verb="POST", ip_address=None, body=NULL
+    request = request_record(
+        plan, occurred_at=AT, uri=f"http://a/{name}", verb="POST", ip_address=None, summary=RequestSummary(model=name)
     )
     units = leased(company_id)
     held = [HeldUnits(units, NEED, 7)]
-    start_line = start_record(plan, call, epoch=3, input_estimate=5, held=held)
+    start_line = start_record(plan, "req_1", request, epoch=3, input_estimate=5, held=held)
     assert b"\n" not in start_line
     start = msgspec.json.decode(start_line, type=StartRecord)
     assert msgspec.json.decode(start.request, type=WireRequest).uri == f"http://a/{name}"
     assert (start.request_id, start.attempt, start.epoch, start.route_id) == ("req_1", 1, 3, "rte %d")
     assert (start.key_id, start.user_id, start.company_id) == ("key_1", user_id, company_id)
-    assert (start.replay, start.subscription_id, start.occurred_at) == (replay, "sub_1", AT)
+    assert (start.replay, start.subscription_id) == (replay, "sub_1")
     assert start.input_estimate == 5
     assert start.held == [HeldRecord(lease_id=company_id, price_id=NEED.price_id, units=7, per_input=1, per_output=2)]
-    ending = Ending(200, encode(AT), b'{"usage":{"prompt_tokens":1}}', {units: 6}, estimated, blocked_by)
-    event_line = event_record(plan, call, ending, origin=origin_of("gw_1", 3), sequence=9)
+    event_line = event_record(
+        plan,
+        "req_1",
+        request,
+        origin=origin_of("gw_1", 3),
+        sequence=9,
+        status=200,
+        answered_at=AT,
+        summary=AnswerSummary(usage={"prompt_tokens": 1}),
+        drawn={units: 6},
+        estimated=estimated,
+        blocked_by=blocked_by,
+    )
     assert b"\n" not in event_line
     event = msgspec.json.decode(event_line, type=WireEvent)
+    assert msgspec.json.decode(event.request.body) == {"model": name}
     assert (event.request.time, event.request.route, event.request.verb) == (AT, name, "POST")
     assert (event.user_id, event.company_id, event.blocked_by) == (user_id, company_id, blocked_by)
     assert event.response is not None

@@ -38,7 +38,6 @@ def start(request_id: str) -> bytes:
         company_id="acme",
         replay=False,
         subscription_id="sub_1",
-        occurred_at=NOW,
         request=msgspec.Raw(msgspec.json.encode(REQUEST)),
         input_estimate=3,
         held=[],

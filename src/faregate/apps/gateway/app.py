@@ -14,13 +14,13 @@ from msgspec import Struct
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
+from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.chat import ChatCalls
-from faregate.apps.gateway.exchange import Exchange
 from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RoutePlan
-from faregate.apps.gateway.settlement import Call, Settlement
+from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
 from faregate.base.ids import IdSource
@@ -65,7 +65,7 @@ class GatewayApp:
         self._chat = chat
         self._plain = plain
         self._admin = admin
-        self._clock = clock
+        self._now = clock.now
         self._new_id = new_id
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
@@ -77,7 +77,10 @@ class GatewayApp:
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request; never raises for what a caller or an upstream does."""
         path = scope.path
-        if self._admin.answers(path):
+        received: Headers = scope.headers.items()
+        named = dict(received)
+        known = self._known.get((path, named.get("authorization"), named.get("host")))
+        if known is None and self._admin.answers(path):
             self._admin.answer(path, protocol)
             return
         request_id = self._new_id("req")
@@ -86,24 +89,25 @@ class GatewayApp:
         assert task is not None  # noqa: S101 - the server runs every request in a task
         self.open_calls.add(task)
         try:
-            received: Headers = scope.headers.items()
-            named = dict(received)
-            known = self._known.get((path, named.get("authorization"), named.get("host")))
             if known is None or self._known_changes != self._state.changes or self.stopping:
                 known = self._recognise(path, named)
             plan = known.plan
             call = Call(
-                plan=plan,
-                request_id=request_id,
-                occurred_at=self._occurred_at(plan, named),
-                verb=scope.method,
-                uri=known.uri,
-                ip_address=scope.client.rpartition(":")[0],
+                plan,
+                request_id,
+                self._occurred_at(plan, named),
+                scope.method,
+                known.uri,
+                known.rest,
+                scope,
+                protocol,
+                received,
+                named,
             )
             if plan.refusal is not None:
                 self._turn_away(call, plan.refusal)
             calls = self._chat if known.is_chat else self._plain
-            await calls.answer(call, Exchange(scope, protocol, received, named, known.rest))
+            await calls.answer(call)
         except Refusal as refusal:
             self._metrics.refused(refusal.reason)
             protocol.response_bytes(refusal.status, refusal.headers_for(request_id), refusal.body)
@@ -162,7 +166,7 @@ class GatewayApp:
             said = named.get(OCCURRED_AT)
             if said is not None:
                 return _read_instant(said)
-        return self._clock.now() + plan.route.offset
+        return self._now() + plan.route.offset
 
 
 def _hash(name: str, value: str) -> str:

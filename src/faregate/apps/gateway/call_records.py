@@ -46,94 +46,73 @@ def plan_parts(route: RouteState, key: KeyState, subscription_id: str | None) ->
     )
 
 
-class CallParts(Struct, frozen=True, kw_only=True):
-    """What is known of a call when it begins: its id, its time and its request (a `WireRequest`), all as JSON."""
-
-    request_id: bytes
-    occurred_at: bytes
-    request: bytes
-
-
-def call_parts(
-    plan: PlanParts,
-    *,
-    request_id: str,
-    occurred_at: datetime,
-    uri: str,
-    verb: str,
-    ip_address: str | None,
-    body: bytes,
-) -> CallParts:
-    """Encode a call's request as both of its records keep it; `body`: what is kept of the body, as JSON."""
-    time = encode(occurred_at)
-    request = b'{"time":%b,"uri":%b,"verb":%b,"route":%b,"body":%b,"ip_address":%b}' % (
-        time,
+def request_record(
+    plan: PlanParts, *, occurred_at: datetime, uri: str, verb: str, ip_address: str | None, summary: Struct | None
+) -> bytes:
+    """Return a `WireRequest`, for both records of a call; `summary`: what is kept of the body."""
+    return b'{"time":%b,"uri":%b,"verb":%b,"route":%b,"body":%b,"ip_address":%b}' % (
+        encode(occurred_at),
         encode(uri),
         encode(verb),
         plan.route,
-        body,
+        NULL if summary is None else encode(summary),
         encode(ip_address),
     )
-    return CallParts(request_id=encode(request_id), occurred_at=time, request=request)
 
 
 def start_record(
-    plan: PlanParts, call: CallParts, *, epoch: int, input_estimate: int, held: Iterable[HeldUnits]
+    plan: PlanParts, request_id: str, request: bytes, *, epoch: int, input_estimate: int, held: Iterable[HeldUnits]
 ) -> bytes:
-    """Return a `StartRecord`."""
-    parts = b",".join(
-        [
-            b'{"lease_id":%b,"price_id":%b,"units":%d,"per_input":%d,"per_output":%d}'
-            % (part.units.lease_json, part.units.price_json, part.count, part.need.per_input, part.need.per_output)
-            for part in held
-        ]
-    )
+    """Return a `StartRecord`; `request` as `request_record` gave it."""
     return (
-        b'{"request_id":%b,"epoch":%d,%b,%b,"subscription_id":%b,"occurred_at":%b,"request":%b,"input_estimate":%d,'
-        b'"held":[%b]}'
+        b'{"request_id":"%b","epoch":%d,%b,%b,"subscription_id":%b,"request":%b,"input_estimate":%d,"held":[%b]}'
     ) % (
-        call.request_id,
+        request_id.encode(),
         epoch,
         plan.made,
         plan.caller,
         plan.subscription,
-        call.occurred_at,
-        call.request,
+        request,
         input_estimate,
-        parts,
+        b",".join([b'{%b,%b,"units":%d}' % (part.units.json, part.need.json, part.count) for part in held]),
     )
 
 
-class Ending(Struct, frozen=True):
-    """How a call ended. `answered_at` and `body` (what is kept of the answer) as JSON; `drawn`: units by lease."""
+def event_record(  # noqa: PLR0913 - an event's parts, once a call: a shape to carry them costs as much as writing them
+    plan: PlanParts,
+    request_id: str,
+    request: bytes,
+    *,
+    origin: bytes,
+    sequence: int,
+    status: int,
+    answered_at: datetime,
+    summary: Struct | None,
+    drawn: Mapping[LeasedUnits, int],
+    estimated: bool,
+    blocked_by: str | None,
+) -> bytes:
+    """Return a `WireEvent`.
 
-    status: int
-    answered_at: bytes
-    body: bytes
-    drawn: Mapping[LeasedUnits, int]
-    estimated: bool
-    blocked_by: str | None
-
-
-def event_record(plan: PlanParts, call: CallParts, ending: Ending, *, origin: bytes, sequence: int) -> bytes:
-    """Return a `WireEvent`; `origin` (see `origin_of`) says which process wrote it."""
-    blocked_by = ending.blocked_by
+    `request` as `request_record` gave it; `origin` (see `origin_of`) says which process wrote it; `summary`: what is
+    kept of the answer; `drawn`: units by lease.
+    """
     return (
-        b'{"request":%b,"response":{"time":%b,"status":%d,"body":%b},%b%b,"faregate":{%b,"sequence":%d,"request_id":%b,'
-        b'%b,"drawn":[%b]%b}}'
+        b'{"request":%b,"response":{"time":%b,"status":%d,"body":%b},%b%b,"faregate":{%b,"sequence":%d,'
+        b'"request_id":"%b",%b,"drawn":[%b]%b}}'
     ) % (
-        call.request,
-        ending.answered_at,
-        ending.status,
-        ending.body,
+        request,
+        encode(answered_at),
+        status,
+        NULL if summary is None else encode(summary),
         plan.caller,
         b"" if blocked_by is None else b',"blocked_by":%b' % encode(blocked_by),
         origin,
         sequence,
-        call.request_id,
+        request_id.encode(),
         plan.made,
-        b",".join([b'{"lease_id":%b,"units":%d}' % (units.lease_json, count) for units, count in ending.drawn.items()]),
-        b',"estimated":true' if ending.estimated else b"",
+        b",".join([b'{%b,"units":%d}' % (units.json, count) for units, count in drawn.items()]),
+        b',"estimated":true' if estimated else b"",
     )
 
 

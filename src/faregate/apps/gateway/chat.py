@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
-from granian.rsgi import HTTPProtocol, ProtocolClosed
+from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import read_body
+from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.caller import CallerWatch
-from faregate.apps.gateway.exchange import Exchange
 from faregate.apps.gateway.headers import Headers, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
-from faregate.apps.gateway.settlement import Call, Settlement
+from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
 from faregate.apps.gateway.upstream_client import (
-    UpstreamClient,
     UpstreamClients,
     UpstreamFailed,
     UpstreamTimedOut,
@@ -46,16 +45,6 @@ _USES_NOTHING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 _BYTES_PER_TOKEN: Final = 4
 
 
-class Outgoing(NamedTuple):
-    """What goes upstream; `request` is None where the body could not be read."""
-
-    client: UpstreamClient
-    url: str
-    headers: Headers
-    request: ChatRequest | None
-    body: bytes
-
-
 class ChatCalls:
     """Chat completions of all routes."""
 
@@ -76,15 +65,15 @@ class ChatCalls:
         self._plain = plain
         self._metrics = metrics
 
-    async def answer(self, call: Call, exchange: Exchange) -> None:
+    async def answer(self, call: Call) -> None:
         """Answer one request of a chat route; raises `Refusal` for an answer of our own."""
-        plan, protocol = call.plan, exchange.protocol
+        plan = call.plan
         route = plan.route
-        if not _asks_for_completion(call, exchange):
-            await self._plain.answer(call, exchange)
+        if not _asks_for_completion(call):
+            await self._plain.answer(call)
             return
         try:
-            body = await read_body(protocol, exchange.named, route.state.max_request_bytes)
+            body = await read_body(call.protocol, call.named, route.state.max_request_bytes)
         except ProtocolClosed:
             return
         request = self._read(call, body)
@@ -95,17 +84,16 @@ class ChatCalls:
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
                 most = self._start(call, want, hold=hold)
             body = rewrite(request, body, most_output_per_choice=most)
-        headers = upstream_headers(exchange.received, exchange.named, route.dropped_headers)
+        headers = upstream_headers(call.received, call.named, route.dropped_headers)
         headers += route.upstream_headers
         headers.append(("x-request-id", call.request_id))
-        client = self._clients.client_for(route.state, decode=True)
-        query = exchange.scope.query_string
-        url = f"{route.completions_url}?{query}" if query else route.completions_url
         try:
             if route.cancels or (request is not None and request.stream is True):
-                await self._forward(call, Outgoing(client, url, headers, request, body), protocol)
+                await self._forward(call, request, headers=headers, body=body)
             else:
-                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)
+                client = self._clients.client_for(route.state, decode=True)
+                answer = await client.fetch("POST", _completions_url(call), headers=headers, body=body)
+                self._relay.pass_whole(call, answer)
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
             self._settlement.settle(call, refusal.status)
@@ -153,22 +141,21 @@ class ChatCalls:
             raise answers.UNRECORDED from None
         return hold.output // want.choices if call.plan.limits_output else None
 
-    async def _forward(self, call: Call, outgoing: Outgoing, protocol: HTTPProtocol) -> None:
+    async def _forward(self, call: Call, request: ChatRequest | None, *, headers: Headers, body: bytes) -> None:
         """Forward a call that streams, or one that ends when its caller leaves."""
-        client, url, headers, request, body = outgoing
-        watch = CallerWatch(protocol) if call.plan.route.cancels else None
+        client, url = self._clients.client_for(call.plan.route.state, decode=True), _completions_url(call)
+        watch = CallerWatch(call.protocol) if call.plan.route.cancels else None
         try:
             if request is None or request.stream is not True:
-                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body), protocol)
+                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body))
                 return
             answer = await client.stream("POST", url, headers=headers, body=body)
             try:
                 if is_stream(answer.headers):
-                    strip = not request.wants_usage
-                    await self._relay.pass_stream(call, answer, protocol, watch=watch, strip_usage=strip)
+                    await self._relay.pass_stream(call, answer, watch=watch, strip_usage=not request.wants_usage)
                 else:
                     whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), protocol)
+                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole))
             finally:
                 await answer.close()
         finally:
@@ -176,12 +163,12 @@ class ChatCalls:
                 watch.close()
 
 
-def _asks_for_completion(call: Call, exchange: Exchange) -> bool:
+def _asks_for_completion(call: Call) -> bool:
     """Return whether the call's usage is read; raises the answer to what cannot be let through unmetered."""
     plan = call.plan
-    if "upgrade" in exchange.named:
+    if "upgrade" in call.named:
         raise answers.NO_UPGRADES
-    if call.verb == "POST" and completion_path(exchange.rest) is not None:
+    if call.verb == "POST" and completion_path(call.rest) is not None:
         if plan.unboundable is None:
             return True
         _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
@@ -189,6 +176,12 @@ def _asks_for_completion(call: Call, exchange: Exchange) -> bool:
     if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
         raise answers.COMPLETIONS_ONLY
     return False
+
+
+def _completions_url(call: Call) -> str:
+    """Return where the call goes, with its query as it came."""
+    url, query = call.plan.route.completions_url, call.scope.query_string
+    return f"{url}?{query}" if query else url
 
 
 def _want(call: Call, request: ChatRequest, body: bytes) -> Want:

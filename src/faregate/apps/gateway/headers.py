@@ -53,8 +53,14 @@ def upstream_headers(received: Headers, named: dict[str, str], dropped: frozense
 
 def caller_headers(answered: Headers, request_id: str) -> Headers:
     """Return the headers to send to the caller: the upstream's, less those of its hop, with our request id."""
-    listed = _listed(answered)
-    headers = [pair for pair in answered if pair[0] not in _NEVER_TO_CALLER and not (listed and pair[0] in listed)]
+    headers = []
+    for pair in answered:
+        if pair[0] not in _NEVER_TO_CALLER:
+            headers.append(pair)
+        elif pair[0] == "connection" and pair[1] not in _PLAIN_CONNECTIONS:
+            listed = _listed(answered)
+            headers = [pair for pair in answered if pair[0] not in _NEVER_TO_CALLER and pair[0] not in listed]
+            break
     headers.append(("x-request-id", request_id))
     return headers
 

@@ -6,14 +6,14 @@ import asyncio
 from typing import Final
 from urllib.parse import quote
 
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from granian.rsgi import ProtocolClosed, Scope
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import stream_body
-from faregate.apps.gateway.exchange import Exchange
+from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.headers import caller_headers, header, upstream_headers
 from faregate.apps.gateway.plan import RoutePlan
-from faregate.apps.gateway.settlement import Call, Settlement
+from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed, UpstreamTimedOut
 
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
@@ -26,19 +26,19 @@ class PlainCalls:
         self._settlement = settlement
         self._clients = clients
 
-    async def answer(self, call: Call, exchange: Exchange) -> None:
+    async def answer(self, call: Call) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
-        route, named = call.plan.route, exchange.named
-        headers = upstream_headers(exchange.received, named, route.dropped_headers)
+        route, named = call.plan.route, call.named
+        headers = upstream_headers(call.received, named, route.dropped_headers)
         headers.extend(route.upstream_headers)
         headers.append(("x-request-id", call.request_id))
         has_body = named.get("content-length") not in {None, "0"} or named.get("transfer-encoding")
         try:
             answer = await self._clients.client_for(route.state, decode=False).stream(
                 call.verb,
-                target_url(route, exchange.rest, exchange.scope),
+                target_url(route, call.rest, call.scope),
                 headers=headers,
-                body=stream_body(exchange.protocol) if has_body else b"",
+                body=stream_body(call.protocol) if has_body else b"",
             )
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
@@ -48,12 +48,13 @@ class PlainCalls:
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
         try:
-            await self._pass_on(call, answer, exchange.protocol)
+            await self._pass_on(call, answer)
         finally:
             self._settlement.settle(call, answer.status)
             await answer.close()
 
-    async def _pass_on(self, call: Call, answer: UpstreamAnswer, protocol: HTTPProtocol) -> None:
+    async def _pass_on(self, call: Call, answer: UpstreamAnswer) -> None:
+        protocol = call.protocol
         headers = caller_headers(answer.headers, call.request_id)
         length = header(answer.headers, "content-length")
         if length is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -25,11 +25,20 @@ _HOLDING_PERCENT: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceNeed:
-    """How a call uses one price: units per input and per output token, summed over the price's meters."""
+    """How a call uses one price: units per input and per output token, summed over the price's meters.
+
+    `json`: price and factors as members of a JSON object, for the records of its calls.
+    """
 
     price_id: str
     per_input: int
     per_output: int
+    json: bytes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Encode what every start names."""
+        members = {"price_id": self.price_id, "per_input": self.per_input, "per_output": self.per_output}
+        object.__setattr__(self, "json", msgspec.json.encode(members)[1:-1])
 
 
 class Want(Struct, frozen=True, kw_only=True, gc=False):
@@ -46,7 +55,7 @@ class Want(Struct, frozen=True, kw_only=True, gc=False):
 class LeasedUnits:
     """One lease and where its units are. `returned`: a running total; `acknowledged`: what the ledger knows of it.
 
-    `lease_json` and `price_json`: its names as JSON, for the records of its calls.
+    `json`: its name as a member of a JSON object, for the records of its calls.
     """
 
     __slots__ = (
@@ -55,17 +64,15 @@ class LeasedUnits:
         "acknowledged",
         "held",
         "idle",
+        "json",
         "lease",
-        "lease_json",
-        "price_json",
         "returned",
         "stop_at_ms",
     )
 
     def __init__(self, lease: Lease, *, asked_at_ms: int) -> None:
         self.lease = lease
-        self.lease_json = msgspec.json.encode(lease.lease_id)
-        self.price_json = msgspec.json.encode(lease.price_id)
+        self.json = msgspec.json.encode({"lease_id": lease.lease_id})[1:-1]
         self._period_start = lease.period_start
         self._period_end = lease.period_end
         self.idle = lease.units
@@ -88,15 +95,16 @@ class HeldUnits(Struct, eq=False, gc=False):
 
 
 class Pool:
-    """The leases of one price of one account, oldest first, and how fast they burn."""
+    """The leases of one price of one account, oldest first, and how fast they burn. `taken`: all that was ever held."""
 
-    __slots__ = ("_before", "_current", "_window_start_ms", "leases")
+    __slots__ = ("_burn", "_since_ms", "_taken_before", "leases", "taken")
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: int) -> None:
         self.leases: list[LeasedUnits] = []
-        self._window_start_ms = 0
-        self._current = 0
-        self._before = 0
+        self.taken = 0
+        self._since_ms = now_ms
+        self._taken_before = 0
+        self._burn = 0
 
     def oldest(self, count: int, now_ms: int, *, occurred_at: datetime) -> LeasedUnits | None:
         """Return the oldest lease with idle units, if a call of that time may hold `count` of them now."""
@@ -117,7 +125,7 @@ class Pool:
 
     def take(self, parts: list[HeldUnits], need: PriceNeed, *, count: int, now_ms: int, occurred_at: datetime) -> None:
         """Hold `count` units, oldest lease first, and note them in `parts`; that there are as many was checked."""
-        self.burn(count, now_ms)
+        self.taken += count
         for units in self.leases:
             if not count:
                 return
@@ -128,20 +136,15 @@ class Pool:
                 parts.append(HeldUnits(units, need, taken))
                 count -= taken
 
-    def burn(self, count: int, now_ms: int) -> None:
-        """Note that units were held."""
-        age_ms = now_ms - self._window_start_ms
-        if age_ms >= BURN_WINDOW_MS:
-            self._before = self._current if age_ms < 2 * BURN_WINDOW_MS else 0
-            self._current = 0
-            self._window_start_ms = now_ms
-        self._current += count
-
     def recent_burn(self, now_ms: int) -> int:
-        """Return about what was held in the last two seconds; 0 when nothing is known."""
-        if now_ms - self._window_start_ms >= 2 * BURN_WINDOW_MS:
-            return 0
-        return max(self._before, self._current)
+        """Return about what is held in two seconds, by what was held since this was last asked."""
+        age_ms = now_ms - self._since_ms
+        held = self.taken - self._taken_before
+        if age_ms < BURN_WINDOW_MS:
+            return max(held, self._burn)
+        self._burn = held * BURN_WINDOW_MS // age_ms
+        self._since_ms, self._taken_before = now_ms, self.taken
+        return self._burn
 
 
 class Hold(Struct, eq=False):
@@ -207,40 +210,41 @@ class Account:
 
     def hold(self, want: Want, now_ms: int, *, least: int) -> Hold | None:
         """Hold the input's bound and as much output as there is, at least `least`; None where there is less."""
-        hold = Hold(self, want.output, [])
-        if self._take_from_oldest(hold.parts, want, now_ms):
-            self.in_flight += 1
-            self.last_used_ms = now_ms
-            return hold
-        output = self.affordable_output(want, now_ms)
-        if output < least:
-            return None
-        hold.output = output
-        for need in want.needs:
-            count = need.per_input * want.input + need.per_output * output
-            pool = self.pools.get(need.price_id)
-            if pool is not None:
-                pool.take(hold.parts, need, count=count, now_ms=now_ms, occurred_at=want.occurred_at)
+        output = want.output
+        parts = self._take_from_oldest(want, now_ms)
+        if parts is None:
+            output = self.affordable_output(want, now_ms)
+            if output < least:
+                return None
+            parts = []
+            for need in want.needs:
+                count = need.per_input * want.input + need.per_output * output
+                pool = self.pools.get(need.price_id)
+                if pool is not None:
+                    pool.take(parts, need, count=count, now_ms=now_ms, occurred_at=want.occurred_at)
         self.in_flight += 1
         self.last_used_ms = now_ms
-        return hold
+        return Hold(self, output, parts)
 
-    def _take_from_oldest(self, parts: list[HeldUnits], want: Want, now_ms: int) -> bool:
+    def _take_from_oldest(self, want: Want, now_ms: int) -> list[HeldUnits] | None:
         """Hold the whole bound where the oldest lease of every price has enough, as nearly always; else nothing."""
         occurred_at, pools = want.occurred_at, self.pools
+        parts = []
         for need in want.needs:
+            price_id = need.price_id
+            if price_id not in pools:
+                return None
             count = need.per_input * want.input + need.per_output * want.output
-            pool = pools.get(need.price_id)
-            units = None if pool is None else pool.oldest(count, now_ms, occurred_at=occurred_at)
+            units = pools[price_id].oldest(count, now_ms, occurred_at=occurred_at)
             if units is None:
-                parts.clear()
-                return False
+                return None
             parts.append(HeldUnits(units, need, count))
         for part in parts:
-            part.units.idle -= part.count
-            part.units.held += part.count
-            pools[part.need.price_id].burn(part.count, now_ms)
-        return True
+            units, count = part.units, part.count
+            units.idle -= count
+            units.held += count
+            pools[part.need.price_id].taken += count
+        return parts
 
     def add(self, leases: Sequence[Lease], *, asked_at_ms: int, now_ms: int) -> None:
         """Put granted leases at hand."""
@@ -248,7 +252,10 @@ class Account:
         self._forget_spent()
         for lease in leases:
             if lease.units:
-                self.pools.setdefault(lease.price_id, Pool()).leases.append(LeasedUnits(lease, asked_at_ms=asked_at_ms))
+                pool = self.pools.get(lease.price_id)
+                if pool is None:
+                    pool = self.pools[lease.price_id] = Pool(asked_at_ms)
+                pool.leases.append(LeasedUnits(lease, asked_at_ms=asked_at_ms))
 
     def affordable_output(self, want: Want, now_ms: int) -> int:
         """Return the output all prices have units for, a multiple of the choices; -1: not even the input."""

@@ -6,14 +6,15 @@ import asyncio
 from typing import Final
 
 import structlog
-from granian.rsgi import HTTPProtocol, ProtocolClosed
+from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
+from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.call_records import ATTEMPT
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.headers import Headers, caller_headers, header
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.settlement import Call, Settlement
+from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
@@ -42,7 +43,7 @@ class Relay:
         self._streams: dict[Call, tuple[StreamReader, int]] = {}
         self._draining = 0
 
-    def pass_whole(self, call: Call, answer: WholeAnswer, protocol: HTTPProtocol) -> None:
+    def pass_whole(self, call: Call, answer: WholeAnswer) -> None:
         """Settle an answer that is here to its end, then send it."""
         status, body = answer.status, answer.body
         if body[:1] != b"{" and is_stream(answer.headers):
@@ -55,25 +56,19 @@ class Relay:
             self._settlement.settle(call, status, summary, estimated=estimated)
         headers = caller_headers(answer.headers, call.request_id)
         if body:
-            protocol.response_bytes(status, headers, body)
+            call.protocol.response_bytes(status, headers, body)
         else:
-            protocol.response_empty(status, headers)
+            call.protocol.response_empty(status, headers)
 
     async def pass_stream(
-        self,
-        call: Call,
-        answer: UpstreamAnswer,
-        protocol: HTTPProtocol,
-        *,
-        watch: CallerWatch | None,
-        strip_usage: bool,
+        self, call: Call, answer: UpstreamAnswer, *, watch: CallerWatch | None, strip_usage: bool
     ) -> None:
         """Send server-sent events on as they come; at `[DONE]` or the end, settle and send the rest."""
         if call.started_in is not None:
             self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
         reader = StreamReader(strip_usage=strip_usage)
         self._streams[call] = (reader, 0)
-        transport = protocol.response_stream(answer.status, caller_headers(answer.headers, call.request_id))
+        transport = call.protocol.response_stream(answer.status, caller_headers(answer.headers, call.request_id))
         broken = caller_gone = False
         try:
             while not reader.finished and (chunk := await answer.read()):

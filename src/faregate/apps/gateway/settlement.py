@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from faregate.apps.gateway.answers import Refusal
+from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.call_records import (
     NULL,
-    CallParts,
-    Ending,
-    call_parts,
+    PlanParts,
     encode,
     event_record,
     origin_of,
+    request_record,
     start_record,
 )
 from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.meters import whole_units
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.plan import CallPlan, RefusalAnswer
+from faregate.apps.gateway.plan import RefusalAnswer
 from faregate.apps.gateway.pools import Hold, LeasedUnits
 from faregate.apps.gateway.spool import Spool
-from faregate.apps.gateway.spool_folder import OpenStart, Segment
+from faregate.apps.gateway.spool_folder import OpenStart
 from faregate.apps.gateway.spool_records import HeldRecord
 from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
-from faregate.wire.dialects.openai_chat import RequestSummary
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
 from faregate.wire.event import WireEvent, WireRequest, WireResponse
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
@@ -40,48 +38,13 @@ _NOTHING_DRAWN: Final[Mapping[LeasedUnits, int]] = {}
 _OK: Final = 200
 
 
-class Call(Struct, eq=False, kw_only=True):
-    """A call in flight: who, where, when, and what is held for it.
-
-    `input_estimate` is None where the dialect reads no usage. `started_in`: the spool segment of its start record.
-    """
-
-    plan: CallPlan
-    request_id: str
-    occurred_at: datetime
-    verb: str
-    uri: str
-    ip_address: str | None
-    summary: RequestSummary | None = None
-    input_estimate: int | None = None
-    hold: Hold | None = None
-    started_in: Segment | None = None
-    settled: bool = False
-    _parts: CallParts | None = None
-
-    def parts(self) -> CallParts:
-        """Return what its records say of its request, encoded once for the start and the event."""
-        parts = self._parts
-        if parts is None:
-            parts = self._parts = call_parts(
-                self.plan.parts,
-                request_id=self.request_id,
-                occurred_at=self.occurred_at,
-                uri=self.uri,
-                verb=self.verb,
-                ip_address=self.ip_address,
-                body=NULL if self.summary is None else encode(self.summary),
-            )
-        return parts
-
-
 class Settlement:
     """Settles calls; the epoch is 0 until one is open (no call is started before that on a strict route)."""
 
     def __init__(self, spool: Spool, holding: Holding, *, clock: Clock, metrics: GatewayMetrics) -> None:
         self._spool = spool
         self._holding = holding
-        self._clock = clock
+        self._now = clock.now
         self._metrics = metrics
         self.open_epoch(0)
 
@@ -92,10 +55,13 @@ class Settlement:
 
     def start(self, call: Call, hold: Hold) -> None:
         """Write the call's start ahead of it; raises `SpoolUnavailable`."""
+        parts = call.plan.parts
+        call.request_json = request = _request(call, parts)
         call.started_in = self._spool.start(
             start_record(
-                call.plan.parts,
-                call.parts(),
+                parts,
+                call.request_id,
+                request,
                 epoch=self._epoch,
                 input_estimate=call.input_estimate or 0,
                 held=hold.parts,
@@ -127,28 +93,30 @@ class Settlement:
         if call.settled:
             return
         call.settled = True
-        plan, spool = call.plan, self._spool
-        drawn = _NOTHING_DRAWN
-        if call.hold is not None:
-            drawn = self._draw(call, call.hold, status=status, answer=answer)
+        plan, hold, spool = call.plan, call.hold, self._spool
+        drawn = _NOTHING_DRAWN if hold is None else self._draw(call, hold, status=status, answer=answer)
         sequence = spool.take_sequence()
-        ending = Ending(
-            status,
-            encode(self._clock.now() + plan.route.offset),
-            NULL if answer is None else encode(answer),
-            drawn,
-            estimated,
-            blocked_by,
+        event = event_record(
+            plan.parts,
+            call.request_id,
+            call.request_json or _request(call, plan.parts),
+            origin=self._origin,
+            sequence=sequence,
+            status=status,
+            answered_at=self._now() + plan.route.offset,
+            summary=answer,
+            drawn=drawn,
+            estimated=estimated,
+            blocked_by=blocked_by,
         )
-        event = event_record(plan.parts, call.parts(), ending, origin=self._origin, sequence=sequence)
         spool.end(sequence, event, call.started_in)
         metrics = self._metrics
         metrics.events_written += 1
         metrics.answered(plan.route.state.name, status)
         if estimated:
             metrics.estimated_calls += 1
-        if call.hold is not None:
-            self._holding.settled(call.hold)
+        if hold is not None:
+            self._holding.settled(hold)
 
     def recover(self, begun: OpenStart) -> None:
         """Write the event of a call that an earlier process started and never ended.
@@ -166,10 +134,11 @@ class Settlement:
             }
             drawn = _draw_from_record(start.held, start.input_estimate, begun.output)
         sequence = spool.take_sequence()
+        request = msgspec.json.decode(start.request, type=WireRequest)
         event = WireEvent(
-            request=msgspec.json.decode(start.request, type=WireRequest),
+            request=request,
             response=WireResponse(
-                time=start.occurred_at,
+                time=request.time,
                 status=_OK if begun.first_byte else 502,
                 body=Raw(NULL if usage is None else encode(AnswerSummary(usage=usage))),
             ),
@@ -200,19 +169,31 @@ class Settlement:
         return drawn
 
 
+def _request(call: Call, parts: PlanParts) -> bytes:
+    return request_record(
+        parts,
+        occurred_at=call.occurred_at,
+        uri=call.uri,
+        verb=call.verb,
+        ip_address=call.ip_address,
+        summary=call.summary,
+    )
+
+
 def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[str, int]:
     """Return the units each price counts for the call, as its meters read the very event that is written."""
     used: dict[str, int] = {}
     event = None
     usage = (answer.usage if answer is not None else None) or _NO_USAGE
     for meter in call.plan.meters:
-        units = whole_units(usage.get(meter.usage_field)) if meter.usage_field is not None else None
+        units = None if meter.usage_field is None else whole_units(usage.get(meter.usage_field))
         if units is None:
             event = event or _event(call, status, answer)
             units = meter.units(event)
         elif not meter.counts(status):
             continue
-        used[meter.price_id] = used.get(meter.price_id, 0) + units
+        price_id = meter.price_id
+        used[price_id] = used[price_id] + units if price_id in used else units
     return used
 
 

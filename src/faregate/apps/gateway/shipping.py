@@ -18,12 +18,12 @@ from faregate.wire.gateway_protocol import StateSeen
 
 _log = structlog.get_logger(__name__)
 
-MOST_EVENTS: Final = 500
+MOST_EVENTS: Final = 1_000
 _GATHER_S: Final = 0.01
 """How long events gather before they are posted: a post costs as much as several calls."""
 
 _MANY_EVENTS: Final = 20
-_GATHER_MANY_S: Final = 0.04
+_GATHER_MANY_S: Final = 0.06
 """The same since the last post began, where that one had many: usage stays readable within 100 ms."""
 
 _BACKOFF_LEAST_S: Final = 0.05

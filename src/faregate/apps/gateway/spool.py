@@ -46,10 +46,6 @@ class SpoolUnavailable(Unavailable):
     """The spool is full or its disk fails: calls that must be recorded first cannot be made."""
 
 
-_Recent = tuple[int, bytes, Segment, int]
-"""An event that was written and not read: its sequence number, itself, and where its line begins."""
-
-
 class Spool:
     """One process's spool. All methods run in the event loop's thread; only fsync runs beside it."""
 
@@ -67,12 +63,13 @@ class Spool:
         self._active = self._open_segment()
         self._read_from: Segment = self._segments[0]
         self._read_offset = 0
-        # While a deque: all events that were not read, with the place of each. None: they are read from the files.
-        self._recent: deque[_Recent] | None = None
+        self._read_through = recovered.acknowledged
+        # While a deque: all events that were not read, by sequence number. None: they are read from the files.
+        self._recent: deque[tuple[int, bytes]] | None = None
         self._recent_bytes = 0
         self._unwritten: list[tuple[int, bytes, Segment | None]] = []
         self._sync = SyncThread()
-        self.on_event: Callable[[], None] = _nothing
+        self.on_event: Callable[[], None] = _nothing  # called when there is something to read again
 
     def start(self, record: bytes) -> Segment:
         """Write a start (an encoded `StartRecord`) ahead of its call; raises `SpoolUnavailable`: nothing is written."""
@@ -174,28 +171,31 @@ class Spool:
         self._folder.close()
 
     def _write_event(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
-        line = frame_event(sequence, event)
-        self._write(line)
-        active = self._active
-        active.last_sequence = self._last_written = sequence
+        self._write(frame_event(sequence, event))
+        self._active.last_sequence = self._last_written = sequence
         if started_in is not None:
             started_in.open_starts -= 1
         recent = self._recent
-        if recent is not None:
-            recent.append((sequence, event, active, active.length - len(line)))
-            self._recent_bytes += len(event)
-            if self._recent_bytes > _MOST_RECENT_BYTES:
-                self._forget_recent(recent)
-        self.on_event()
+        if recent is None:
+            self.on_event()
+            return
+        recent.append((sequence, event))
+        self._recent_bytes += len(event)
+        if len(recent) == 1:
+            self.on_event()
+        elif self._recent_bytes > _MOST_RECENT_BYTES:
+            self._forget_recent(recent)
 
     def _write(self, line: bytes) -> None:
         active = self._active
-        end = active.length + len(line)
+        begin = active.length
+        end = begin + len(line)
         if end > self._segment_bytes:
             active = self._rotate()
-            end = active.length + len(line)
+            begin = active.length
+            end = begin + len(line)
         assert active.memory is not None  # noqa: S101 - the segment in use is mapped
-        active.memory[active.length : end] = line
+        active.memory[begin:end] = line
         active.length = end
         if not active.unsynced:
             self._sync.note(active)
@@ -214,14 +214,18 @@ class Spool:
         self._segments.append(segment)
         return segment
 
-    def _read_recent(self, recent: deque[_Recent], most: int) -> list[tuple[int, bytes]]:
-        events = [recent.popleft()[:2] for _ in range(min(most, len(recent)))]
-        self._recent_bytes -= sum(len(event) for _, event in events)
+    def _read_recent(self, recent: deque[tuple[int, bytes]], most: int) -> list[tuple[int, bytes]]:
+        events = [recent.popleft() for _ in range(min(most, len(recent)))]
+        if events:
+            self._read_through = events[-1][0]
+            self._recent_bytes -= sum([len(event) for _, event in events])
         return events
 
-    def _forget_recent(self, recent: deque[_Recent]) -> None:
-        """Go back to reading the files, from the first event that was not read."""
-        _, _, self._read_from, self._read_offset = recent[0]
+    def _forget_recent(self, recent: deque[tuple[int, bytes]]) -> None:
+        """Go back to reading the files, from the segment of the first event that was not read."""
+        first = recent[0][0]
+        self._read_from = next(segment for segment in self._segments if segment.last_sequence >= first)
+        self._read_offset = 0
         self._recent = None
         self._recent_bytes = 0
 
@@ -233,7 +237,8 @@ class Spool:
             taken, kind, payload = record
             if kind == Kind.EVENT:
                 sequence, event = split_event(payload)
-                if sequence > self.acknowledged:
+                if sequence > max(self._read_through, self.acknowledged):
+                    self._read_through = sequence
                     events.append((sequence, event))
                     if len(events) == most:
                         return taken

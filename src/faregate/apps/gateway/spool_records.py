@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -67,7 +66,6 @@ class StartRecord(Struct, frozen=True, kw_only=True):
     company_id: str
     replay: bool
     subscription_id: str
-    occurred_at: datetime
     request: Raw
     input_estimate: int
     held: list[HeldRecord]

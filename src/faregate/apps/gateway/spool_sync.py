@@ -1,6 +1,6 @@
 """The spool's fsync: one thread that puts what was written on the disk, a group at a time.
 
-The writer only raises a flag, once a group: an executor's job, a future and a timer a group cost several calls' worth.
+The writer only leaves a note, once a group: an executor's job, a future and a timer a group cost several calls' worth.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from typing import Final
 
 import structlog
@@ -22,34 +23,36 @@ _sync_file = getattr(os, "fdatasync", os.fsync)
 
 
 class SyncThread:
-    """Syncs segments within about 10 ms of their first write. `note` and `close` are the writer's, of one thread."""
+    """Syncs segments within about 10 ms of their first write. `note` and `close` are the writer's, of one thread.
+
+    While there is writing the thread looks by itself every few milliseconds; it is woken only after a pause. No lock is
+    needed for that: each step below is one step for the interpreter, and their order is what counts.
+    """
 
     def __init__(self) -> None:
-        self._noted: list[Segment] = []
-        self._list_lock = threading.Lock()
+        self._noted: deque[Segment] = deque()
         self._sync_lock = threading.Lock()
         self._wake = threading.Event()
+        self._asleep = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="spool-sync", daemon=True)
         self._thread.start()
 
     def note(self, segment: Segment) -> None:
         """Say that a segment was written to since its last sync began (`unsynced` was false)."""
-        with self._list_lock:
-            segment.unsynced = True
-            self._noted.append(segment)
-        self._wake.set()
+        segment.unsynced = True
+        self._noted.append(segment)
+        if self._asleep:
+            self._wake.set()
 
     def flush(self) -> None:
         """Return when everything noted is on the disk, or was tried."""
         with self._sync_lock:
-            with self._list_lock:
-                segments, self._noted = self._noted, []
-                for segment in segments:
-                    segment.syncing = True
-                    # From here on a write notes the segment again; what was written before is in this sync.
-                    segment.unsynced = False
-            for segment in segments:
+            while self._noted:
+                segment = self._noted.popleft()
+                segment.syncing = True
+                # From here on a write notes the segment again; what was written before is in this sync.
+                segment.unsynced = False
                 try:
                     _sync_file(segment.descriptor)
                 except OSError as error:
@@ -65,8 +68,16 @@ class SyncThread:
 
     def _run(self) -> None:
         while not self._closing:
+            if not self._noted:
+                self._sleep()
+            time.sleep(_GATHER_S)
+            self.flush()
+
+    def _sleep(self) -> None:
+        """Return at the next note."""
+        self._asleep = True
+        # What is noted from here on wakes; what was noted just before is seen.
+        if not self._noted:
             self._wake.wait()
-            self._wake.clear()
-            if not self._closing:
-                time.sleep(_GATHER_S)
-                self.flush()
+        self._asleep = False
+        self._wake.clear()
