@@ -14,6 +14,7 @@ from faregate.apps.api import (
     catalog,
     catalog_files,
     customers,
+    explanations,
     governance,
     meters,
     subscriptions,
@@ -41,6 +42,7 @@ _WITH_TOKEN: Final = [
     *subscriptions.HANDLERS,
     *usage.HANDLERS,
     *billing.HANDLERS,
+    *explanations.HANDLERS,
 ]
 
 

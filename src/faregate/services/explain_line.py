@@ -1,0 +1,295 @@
+"""Why an invoice line is what it is: its arithmetic, its windows, and each window's events with what they were charged.
+
+Sums agree at every level: events make windows, windows make the line's quantity and debits, steps make its amount.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from faregate.base.clock import from_microseconds, to_microseconds
+from faregate.base.errors import InvalidInput, NotFound
+from faregate.base.money import EXACT, Currency, from_ledger_units, from_minor_units
+from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entries
+from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.customers.subscription import Subscription
+from faregate.domain.metering.meter import Meter, compile_group
+from faregate.domain.pricing.explaining import line_steps
+from faregate.domain.pricing.rating import Totals, debit_total
+from faregate.services.find_event import event_id_of
+from faregate.services.invoices import get_invoice
+from faregate.services.meter_totals import group_text
+from faregate.services.subscriptions import find_existing
+from faregate.storage.database import Transaction
+from faregate.storage.effects import (
+    BilledWindow,
+    WindowCharge,
+    WindowPlace,
+    charges_of_window,
+    find_window,
+    sum_charges_of_window,
+    windows_of_period,
+)
+from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
+from faregate.storage.metered import read_all_prices
+from faregate.storage.meters import meters_of_application
+from faregate.wire.api.common import CursorInstant, CursorNumber, Page, decode_cursor, encode_cursor, plain
+from faregate.wire.api.explanations import LineExplanationView, LineWindowView, WindowEventView, step_view
+from faregate.wire.event import decode_event, to_event
+
+_ROWS_AT_ONCE = 500
+
+
+class LineRef(NamedTuple):
+    """A line of an invoice of an application; `number` counts from 1."""
+
+    application_id: str
+    invoice_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line with all that it stands on."""
+
+    application_id: str
+    invoice: Invoice
+    line: InvoiceLine
+    subscription: Subscription
+    series: PriceSeries
+    price: Price
+
+    @property
+    def key(self) -> TotalKey:
+        return TotalKey(self.subscription.subscription_id, self.line.price_id, self.invoice.period.start)
+
+    @property
+    def currency(self) -> Currency:
+        return self.subscription.currency
+
+    def place(self, meter_id: str) -> WindowPlace:
+        """Return where windows of a meter stand."""
+        return WindowPlace(
+            application_id=self.application_id,
+            company_id=self.invoice.company_id,
+            meter_id=meter_id,
+            subscription_id=self.subscription.subscription_id,
+        )
+
+    def has(self, window: BilledWindow) -> bool:
+        """Return whether the window's usage is charged by the line's version of the price."""
+        paid = self.subscription.price_of(self.series, at=window.start_at, period=self.invoice.period)
+        return paid.price_id == self.line.price_id
+
+
+def explain_line(transaction: Transaction, ref: LineRef) -> LineExplanationView:
+    """Return how a line comes to its amount; `NotFound` where the invoice has no such line."""
+    found = _find_line(transaction, ref)
+    line, price = found.line, found.price
+    total = _total(transaction, found)
+    totals = _billed_totals(found, total)
+    debited = debit_total(price, totals)
+    closing, rounding = closing_entries(price, totals)
+    unit = found.currency
+    return LineExplanationView(
+        invoice_id=ref.invoice_id,
+        line=ref.number,
+        description=line.description,
+        price_id=line.price_id,
+        price_version=next(one.number for one in found.series.versions if one.price_id == line.price_id),
+        company_id=found.invoice.company_id,
+        subscription_id=found.subscription.subscription_id,
+        currency=unit.code,
+        period_start=found.invoice.period.start,
+        period_end=found.invoice.period.end,
+        quantity=plain(line.quantity),
+        amount=plain(from_minor_units(line.amount, unit)),
+        steps=[step_view(step) for step in line_steps(price, totals)],
+        debited=plain(from_ledger_units(debited, unit)),
+        closing=plain(from_ledger_units(closing, unit)),
+        rounding=plain(from_ledger_units(rounding, unit)),
+        changed_quantity=plain(EXACT.subtract(total.settled, line.quantity)),
+        changed_debited=plain(from_ledger_units(total.debited - debited, unit)),
+    )
+
+
+def line_windows(transaction: Transaction, ref: LineRef, *, cursor: str | None, limit: int) -> Page[LineWindowView]:
+    """Return a line's windows by meter, start and group, each with what its events were charged."""
+    found = _find_line(transaction, ref)
+    after = None if cursor is None else decode_cursor(cursor, tuple[str, CursorInstant, str])
+    meters = _meters(transaction, found)
+    windows = list(islice(_windows(transaction, found, meters=meters, after=after), limit + 1))
+    shown = windows[:limit]
+    return Page(
+        data=[_window_view(transaction, found, window, meter=meters[window.meter_id]) for window in shown],
+        next_cursor=_window_name(shown[-1]) if len(windows) > limit else None,
+    )
+
+
+def window_events(
+    transaction: Transaction,
+    ref: LineRef,
+    *,
+    window: str,
+    cursor: str | None,
+    limit: int,
+) -> Page[WindowEventView]:
+    """Return a window's events by time, each with what it was charged. `window` is its name in `line_windows`."""
+    found = _find_line(transaction, ref)
+    chosen = _chosen(transaction, found, window)
+    meter = _meters(transaction, found)[chosen.meter_id]
+    after = None if cursor is None else decode_cursor(cursor, tuple[CursorInstant, CursorNumber])
+    rows = list(islice(_charges(transaction, found, chosen, meter=meter, after=after), limit + 1))
+    shown = rows[:limit]
+    unit = found.currency
+    return Page(
+        data=[
+            WindowEventView(
+                event_id=event_id_of(row.position),
+                occurred_at=from_microseconds(row.occurred_at_us),
+                quantity=plain(row.quantity),
+                amount=plain(from_ledger_units(row.amount, unit)),
+                currency=unit.code,
+                entry_id=row.entry_id,
+            )
+            for row in shown
+        ],
+        next_cursor=encode_cursor(shown[-1].occurred_at_us, shown[-1].position) if len(rows) > limit else None,
+    )
+
+
+def _find_line(transaction: Transaction, ref: LineRef) -> _Line:
+    invoice = get_invoice(transaction, ref.application_id, ref.invoice_id)
+    if not 1 <= ref.number <= len(invoice.lines):
+        raise NotFound("line", f"{ref.invoice_id}/{ref.number}")
+    line = invoice.lines[ref.number - 1]
+    subscription = find_existing(transaction, ref.application_id, invoice.subscription_id).subscription
+    prices = read_all_prices(transaction)
+    series = prices.series_of(line.price_id)
+    if series is None:
+        raise NotFound("price", line.price_id)
+    price = prices.version(line.price_id, subscription.currency)
+    return _Line(
+        application_id=ref.application_id,
+        invoice=invoice,
+        line=line,
+        subscription=subscription,
+        series=series,
+        price=subscription.as_paid(price, period_start=invoice.period.start),
+    )
+
+
+def _total(transaction: Transaction, found: _Line) -> PriceTotal:
+    """Return the line's total as it is now: what came after the invoice moves it."""
+    key = found.key
+    total = read_totals(transaction, [key]).get(key)
+    return empty_total(key.subscription_id, key.price_id, found.invoice.period) if total is None else total
+
+
+def _billed_totals(found: _Line, total: PriceTotal) -> Totals:
+    """Return what was rated for the line."""
+    del found
+    return total.totals
+
+
+def _meters(transaction: Transaction, found: _Line) -> dict[str, Meter]:
+    """Return the meters that feed the line's price, by id."""
+    meters = meters_of_application(transaction, found.application_id)
+    return {meter.meter_id: meter for meter in meters if meter.price_id == found.series.series_id}
+
+
+def _windows(
+    transaction: Transaction, found: _Line, *, meters: dict[str, Meter], after: tuple[str, int, str] | None
+) -> Iterator[BilledWindow]:
+    for meter_id in sorted(meters):
+        if after is not None and meter_id < after[0]:
+            continue
+        key = (from_microseconds(after[1]), after[2]) if after is not None and meter_id == after[0] else None
+        yield from _windows_of_meter(transaction, found, meter_id, after=key)
+
+
+def _windows_of_meter(
+    transaction: Transaction, found: _Line, meter_id: str, *, after: tuple[datetime, str] | None
+) -> Iterator[BilledWindow]:
+    while True:
+        rows = windows_of_period(
+            transaction,
+            found.place(meter_id),
+            period_start=found.invoice.period.start,
+            after=after,
+            limit=_ROWS_AT_ONCE,
+        )
+        yield from filter(found.has, rows)
+        if len(rows) < _ROWS_AT_ONCE:
+            return
+        after = rows[-1].start_at, rows[-1].group_key
+
+
+def _window_name(window: BilledWindow) -> str:
+    return encode_cursor(window.meter_id, to_microseconds(window.start_at), window.group_key)
+
+
+def _chosen(transaction: Transaction, found: _Line, name: str) -> BilledWindow:
+    """Return the line's window of a name; `NotFound` where it has none."""
+    try:
+        meter_id, start_us, group_key = decode_cursor(name, tuple[str, CursorInstant, str])
+    except InvalidInput as error:
+        raise NotFound("window", name) from error
+    start_at = from_microseconds(start_us)
+    window = find_window(transaction, found.place(meter_id), group_key=group_key, occurred_at=start_at)
+    if window is None or window.start_at != start_at or not _is_of_line(transaction, found, window):
+        raise NotFound("window", name)
+    return window
+
+
+def _is_of_line(transaction: Transaction, found: _Line, window: BilledWindow) -> bool:
+    is_of_period = window.period_start == found.invoice.period.start
+    return is_of_period and window.meter_id in _meters(transaction, found) and found.has(window)
+
+
+def _window_view(transaction: Transaction, found: _Line, window: BilledWindow, *, meter: Meter) -> LineWindowView:
+    if meter.group_by:
+        amount = sum(row.amount for row in _charges(transaction, found, window, meter=meter, after=None))
+    else:
+        amount = sum_charges_of_window(transaction, found.place(window.meter_id), window)
+    return LineWindowView(
+        window=_window_name(window),
+        meter_id=window.meter_id,
+        start=window.start_at,
+        end=window.end_at,
+        group=json.loads(window.group_key) if window.group_key else [],
+        quantity=plain(window.quantity),
+        billed_quantity=plain(window.billed_quantity),
+        event_count=window.event_count,
+        amount=plain(from_ledger_units(amount, found.currency)),
+        currency=found.currency.code,
+    )
+
+
+def _charges(
+    transaction: Transaction, found: _Line, window: BilledWindow, *, meter: Meter, after: tuple[int, int] | None
+) -> Iterator[WindowCharge]:
+    """Yield a window's charges by time; a grouped meter's are told apart by reading the events."""
+    group_of = compile_group(meter)
+    while True:
+        rows = charges_of_window(
+            transaction,
+            found.place(window.meter_id),
+            window,
+            after=after,
+            limit=_ROWS_AT_ONCE,
+            with_bodies=bool(meter.group_by),
+        )
+        for row in rows:
+            group = group_of(to_event(decode_event(row.body), row.company_id)) if meter.group_by else ()
+            if group_text(group) == window.group_key:
+                yield row
+        if len(rows) < _ROWS_AT_ONCE:
+            return
+        after = rows[-1].occurred_at_us, rows[-1].position
