@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.clock import EPOCH
-from faregate.base.periods import Period, month_containing, window_containing
+from faregate.base.periods import Period, Span, month_containing, window_containing
 from tests.builders import NOON
 
 MICROSECOND = timedelta(microseconds=1)
@@ -97,3 +97,12 @@ def test_the_last_microsecond_before_the_anchors_hour_belongs_to_the_month_befor
     border = datetime(2026, 4, 10, 12, tzinfo=UTC)
     assert month_containing(anchor, border - MICROSECOND).end == border
     assert month_containing(anchor, border).start == border
+
+
+def test_a_span_touches_the_periods_that_share_an_instant_with_it() -> None:
+    day = timedelta(days=1)
+    period = Period(NOON, NOON + day)
+    assert Span(NOON + day / 2).touches(period)
+    assert Span(NOON - day, NOON + day / 2).touches(period)
+    assert not Span(NOON + day).touches(period)
+    assert not Span(NOON - day, NOON).touches(period)

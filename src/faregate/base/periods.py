@@ -31,6 +31,18 @@ class Period:
         return self.start <= instant < self.end
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[start, end), or everything from `start` on where there is no end. Both aware, in UTC."""
+
+    start: datetime
+    end: datetime | None = None
+
+    def touches(self, period: Period) -> bool:
+        """Return whether the span and the period have an instant in common."""
+        return self.start < period.end and (self.end is None or period.start < self.end)
+
+
 class CadenceUnit(StrEnum):
     """What a cadence counts."""
 

@@ -69,7 +69,7 @@ class AccountBook:
         total, price = self._totals[key], self._prices[key]
         if self._is_paid_ahead(key, total, quantity, dimension=dimension):
             return 0
-        added, so_far = _added(price, total, quantity, dimension=dimension)
+        added, so_far = rated_part(price, total, quantity, dimension=dimension)
         totals = total.totals | {dimension: EXACT.add(total.totals.get(dimension, Decimal(0)), added)}
         debited = debit_total(price, totals)
         debit = debited - total.debited
@@ -118,7 +118,7 @@ class AccountBook:
             change_reserved(self._transaction, subscription_id, difference)
 
 
-def _added(
+def rated_part(
     price: Price, total: PriceTotal, quantity: Decimal, *, dimension: DimensionKey
 ) -> tuple[Decimal, EventsSoFar | None]:
     """Return what an event adds to what is rated: its quantity; of a percentage its amount, and the events so far."""

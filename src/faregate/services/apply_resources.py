@@ -59,7 +59,7 @@ def apply_price(transaction: Transaction, change: Change, entry: PriceEntry, *, 
         create_price(transaction, change, request)
         return created("price", label)
     wanted = to_series(request, before.series_id, effective_at=change.now)
-    latest = before.versions[-1]
+    latest = before.latest
     terms = wanted.versions[0].terms
     if terms == latest.terms:
         # 0.5 and 0.50 are one amount, written twice.
@@ -76,7 +76,7 @@ def _changed_price(
 ) -> PriceSeries:
     """Make the version that the file asks for; `InvalidInput` names what differs where it has no `effective_at`."""
     if entry.effective_at is UNSET:
-        _refuse_differences(before, replace(before, versions=(*before.versions[:-1], wanted)))
+        _refuse_differences(before, replace(before, versions=(wanted,), replacements=()))
     version = PriceVersionCreate(
         model=entry.model,
         adjustments=entry.adjustments,
@@ -171,7 +171,7 @@ def _find_price(transaction: Transaction, plan: Plan, name: str) -> PriceSeries 
 
 
 def _latest_view(series: PriceSeries) -> PriceView:
-    return price_view(replace(series, versions=series.versions[-1:]))
+    return price_view(replace(series, versions=(series.latest,), replacements=()))
 
 
 def _refuse_differences(before: PriceSeries, after: PriceSeries) -> None:

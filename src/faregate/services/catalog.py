@@ -69,7 +69,7 @@ def create_version(
         raise InvalidInput.of("effective_at", "must not be in the past: what was used then is rated already")
     version = PriceVersion(
         price_id=change.new_id("prc"),
-        number=before.versions[-1].number + 1,
+        number=before.every_version[-1].number + 1,
         effective_at=effective_at,
         applies_to=request.applies_to,
         terms=to_terms(request, before.currencies[0]),

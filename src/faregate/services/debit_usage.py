@@ -62,13 +62,13 @@ class _Debited:
 
 def _stateful(postings: Sequence[Posting]) -> dict[MeterTotalKey, Period]:
     return {
-        _total_key(posting.key, posting): posting.period
+        meter_total_key(posting.key, posting): posting.period
         for posting in postings
         if posting.key is not None and posting.period is not None and not isinstance(posting.measured.amount, Decimal)
     }
 
 
-def _total_key(key: TotalKey, posting: Posting) -> MeterTotalKey:
+def meter_total_key(key: TotalKey, posting: Posting) -> MeterTotalKey:
     """Return the state that moves: one a group, and one a row of a price by dimension."""
     measured = posting.measured
     group = group_text((*posting.dimension, *measured.group))
@@ -82,7 +82,7 @@ def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
         return amount
     if posting.key is None:
         return Decimal(0)
-    return totals.add(_total_key(posting.key, posting), posting.measured.meter, amount)
+    return totals.add(meter_total_key(posting.key, posting), posting.measured.meter, amount)
 
 
 def _debited(

@@ -37,17 +37,20 @@ class MeterTotals:
 
         Raises `InvalidInput`, and changes nothing, where a unique count has more values than can be kept.
         """
-        before = self._states.get(key)
-        after = combined(before, state)
-        self._states[key] = after
-        period = self._periods[key]
-        return EXACT.subtract(
-            units_of(meter, after, period), _NOTHING if before is None else units_of(meter, before, period)
-        )
+        self._states[key], moved = moved_by(self._states.get(key), state, meter, period=self._periods[key])
+        return moved
 
     def save(self) -> None:
         """Write the states."""
         write_meter_totals(self._transaction, self._states)
+
+
+def moved_by(before: Aggregate | None, state: Aggregate, meter: Meter, *, period: Period) -> tuple[Aggregate, Decimal]:
+    """Return the state with an event's in it, and by how many units the total moves. `InvalidInput` as `combined`."""
+    after = combined(before, state)
+    return after, EXACT.subtract(
+        units_of(meter, after, period), _NOTHING if before is None else units_of(meter, before, period)
+    )
 
 
 def combined(before: Aggregate | None, state: Aggregate) -> Aggregate:

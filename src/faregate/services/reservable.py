@@ -98,7 +98,7 @@ def _is_bounded(meter: Meter) -> bool:
 
 def _unreservable(series: PriceSeries) -> str | None:
     """Return why a price has no bound, in any version and currency: a later one takes effect by itself."""
-    for version in series.versions:
+    for version in series.every_version:
         for unit in version.terms:
             reason = why_unreservable(series.price(version, unit))
             if reason is not None:

@@ -36,7 +36,7 @@ Reading = Callable[[FieldPath], Callable[..., object]]
 
 def fields_of_prices(series: PriceSeries | None) -> Iterator[FieldPath]:
     """Yield the fields by which a price's versions tell their rows apart."""
-    for version in () if series is None else series.versions:
+    for version in () if series is None else series.every_version:
         for terms in version.terms.values():
             if isinstance(terms.model, ByDimension):
                 yield from map(FieldPath, terms.model.fields)
@@ -212,7 +212,7 @@ def _price(series: PriceSeries, subscription: Subscription | None, *, at: Event,
     """Return what a subscription pays; who has none, what a new one in the price's own currency would."""
     if subscription is not None:
         return subscription.price_of(series, at=at.occurred_at, period=period)
-    version = series.in_force(subscribed_at=period.start, at=at.occurred_at, period_start=period.start)
+    version = series.in_force(subscribed_at=period.start, at=at.occurred_at, period=period)
     return series.price(version, series.currencies[0])
 
 

@@ -26,20 +26,21 @@ def add_to_windows(
     """Add measured events to their windows and days. `quantities`: by how much each moves its period's total."""
     members: dict[WindowKey, list[tuple[Posting, Decimal]]] = {}
     for posting, quantity in zip(postings, quantities, strict=True):
-        members.setdefault(_window_key(application_id, posting), []).append((posting, quantity))
+        members.setdefault(window_key(application_id, posting), []).append((posting, quantity))
     windows = read_windows(transaction, members)
     days = read_days(transaction, {_day_key(key) for key in members})
     for key, added in members.items():
         window = windows.get(key)
         if window is None:
-            windows[key] = window = _new_window(key, added[0][0])
-        _add_to_window(window, added)
+            windows[key] = window = new_window(key, added[0][0])
+        add_to_window(window, added)
         _add_to_day(days, window, added)
     write_windows(transaction, windows.values())
     write_days(transaction, days.values())
 
 
-def _add_to_window(window: Window, added: Sequence[tuple[Posting, Decimal]]) -> None:
+def add_to_window(window: Window, added: Sequence[tuple[Posting, Decimal]]) -> None:
+    """Add measured events, each with the quantity by which it moves its period's total."""
     for posting, quantity in added:
         amount = posting.measured.amount
         if isinstance(amount, Decimal):
@@ -80,7 +81,8 @@ def _cuts(posting: Posting) -> list[Period]:
     return [period for period in (posting.period, posting.priced_in) if period is not None]
 
 
-def _window_key(application_id: str, posting: Posting) -> WindowKey:
+def window_key(application_id: str, posting: Posting) -> WindowKey:
+    """Return the window that a measured event belongs to."""
     measured = posting.measured
     start = usage_window(measured.meter.reporting_period, measured.event.occurred_at).start
     for border in _cuts(posting):
@@ -92,7 +94,8 @@ def _window_key(application_id: str, posting: Posting) -> WindowKey:
     return WindowKey(application_id, measured.company_id, measured.meter.meter_id, subscription_id, start, group)
 
 
-def _new_window(key: WindowKey, posting: Posting) -> Window:
+def new_window(key: WindowKey, posting: Posting) -> Window:
+    """Return the empty window of a measured event."""
     end = usage_window(posting.measured.meter.reporting_period, key.start_at).end
     for border in _cuts(posting):
         if key.start_at < border.end < end:

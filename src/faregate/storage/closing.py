@@ -150,7 +150,7 @@ def read_billed_customer(transaction: Transaction, subscription_id: str) -> Bill
     if row is None:
         return None
     subscribed = subscription_from_row(row)
-    versions = [(one, version) for one in series_of_plan(transaction, row.plan_id) for version in one.versions]
+    versions = [(one, version) for one in series_of_plan(transaction, row.plan_id) for version in one.every_version]
     return BilledCustomer(
         application_id=row.application_id,
         subscription=subscribed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -19,6 +20,15 @@ class KeptEvent(NamedTuple):
     company_id: str | None
     occurred_at_us: int
     body: bytes
+
+
+class AdmittedRow(NamedTuple):
+    """An admitted event without its body."""
+
+    position: int
+    application_id: str
+    company_id: str | None
+    occurred_at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,36 @@ def read_kept_by_position(transaction: Transaction, wanted: KeptRange, *, after:
         .limit(limit)
     )
     return list(map(KeptEvent._make, transaction.execute(statement).all()))
+
+
+def first_position(transaction: Transaction, application_id: str, *, from_us: int) -> int:
+    """Return the position of the first admitted event of an instant or later; 1 where there is none."""
+    columns = admitted_event.c
+    at = type_coerce(columns.occurred_at, BigInteger)
+    statement = select(func.min(columns.position)).where(columns.application_id == application_id, at >= from_us)
+    return transaction.execute(statement).scalar() or 1
+
+
+def read_admitted(transaction: Transaction, *, after: int, through: int, limit: int) -> list[AdmittedRow]:
+    """Return the next admitted events of every application in log order, after one position and up to another.
+
+    Of every application, so that no database goes by an index on the time and sorts anew for every slice.
+    """
+    columns = admitted_event.c
+    at = type_coerce(columns.occurred_at, BigInteger)
+    statement = (
+        select(columns.position, columns.application_id, columns.company_id, at)
+        .where(columns.position > after, columns.position <= through)
+        .order_by(columns.position)
+        .limit(limit)
+    )
+    return list(map(AdmittedRow._make, transaction.execute(statement).all()))
+
+
+def read_bodies(transaction: Transaction, positions: Collection[int]) -> dict[int, bytes]:
+    """Return what was logged at positions."""
+    statement = select(event_log.c.position, event_log.c.body).where(event_log.c.position.in_(positions))
+    return {row.position: row.body for row in transaction.execute(statement)}
 
 
 def _in_range(wanted: KeptRange) -> tuple[ColumnElement[bool], ...]:

@@ -5,11 +5,11 @@ from decimal import Decimal
 import pytest
 
 from faregate.base.money import currency
-from faregate.base.periods import Period
+from faregate.base.periods import Period, Span
 from faregate.domain.catalog.adjustments import Adjustments, PercentDiscount
 from faregate.domain.catalog.models import ByDimension, Package, PerUnit
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
-from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion, Terms
+from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion, Replaced, Terms
 from tests.builders import NOON
 
 USD, EUR = currency("USD"), currency("EUR")
@@ -39,9 +39,8 @@ def a_series(*versions: PriceVersion) -> PriceSeries:
 
 
 def in_force(series: PriceSeries, *, subscribed: int, at: int, period: int = 0) -> int:
-    return series.in_force(
-        subscribed_at=NOON + subscribed * DAY, at=NOON + at * DAY, period_start=NOON + period * DAY
-    ).number
+    billed_in = Period(NOON + period * DAY, NOON + (period + 1) * DAY)
+    return series.in_force(subscribed_at=NOON + subscribed * DAY, at=NOON + at * DAY, period=billed_in).number
 
 
 def test_a_change_for_all_holds_from_its_moment_on() -> None:
@@ -141,3 +140,47 @@ def test_a_price_list_finds_a_price_by_any_of_its_versions() -> None:
     assert prices.of_plan("pln_2") == []
     with pytest.raises(KeyError):
         prices.version("prc_9", USD)
+
+
+def a_replacement(number: int, of: PriceVersion, start: int, end: int | None) -> PriceVersion:
+    span = Span(NOON + start * DAY, None if end is None else NOON + end * DAY)
+    made = Replaced(price_id=of.price_id, span=span, rerating_id=f"rrt_{number}")
+    return replace(of, price_id=f"prc_{number}", number=number, replaces=made)
+
+
+def test_a_replacement_takes_the_place_of_its_version_in_every_period_that_touches_its_span() -> None:
+    first = a_version(1, 0)
+    series = replace(a_series(first), replacements=(a_replacement(2, first, 5, 7),))
+    assert [in_force(series, subscribed=0, at=0, period=day) for day in (4, 5, 6, 7)] == [1, 2, 2, 1]
+
+
+def test_of_two_replacements_the_one_made_later_holds() -> None:
+    first = a_version(1, 0)
+    series = replace(a_series(first), replacements=(a_replacement(2, first, 0, None), a_replacement(3, first, 0, None)))
+    assert in_force(series, subscribed=0, at=9) == 3
+    assert series.latest.number == 3
+
+
+def test_a_replacement_leaves_other_versions_as_they_are() -> None:
+    first, second = a_version(1, 0), a_version(2, 10)
+    series = replace(a_series(first, second), replacements=(a_replacement(3, first, 0, None),))
+    assert in_force(series, subscribed=1, at=9) == 3
+    assert in_force(series, subscribed=1, at=10) == 2
+    assert series.latest == second
+
+
+def test_the_latest_version_is_the_one_that_holds_from_now_on() -> None:
+    first = a_version(1, 0)
+    for_a_while = replace(a_series(first), replacements=(a_replacement(2, first, 5, 7),))
+    assert for_a_while.latest == first
+    for_good = replace(a_series(first), replacements=(a_replacement(2, first, 5, None),))
+    assert for_good.latest.number == 2
+
+
+def test_a_replaced_version_and_its_replacement_can_both_be_read() -> None:
+    first = a_version(1, 0)
+    made = a_replacement(2, first, 5, 7)
+    series = replace(a_series(first), replacements=(made,))
+    assert series.every_version == (first, made)
+    prices = PriceList([series])
+    assert [prices.version(version.price_id, USD).price_id for version in (first, made)] == ["prc_1", "prc_2"]

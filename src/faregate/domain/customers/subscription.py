@@ -97,7 +97,7 @@ class Subscription:
 
     def price_of(self, series: PriceSeries, *, at: datetime, period: Period) -> Price:
         """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
-        version = series.in_force(subscribed_at=self.started_at, at=at, period_start=period.start)
+        version = series.in_force(subscribed_at=self.started_at, at=at, period=period)
         return self.as_paid(series.price(version, self.currency), period_start=period.start)
 
     def as_paid(self, price: Price, *, period_start: datetime) -> Price:

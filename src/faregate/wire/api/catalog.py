@@ -114,8 +114,9 @@ def plan_view(plan: Plan) -> PlanView:
 
 def price_view(series: PriceSeries) -> PriceView:
     """Return a price as it travels."""
-    latest = series.versions[-1]
+    latest = series.latest
     unit, terms = next(iter(latest.terms.items()))
+    every = series.every_version
     return PriceView(
         price_id=series.series_id,
         plan_id=series.plan_id,
@@ -126,7 +127,7 @@ def price_view(series: PriceSeries) -> PriceView:
         tax_behavior=series.tax_behavior,
         adjustments=adjustments_view(terms.adjustments),
         currency_options=_options_view(latest.terms),
-        versions=[_version_view(version) for version in series.versions] if len(series.versions) > 1 else [],
+        versions=[_version_view(version) for version in every] if len(every) > 1 else [],
     )
 
 
