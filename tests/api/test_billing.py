@@ -87,3 +87,31 @@ def test_the_next_invoice_is_previewed_and_becomes_the_invoice(api_on_both: Api)
         name: seen[name] for name in ("lines", "total", "credit_applied", "amount_due")
     }
     problem(api.ask("GET", "/subscriptions/sub_9/upcoming-invoice"), 404)
+
+
+def test_late_usage_is_listed_as_an_adjustment_and_a_line_of_the_next_invoice(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe(pays="postpaid")
+    api.take(Call(request_id="a", prompt_tokens=1_000_000, completion_tokens=0))
+    api.post("/clock/advance", {"to": "2026-04-01T00:02:00Z"})
+    api.take(*(Call(request_id=f"b{n}", prompt_tokens=1, completion_tokens=0, sequence=n) for n in (2, 3)))
+    api.take(Call(request_id="c", prompt_tokens=1, completion_tokens=0, sequence=4))
+    first = api.get(f"/adjustments?subscription_id={subscription_id}&limit=1")
+    rest = api.get(f"/adjustments?limit=1&cursor={first['next_cursor']}")
+    assert rest["next_cursor"] is None
+    rows = first["data"] + rest["data"]
+    assert [(row["source"], row["quantity"], row["amount"]) for row in rows] == [
+        ("late_event", "2", "0.50"),
+        ("late_event", "1", "0.00"),
+    ]
+    assert {row["billed_in_period"] for row in rows} == {None}
+    assert api.get("/adjustments?subscription_id=another")["data"] == []
+    api.post("/clock/advance", {"to": "2026-05-01T00:02:00Z"})
+    old, new = api.get("/invoices")["data"]
+    (line,) = new["lines"]
+    assert (line["adjusts_period"], line["adjusted_invoice_id"], line["amount"]) == (
+        "2026-03-01T00:00:00Z",
+        old["invoice_id"],
+        "0.50",
+    )
+    assert {row["billed_in_period"] for row in api.get("/adjustments")["data"]} == {"2026-04-01T00:00:00Z"}

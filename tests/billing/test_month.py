@@ -116,18 +116,6 @@ def test_usage_at_the_border_belongs_to_the_next_month(postpaid: Desk) -> None:
     assert [invoice.total for invoice in postpaid.invoices()] == [50, 100]
 
 
-def test_a_late_event_is_billed_in_the_open_month_by_ledger_and_provider_alike(postpaid: Desk) -> None:
-    postpaid.use(1_000_000, 0, at=NOW)
-    postpaid.close_month(APRIL)
-    postpaid.use(7, 0, at=NOW)
-    postpaid.close_month(MAY)
-    first, second = postpaid.invoices()
-    assert (first.total, second.total) == (50, 50)
-    assert second.lines[0].quantity == 7
-    assert postpaid.waiting() == []
-    assert postpaid.balance() == 0
-
-
 def test_debits_and_rounding_make_the_line_where_a_package_costs_a_fraction_of_a_cent(postpaid: Desk) -> None:
     postpaid.set_price("prc_in", amount="0.004", size="100")
     for _ in range(12):

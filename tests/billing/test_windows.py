@@ -51,14 +51,6 @@ def test_what_comes_into_a_reported_window_goes_as_the_difference_under_a_new_re
     assert postpaid.invoices()[0].lines[0].quantity == 22
 
 
-def test_a_late_difference_is_dated_inside_the_open_period(postpaid: Desk) -> None:
-    postpaid.use(10, 0)
-    postpaid.close_month(APRIL)
-    postpaid.use(5, 0, at=NOW)
-    postpaid.tick()
-    assert reports(postpaid)[-1] == ("mtr_in:acme:2026-03-10T12:00:00.000000Z:r1", "5", APRIL)
-
-
 def test_a_period_that_ends_inside_a_window_reports_it_inside_the_period(postpaid: Desk) -> None:
     last = APRIL - timedelta(seconds=1)
     postpaid.move(APRIL + timedelta(seconds=30))

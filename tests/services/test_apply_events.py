@@ -127,14 +127,15 @@ def test_a_window_is_cut_where_a_billing_period_begins(database: Database) -> No
     assert spans == [(border - timedelta(minutes=2), border), (border, border + timedelta(minutes=3))]
 
 
-def test_usage_of_a_period_already_invoiced_is_rated_in_the_open_one(world: World) -> None:
+def test_usage_of_a_period_already_invoiced_is_rated_in_its_own(world: World) -> None:
     april = datetime(2026, 4, 1, tzinfo=UTC)
     with world.database.begin() as transaction:
         transaction.execute(tables.subscription.update().values(billed_until=april))
     world.clock.at = april + timedelta(hours=1)
     world.take(Call(occurred_at=april - timedelta(seconds=5)))
     (total,) = [row for row in world.rows("price_total") if row["price_id"] == "prc_in"]
-    assert total["period_start"] == april
+    assert total["period_start"] == PERIOD_START
+    assert {(row["source"], row["billed_in"]) for row in world.rows("adjustment")} == {("late_event", None)}
 
 
 def _apply_and_lose_the_connection(world: World) -> None:

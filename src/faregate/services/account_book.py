@@ -12,7 +12,7 @@ from typing import Final
 
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_LEDGER_UNITS
-from faregate.base.money import EXACT
+from faregate.base.money import EXACT, to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.models import Percentage
 from faregate.domain.catalog.price import Price
@@ -20,7 +20,7 @@ from faregate.domain.catalog.versions import PriceList
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.domain.pricing.percentage import EventsSoFar, event_amount
-from faregate.domain.pricing.rating import WHOLE, DimensionKey, debit_total, leaf_of
+from faregate.domain.pricing.rating import WHOLE, DimensionKey, debit_total, leaf_of, rate_period
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -48,6 +48,7 @@ class AccountBook:
             )
             for key in keys
         }
+        self._subscriptions = subscriptions
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
@@ -60,6 +61,14 @@ class AccountBook:
         """Return what is settled and outstanding of a price."""
         total = self._totals[key]
         return PriceUse(price=self._prices[key], totals=total.totals, outstanding=total.outstanding)
+
+    def owed(self, key: TotalKey) -> int:
+        """Return what the whole period comes to with the total as it is, in ledger units, as its invoice has it."""
+        price, totals = self._prices[key], self._totals[key].totals
+        if not totals and not self._subscriptions[key.subscription_id].can_use(key.period_start):
+            # A period that begins in a pause owes nothing without usage.
+            return 0
+        return to_ledger_units(rate_period(price, totals), price.currency)
 
     def settle(self, key: TotalKey, quantity: Decimal, dimension: DimensionKey = ()) -> int:
         """Add a quantity to a dimension's total; return its debit in ledger units: q(rate(after)) - q(rate(before)).

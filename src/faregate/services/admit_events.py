@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from faregate.base.errors import InvalidInput
-from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_DETAIL_CHARACTERS, MAX_EVENT_BYTES
+from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_DETAIL_CHARACTERS, MAX_EVENT_BYTES, PROVIDER_HORIZON
 from faregate.domain.metering.event import Event
 from faregate.storage.database import Transaction
 from faregate.storage.events import (
@@ -68,20 +68,22 @@ def admit_events(
 ) -> Admission:
     """Decide which events of a batch count. A repeat is dropped; what cannot count is set aside and stays visible.
 
-    Set aside, with `reason`: `malformed`; `conflict` (the identity is known with other content); `ahead` (dated more
-    than five minutes after `now`, the application's business time). The applier adds `unappliable`.
+    Set aside, with `reason`: `malformed`; `conflict` (the identity is known with other content); `ahead` and `late`
+    (dated more than five minutes after, or 35 days before, `now`, the application's business time; a replay keeps its
+    own clock). The applier adds `unappliable`.
     """
     admission = Admission()
     decoded = _decode(logged, admission)
     fresh = _first_seen(transaction, application_id, decoded, admission=admission)
     unresolved = {entry.wire.user_id for entry in fresh if entry.wire.company_id is None and entry.wire.user_id}
     companies = companies_of_users(transaction, application_id, {user_id for user_id in unresolved if user_id})
-    latest = now + EVENT_AHEAD_TOLERANCE
+    earliest, latest = now - PROVIDER_HORIZON, now + EVENT_AHEAD_TOLERANCE
     for entry in fresh:
         company_id = entry.wire.company_id or companies.get(entry.wire.user_id or "")
         event = to_event(entry.wire, company_id)
-        if event.occurred_at > latest and not _is_replay(entry.wire):
-            admission.put_aside(entry.row, "ahead", f"dated {event.occurred_at.isoformat()}")
+        if not earliest <= event.occurred_at <= latest and not _is_replay(entry.wire):
+            reason = "ahead" if event.occurred_at > latest else "late"
+            admission.put_aside(entry.row, reason, f"dated {event.occurred_at.isoformat()}")
         else:
             admission.admitted.append(AdmittedEvent(entry.row.position, event, entry.wire.faregate))
     add_identities(transaction, application_id, [entry.seen for entry in fresh])

@@ -3,7 +3,7 @@
 Two transactions, with the provider's answer between them:
 
     end_periods      freezes the period's totals: reports its last windows, writes what the invoice must say behind them
-                     in the outbox, and begins the next period; from then on late events are charged there
+                     in the outbox, and begins the next period; what moves the period later is an adjustment
     record_invoice   compares the provider's lines with ours and moves the debt from the account to the invoice
 
 A crash between them repeats the provider's call, which answers with the same invoice.
@@ -12,7 +12,7 @@ A crash between them repeats the provider's call, which answers with the same in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 
@@ -27,9 +27,10 @@ from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entrie
 from faregate.domain.billing.provider import ProviderInvoice
 from faregate.domain.catalog.price import Price
 from faregate.domain.customers.subscription import Subscription
-from faregate.domain.pricing.breakdown import LinePart, line_parts
+from faregate.domain.pricing.breakdown import line_parts
 from faregate.domain.pricing.rating import is_due_without_usage, line_amount
 from faregate.services.accounts import refresh_accounts
+from faregate.services.adjustments import PeriodBill, bill_period, keep_bill
 from faregate.services.close_windows import report_windows
 from faregate.services.membership import refresh_membership
 from faregate.services.provider_messages import PERIOD_CLOSE, ExpectedLine, PeriodCloseMessage, encode_message
@@ -85,7 +86,9 @@ def _freeze(
 ) -> None:
     subscription_id = open_period.subscription.subscription_id
     report_windows(transaction, unreported_windows_of_period(transaction, subscription_id, period.start), now=now)
-    message = close_message(transaction, open_period.subscription, period, totals=totals, now=now)
+    bill = close_bill(transaction, open_period.subscription, period, totals=totals)
+    keep_bill(transaction, bill, period_start=period.start)
+    message = close_message(open_period.subscription, period, bill, now=now)
     if message.lines:
         add_to_outbox(
             transaction,
@@ -99,19 +102,31 @@ def _freeze(
     move_billed_until(transaction, subscription_id, period.end)
 
 
-def close_message(
-    transaction: Transaction, subscription: Subscription, period: Period, *, totals: list[PriceTotal], now: datetime
-) -> PeriodCloseMessage:
+def close_bill(
+    transaction: Transaction,
+    subscription: Subscription,
+    period: Period,
+    *,
+    totals: list[PriceTotal],
+    after: PeriodBill | None = None,
+) -> PeriodBill:
     """Return what the invoice of a period must say if it is closed with these totals; writes nothing.
 
-    The preview of an invoice is this too, so that the two cannot differ.
+    The preview of an invoice is this too, so that the two cannot differ. `after`: the bill of the period before, where
+    that is not closed either.
     """
+    lines = _expected_lines(transaction, subscription, period, totals=totals)
+    return bill_period(transaction, subscription, period_start=period.start, lines=lines, after=after)
+
+
+def close_message(subscription: Subscription, period: Period, bill: PeriodBill, *, now: datetime) -> PeriodCloseMessage:
+    """Return the message that closes a period."""
     return PeriodCloseMessage(
         subscription_id=subscription.subscription_id,
         period_start=period.start,
         period_end=period.end,
         issued_at=now,
-        lines=_expected_lines(transaction, subscription, period, totals=totals),
+        lines=bill.lines,
     )
 
 
@@ -136,12 +151,17 @@ def _expected_lines(
 
 
 def _expected(price: Price, total: PriceTotal | None) -> ExpectedLine:
+    totals = {} if total is None else total.totals
+    closing, rounding = closing_entries(price, totals)
     return ExpectedLine(
         price_id=price.price_id,
         quantity=Decimal(0) if total is None else total.settled,
-        amount=line_amount(price, {} if total is None else total.totals),
+        amount=line_amount(price, totals),
         rated=not is_rated_by_provider(price),
         description=price.name,
+        closing=closing,
+        rounding=rounding,
+        parts=tuple(line_parts(price, totals)),
     )
 
 
@@ -162,7 +182,7 @@ def record_invoice(
     _require_equal(
         expected, issued, InvoiceCredit.of(transaction, subscription, earlier=earlier, period=expected.period)
     )
-    invoice = _invoice(issued, subscription, parts=line_parts_of(transaction, subscription, expected))
+    invoice = _invoice(issued, subscription, expected=expected, earlier=earlier)
     insert_invoice(transaction, account.application_id, invoice)
     _post_closing(transaction, account.application_id, subscription=subscription, expected=expected, invoice=invoice)
     refresh_accounts(transaction, subscription_ids=[subscription.subscription_id], now=now)
@@ -198,7 +218,7 @@ class InvoiceCredit:
 
 
 def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: InvoiceCredit) -> None:
-    ours = {line.price_id: (line.quantity, line.amount) for line in expected.lines}
+    ours = {line.line_id: (line.quantity, line.amount) for line in expected.lines}
     theirs = {line.price: (line.quantity, line.amount) for line in issued.lines}
     total = sum(line.amount for line in expected.lines)
     credit_range = (min(total, credit.least), min(total, credit.most))
@@ -233,24 +253,28 @@ def _figures(lines: Mapping[str, tuple[Decimal, int]]) -> dict[str, str]:
     return {price_id: f"{quantity:f} units = {amount}" for price_id, (quantity, amount) in sorted(lines.items())}
 
 
-def line_parts_of(
-    transaction: Transaction, subscription: Subscription, expected: PeriodCloseMessage
-) -> dict[str, tuple[LinePart, ...]]:
-    """Return what each line is made of, by price, from the totals that were frozen with the period."""
-    prices = read_all_prices(transaction)
-    found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
-    totals = {total.key.price_id: total.totals for total in found}
-    parts = {}
-    for line in expected.lines:
-        version = prices.version(line.price_id, subscription.currency)
-        price = subscription.as_paid(version, period_start=expected.period_start)
-        parts[line.price_id] = tuple(line_parts(price, totals.get(line.price_id, {})))
-    return parts
+def invoice_line(line: ExpectedLine, *, earlier: list[Invoice]) -> InvoiceLine:
+    """Return a line as invoices keep it; an adjustment's names the invoice that it adjusts, of the earlier ones."""
+    adjusted = next((invoice.invoice_id for invoice in earlier if invoice.period.start == line.adjusts), None)
+    return InvoiceLine(
+        price_id=line.price_id,
+        description=line.description,
+        quantity=line.quantity,
+        amount=line.amount,
+        parts=line.parts,
+        adjusts=line.adjusts,
+        adjusted_invoice_id=adjusted,
+    )
 
 
 def _invoice(
-    issued: ProviderInvoice, subscription: Subscription, *, parts: Mapping[str, tuple[LinePart, ...]]
+    issued: ProviderInvoice, subscription: Subscription, *, expected: PeriodCloseMessage, earlier: list[Invoice]
 ) -> Invoice:
+    """Return the provider's invoice, whose lines are ours, in its order and words."""
+    ours = {line.line_id: line for line in expected.lines}
+    lines = [
+        replace(invoice_line(ours[line.price], earlier=earlier), description=line.description) for line in issued.lines
+    ]
     return Invoice(
         invoice_id=issued.id,
         number=issued.number,
@@ -258,16 +282,7 @@ def _invoice(
         company_id=subscription.company_id,
         currency=subscription.currency.code,
         period=issued.period,
-        lines=tuple(
-            InvoiceLine(
-                price_id=line.price,
-                description=line.description,
-                quantity=line.quantity,
-                amount=line.amount,
-                parts=parts.get(line.price, ()),
-            )
-            for line in issued.lines
-        ),
+        lines=tuple(lines),
         total=issued.subtotal,
         credit_applied=issued.credit_applied,
         amount_due=issued.amount_due,
@@ -287,17 +302,12 @@ def _post_closing(
     invoice: Invoice,
 ) -> None:
     """Post what makes each line's debits equal to it, and the entry that moves the debt to the invoice."""
-    prices = read_all_prices(transaction)
     period = to_microseconds(expected.period_start)
-    found = totals_of_period(transaction, subscription.subscription_id, expected.period_start)
-    totals = {total.key.price_id: total.totals for total in found}
     for line in expected.lines:
-        version = prices.version(line.price_id, subscription.currency)
-        price = subscription.as_paid(version, period_start=expected.period_start)
-        due, rounding = closing_entries(price, totals.get(line.price_id, {}))
+        of = "" if line.adjusts is None else f":adjusts:{to_microseconds(line.adjusts)}"
         for kind, difference, words in (
-            (EntryKind.CLOSING, due, "due at the period's end beyond usage"),
-            (EntryKind.ROUNDING, rounding, f"rounding of invoice {invoice.number}"),
+            (EntryKind.CLOSING, line.closing, "due at the period's end beyond usage"),
+            (EntryKind.ROUNDING, line.rounding, f"rounding of invoice {invoice.number}"),
         ):
             if difference:
                 post_entry(
@@ -307,11 +317,11 @@ def _post_closing(
                         subscription_id=subscription.subscription_id,
                         kind=kind,
                         amount=-difference,
-                        caller_id=f"{kind.value}:{line.price_id}:{period}",
+                        caller_id=f"{kind.value}:{line.price_id}:{period}{of}",
                         description=words,
                         occurred_at=invoice.issued_at,
                         price_id=line.price_id,
-                        period_start=expected.period_start,
+                        period_start=line.adjusts or expected.period_start,
                     ),
                 )
     if invoice.amount_due:

@@ -33,8 +33,9 @@ def close_windows(transaction: Transaction, *, application_id: str, now: datetim
 def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow], *, now: datetime) -> None:
     """Write a usage message for every window that differs from what was reported of it; keep it as reported.
 
-    A window of a company without a subscription is nobody's to bill, and one of a price that the provider cannot rate
-    is told as a line at the period's end: they only stop being looked at.
+    A window of a company without a subscription is nobody's to bill, one of a price that the provider cannot rate is
+    told as a line at the period's end, and one of a period that is invoiced as a line of an adjustment: they only stop
+    being looked at.
     """
     if not windows:
         return
@@ -45,6 +46,7 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
         price = None if period is None else _price(prices, window, period)
         if (
             period is not None
+            and window.period_start >= period.billed_until
             and price is not None
             and is_rated_by_provider(price)
             and window.quantity != window.reported_quantity
@@ -55,7 +57,7 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
                 kind=USAGE,
                 key=usage_key(window),
                 subscription_id=window.key.subscription_id,
-                payload=encode_message(_usage(window, period, price)),
+                payload=encode_message(_usage(window, price)),
                 now=now,
             )
     mark_reported(transaction, windows)
@@ -71,27 +73,19 @@ def usage_key(window: UnreportedWindow) -> str:
 def _price(prices: PriceList, window: UnreportedWindow, open_period: OpenPeriod) -> Price | None:
     """Return the price that the window's usage is charged by: the same rule by which events are."""
     series = prices.series_of(window.price_id)
-    period = open_period.subscription.period_at(_billed_period_start(window, open_period))
+    period = open_period.subscription.period_at(window.period_start)
     if series is None or period is None:
         return None
     return open_period.subscription.price_of(series, at=window.key.start_at, period=period)
 
 
-def _usage(window: UnreportedWindow, open_period: OpenPeriod, price: Price) -> UsageMessage:
-    period_start = _billed_period_start(window, open_period)
+def _usage(window: UnreportedWindow, price: Price) -> UsageMessage:
     return UsageMessage(
         subscription_id=window.key.subscription_id,
         company_id=window.key.company_id,
         price_id=price.price_id,
         value=EXACT.subtract(window.quantity, window.reported_quantity),
-        timestamp=max(window.key.start_at, period_start),
-        period_start=period_start,
+        # Usage from before the subscription began is billed in its first period.
+        timestamp=max(window.key.start_at, window.period_start),
+        period_start=window.period_start,
     )
-
-
-def _billed_period_start(window: UnreportedWindow, open_period: OpenPeriod) -> datetime:
-    """Return the start of the period that the usage is billed in: the window's, or the open one where that is invoiced.
-
-    The same rule by which events are charged, so that the provider's total is our total.
-    """
-    return max(window.period_start, open_period.billed_until)

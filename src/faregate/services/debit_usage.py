@@ -10,7 +10,9 @@ from decimal import Decimal
 from faregate.base.clock import to_microseconds
 from faregate.base.money import EXACT
 from faregate.base.periods import Period
+from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.services.account_book import AccountBook
+from faregate.services.adjustments import UsageChange, carry, owed_before
 from faregate.services.meter_totals import MeterTotals, group_text
 from faregate.services.place_usage import Posting
 from faregate.services.usage_windows import add_to_windows
@@ -29,12 +31,13 @@ def debit_usage(
     now: datetime,
     source: str = "debit",
 ) -> None:
-    """Charge postings in log order and add them to their windows.
+    """Charge postings in log order and add them to their windows; what of it is of invoiced periods, as adjustments.
 
     `now` is the application's business time. `source` tells ledger entries apart that come of the same events.
     """
     if not postings:
         return
+    before = owed_before(book, {posting.key for posting in postings if posting.is_invoiced and posting.key})
     totals = MeterTotals(transaction, _stateful(postings))
     quantities = [_quantity(posting, totals) for posting in postings]
     amounts = [
@@ -52,6 +55,16 @@ def debit_usage(
         ],
     )
     add_to_windows(transaction, application_id, postings, quantities=quantities)
+    carry(
+        transaction,
+        application_id=application_id,
+        book=book,
+        before=before,
+        changes={key: UsageChange(debit=debited[key].amount, quantity=debited[key].quantity) for key in before},
+        source=AdjustmentSource.LATE_EVENT,
+        source_id=f"{source}:{postings[0].measured.position}-{postings[-1].measured.position}",
+        now=now,
+    )
 
 
 @dataclass(slots=True)

@@ -213,7 +213,7 @@ def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:
 
 
 def _rated_line(line: ExpectedLine) -> RatedLine:
-    return RatedLine(price=line.price_id, description=line.description, quantity=line.quantity, amount=line.amount)
+    return RatedLine(price=line.line_id, description=line.description, quantity=line.quantity, amount=line.amount)
 
 
 def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:

@@ -28,7 +28,8 @@ _SHOWN_CHARACTERS: Final = 40
 class Posting(NamedTuple):
     """A measured event, and the total, dimension and period it is charged to: None where the company has no such plan.
 
-    `priced_in`: while the price holds under which it is charged; usage windows are cut at its ends.
+    `priced_in`: while the price holds under which it is charged; usage windows are cut at its ends. `is_invoiced`: the
+    period was over before the event came, so what it costs is an adjustment.
     """
 
     measured: Measured
@@ -36,6 +37,7 @@ class Posting(NamedTuple):
     period: Period | None
     dimension: DimensionKey = WHOLE
     priced_in: Period | None = None
+    is_invoiced: bool = False
 
 
 class _Place(NamedTuple):
@@ -60,9 +62,10 @@ class PostingRules:
         self._fields: dict[FieldPath, Callable[[Fields], object]] = {}
 
     def place(self, measured: Measured) -> Posting | Unmeterable:
-        """Return where the usage is charged. Usage of a period that is already invoiced goes to the open one.
+        """Return where the usage is charged: in the period that it happened in, invoiced or not.
 
-        `Unmeterable` where the price has no row for the event and no default.
+        Usage from before a subscription began is its first period's. `Unmeterable` where the price has no row for the
+        event and no default.
         """
         recent = self._recent.get((measured.company_id, measured.meter.price_id))
         if recent is not None and recent.since <= measured.event.occurred_at < recent.priced_in.end:
@@ -76,10 +79,8 @@ class PostingRules:
             return Posting(measured=measured, key=None, period=None)
         subscription, billed_until = found
         at = measured.event.occurred_at
-        period = self._period(subscription, max(at, billed_until))
-        trial_ends_at = subscription.cycle.trial_ends_at
-        is_late_trial = trial_ends_at is not None and at < trial_ends_at <= billed_until
-        if period is None or is_late_trial or not (subscription.can_use(at) or at < subscription.started_at):
+        period = self._period(subscription, max(at, subscription.started_at))
+        if period is None or not (subscription.can_use(at) or at < subscription.started_at):
             return Posting(measured=measured, key=None, period=None)
         price = subscription.price_of(series, at=at, period=period)
         dimension = dimension_of(price, measured.event.fields, self._field)
@@ -90,7 +91,7 @@ class PostingRules:
         if dimension == WHOLE and at >= billed_until and subscription.is_uninterrupted:
             since = max(priced_in.start, billed_until)
             self._recent[measured.company_id, measured.meter.price_id] = _Place(key, period, priced_in, since)
-        return Posting(measured, key, period, dimension, priced_in)
+        return Posting(measured, key, period, dimension, priced_in, is_invoiced=period.start < billed_until)
 
     def _field(self, path: FieldPath) -> Callable[[Fields], object]:
         read = self._fields.get(path)

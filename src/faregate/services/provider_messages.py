@@ -11,6 +11,7 @@ import msgspec
 
 from faregate.base.errors import InvalidInput
 from faregate.base.periods import Period
+from faregate.domain.pricing.breakdown import LinePart
 
 USAGE: Final = "usage"
 CREDIT_GRANT: Final = "credit_grant"
@@ -42,13 +43,26 @@ class CreditMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedLine:
-    """What a price came to by our totals; `amount` in minor units. `rated`: the provider takes the line as it is."""
+    """What a price came to by our totals; `amount` in minor units. `rated`: the provider takes the line as it is.
+
+    `closing` and `rounding` are ledger units: what the period owes beyond its usage, and what then makes the debits
+    equal the line. `adjusts`: where the earlier period began whose amount the line adjusts.
+    """
 
     price_id: str
     quantity: Decimal
     amount: int
     rated: bool = False
     description: str = ""
+    closing: int = 0
+    rounding: int = 0
+    parts: tuple[LinePart, ...] = ()
+    adjusts: datetime | None = None
+
+    @property
+    def line_id(self) -> str:
+        """Return what tells the line apart on its invoice: its price, or the price and period that it adjusts."""
+        return self.price_id if self.adjusts is None else f"{self.price_id}@{self.adjusts:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

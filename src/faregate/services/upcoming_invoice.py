@@ -9,9 +9,9 @@ from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.limits import MAX_PERIODS_AHEAD, WINDOW_CLOSE_GRACE
 from faregate.base.money import from_minor_units
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceLine
+from faregate.domain.billing.invoice import Invoice
 from faregate.domain.customers.subscription import Subscription
-from faregate.services.close_period import InvoiceCredit, close_message, line_parts_of
+from faregate.services.close_period import InvoiceCredit, close_bill, close_message, invoice_line
 from faregate.services.provider_messages import PERIOD_CLOSE, PeriodCloseMessage, decode_message
 from faregate.services.subscriptions import find_existing
 from faregate.storage.billing import invoices_of_subscription
@@ -54,7 +54,7 @@ def preview_invoice(
         credit -= applied
         applied = max(0, min(credit, _total(message)))
     asked = closes.messages[-1]
-    return _view(transaction, row, asked, applied=applied, closes=closes)
+    return _view(transaction, row, asked, applied=applied, closes=closes, earlier=invoices)
 
 
 def _period(subscription: Subscription, billed_until: datetime, at: datetime | None) -> Period:
@@ -85,10 +85,11 @@ def _closes(transaction: Transaction, row: SubscriptionRow, period: Period, *, n
         if not waiting or waiting[-1].period_start != period.start:
             waiting.append(_nothing(subscription, period, now))
         return _Closes(messages=waiting, is_closed=True, totals=[])
-    messages, totals = waiting, []
+    messages, totals, bill = waiting, [], None
     for each in _periods(subscription, row.billed_until, period):
         totals = totals_of_period(transaction, subscription.subscription_id, each.start)
-        messages.append(close_message(transaction, subscription, each, totals=totals, now=now))
+        bill = close_bill(transaction, subscription, each, totals=totals, after=bill)
+        messages.append(close_message(subscription, each, bill, now=now))
     return _Closes(messages=messages, is_closed=False, totals=totals)
 
 
@@ -120,22 +121,18 @@ def _total(message: PeriodCloseMessage) -> int:
 
 
 def _view(
-    transaction: Transaction, row: SubscriptionRow, message: PeriodCloseMessage, *, applied: int, closes: _Closes
+    transaction: Transaction,
+    row: SubscriptionRow,
+    message: PeriodCloseMessage,
+    *,
+    applied: int,
+    closes: _Closes,
+    earlier: list[Invoice],
 ) -> UpcomingInvoiceView:
     subscription = row.subscription
     unit = subscription.currency
-    parts = line_parts_of(transaction, subscription, message)
     # As the provider orders them: what it rates itself, then what it takes as it is.
-    lines = [
-        InvoiceLine(
-            price_id=line.price_id,
-            description=line.description,
-            quantity=line.quantity,
-            amount=line.amount,
-            parts=parts[line.price_id],
-        )
-        for line in sorted(message.lines, key=lambda line: (line.rated, line.price_id))
-    ]
+    lines = [invoice_line(line, earlier=earlier) for line in sorted(message.lines, key=lambda line: line.rated)]
     total = _total(message)
     return UpcomingInvoiceView(
         subscription_id=subscription.subscription_id,

@@ -421,6 +421,35 @@ invoice = Table(
     Index("invoice_company", "application_id", "company_id"),
 )
 
+price_bill = Table(
+    "price_bill",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("owed", Units, nullable=False),
+    Column("billed", Units, nullable=False),
+    Column("rounding", Units, nullable=False),
+)
+
+adjustment = Table(
+    "adjustment",
+    metadata,
+    Column("adjustment_id", Serial, primary_key=True, autoincrement=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("price_id", Text, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("quantity", Exact, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("billed_in", Instant),
+    UniqueConstraint("subscription_id", "price_id", "period_start", "source", "source_id"),
+    sqlite_autoincrement=True,
+)
+
 # --- governance ---------------------------------------------------------------------------------------------------
 
 rule = Table(

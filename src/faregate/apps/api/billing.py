@@ -17,14 +17,25 @@ from faregate.apps.api.call import Call
 from faregate.apps.api.customers import OfCompany
 from faregate.apps.api.paging import Paging
 from faregate.base.errors import InvalidInput
+from faregate.base.money import currency, from_ledger_units
 from faregate.domain.billing.invoice import Invoice
 from faregate.services import invoices
 from faregate.services.billing_tick import billing_tick
 from faregate.services.business_clock import BusinessTime, advance_clock, business_now, read_clock
 from faregate.services.upcoming_invoice import preview_invoice
+from faregate.storage.adjustments import Adjustment, list_adjustments
 from faregate.storage.database import Transaction
-from faregate.wire.api.billing import ClockAdvance, ClockView, InvoiceView, UpcomingInvoiceView, invoice_view
-from faregate.wire.api.common import Page, plain, to_utc
+from faregate.wire.api.billing import (
+    AdjustmentView,
+    ClockAdvance,
+    ClockView,
+    InvoiceView,
+    UpcomingInvoiceView,
+    invoice_view,
+)
+from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain, to_utc
+
+OfSubscription = Annotated[str | None, QueryParameter(description="Only of this subscription.")]
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -97,6 +108,41 @@ async def preview_upcoming_invoice(
     return await call.read(read)
 
 
+@get("/adjustments", summary="List adjustments", tags=["Billing"])
+async def list_all_adjustments(
+    call: NamedDependency[Call], paging: NamedDependency[Paging], subscription_id: OfSubscription = None
+) -> Page[AdjustmentView]:
+    """What changed the amounts of periods that were invoiced, or credited them, oldest first."""
+    after = 0 if paging.cursor is None else decode_cursor(paging.cursor, tuple[CursorNumber])[0]
+    rows = await call.read(
+        lambda tx: list_adjustments(
+            tx, call.application_id, subscription_id=subscription_id, after=after, limit=paging.rows
+        )
+    )
+    shown = rows[: paging.limit]
+    return Page(
+        data=[_adjustment(row) for row in shown],
+        next_cursor=encode_cursor(shown[-1].adjustment_id) if len(rows) > paging.limit else None,
+    )
+
+
+def _adjustment(row: Adjustment) -> AdjustmentView:
+    return AdjustmentView(
+        adjustment_id=row.adjustment_id,
+        subscription_id=row.key.subscription_id,
+        company_id=row.company_id,
+        price_id=row.key.price_id,
+        period_start=row.key.period_start,
+        source=row.source,
+        source_id=row.source_id,
+        quantity=plain(row.quantity),
+        amount=plain(from_ledger_units(row.amount, currency(row.currency))),
+        currency=row.currency,
+        created_at=row.created_at,
+        billed_in_period=row.billed_in,
+    )
+
+
 @get("/clock", summary="Read the clock", tags=["Clock"])
 async def get_clock(call: NamedDependency[Call]) -> ClockView:
     """Return the application's business time."""
@@ -132,4 +178,12 @@ def _clock(time: BusinessTime) -> ClockView:
     return ClockView(now=time.now, ahead_by_seconds=plain((microseconds.scaleb(-6)).normalize()))
 
 
-HANDLERS = [list_invoices, get_invoice, pay_invoice, preview_upcoming_invoice, get_clock, move_clock]
+HANDLERS = [
+    list_invoices,
+    get_invoice,
+    pay_invoice,
+    preview_upcoming_invoice,
+    list_all_adjustments,
+    get_clock,
+    move_clock,
+]

@@ -23,13 +23,19 @@ class InvoiceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceLine:
-    """One price's total in the period and its amount in minor units; `parts` say what the amount is made of."""
+    """One price's total in the period and its amount in minor units; `parts` say what the amount is made of.
+
+    `adjusts`: the line says by how much an earlier period's amount has changed since its invoice, which begins there;
+    `adjusted_invoice_id` is that invoice, if there was one.
+    """
 
     price_id: str
     description: str
     quantity: Decimal
     amount: int
     parts: tuple[LinePart, ...] = ()
+    adjusts: datetime | None = None
+    adjusted_invoice_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,10 @@ class ProviderPrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatedLine:
-    """A line of a price that the provider cannot rate: its amount is ours, in minor units."""
+    """A line that the provider cannot rate: its amount is ours, in minor units, and may be below zero.
+
+    `price`: our id of the line on its invoice; the price's where it is the price's own usage in the period.
+    """
 
     price: str
     description: str

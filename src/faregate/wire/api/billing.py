@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.money import Currency, currency, from_minor_units
+from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.domain.billing.invoice import Invoice, InvoiceLine, InvoiceStatus, is_overdue
 from faregate.domain.pricing.breakdown import LinePart, PartKind
 from faregate.wire.api.common import DecimalText, Instant, Name, plain
@@ -25,13 +26,40 @@ class LinePartView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InvoiceLineView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One price's total in the period, and what it came to; the amounts of `parts` add up to it."""
+    """One price's total in the period, and what it came to; the amounts of `parts` add up to it.
+
+    An adjustment says by how much the amount of an earlier period has changed since its invoice: `adjusts_period` is
+    where that period began, `adjusted_invoice_id` its invoice, if it had one. Below zero it gives something back.
+    """
 
     price_id: str
     description: str
     quantity: DecimalText
     amount: DecimalText
     parts: list[LinePartView] = []
+    adjusts_period: Instant | None = None
+    adjusted_invoice_id: str | None = None
+
+
+class AdjustmentView(Struct, frozen=True, kw_only=True):
+    """Why the amount of a period changed after its invoice, and by how much; above zero, the customer owes more.
+
+    `billed_in_period`: where the period began on whose invoice it is a line; null while it waits for one. `source_id`
+    names the source: places in the event log, a correction, a re-rating, an incident credit.
+    """
+
+    adjustment_id: int
+    subscription_id: str
+    company_id: str
+    price_id: str
+    period_start: Instant
+    source: AdjustmentSource
+    source_id: str
+    quantity: DecimalText
+    amount: DecimalText
+    currency: str
+    created_at: Instant
+    billed_in_period: Instant | None
 
 
 class InvoiceView(Struct, frozen=True, kw_only=True):
@@ -159,6 +187,8 @@ def invoice_line_view(line: InvoiceLine, unit: Currency) -> InvoiceLineView:
         quantity=plain(line.quantity),
         amount=plain(from_minor_units(line.amount, unit)),
         parts=[_part_view(part) for part in line.parts],
+        adjusts_period=line.adjusts,
+        adjusted_invoice_id=line.adjusted_invoice_id,
     )
 
 
