@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from faregate.apps.cli import commands, invoice_commands, meter_commands
+from faregate.apps.cli import commands, explain_command, invoice_commands, meter_commands
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
 
@@ -25,6 +25,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.gateway,
     commands.apply,
     commands.replay,
+    explain_command.explain,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
@@ -34,7 +35,21 @@ _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
 )
 
 _ASKED_EACH_TIME: Final = frozenset(
-    {"file", "dry_run", "walkthrough", "json", "trace", "speed", "concurrency", "from_", "to", "meter", "company", "at"}
+    {
+        "file",
+        "dry_run",
+        "walkthrough",
+        "json",
+        "trace",
+        "speed",
+        "concurrency",
+        "from_",
+        "to",
+        "meter",
+        "company",
+        "at",
+        "target",
+    }
 )
 """Parameters that belong to one call of a command, not into a settings file."""
 
