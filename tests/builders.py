@@ -13,14 +13,16 @@ from faregate.domain.catalog.models import Package, PricingModel
 from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
 from faregate.domain.catalog.terms_text import write_terms
 from faregate.domain.catalog.versions import Terms
+from faregate.domain.costing.cost import CostPrice, Rate
 from faregate.domain.customers.subscription import MONTHLY_CYCLE, BillingCycle, Pays, Subscription
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.ledger.grant_slice import UnitNeed
 from faregate.domain.ledger.reserve import PriceUse
 from faregate.domain.metering.event import Event, FieldPath
+from faregate.domain.metering.expression import Expression, parse_expression
 from faregate.domain.metering.filter import EVERYTHING, All, Filter, Is
 from faregate.domain.metering.meter import Meter
-from faregate.domain.metering.metric import Metric, Sum
+from faregate.domain.metering.metric import AdditiveMetric, Metric, Sum
 from faregate.domain.metering.units import UNCHANGED, Units
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.domain.pricing.rating import whole
@@ -122,6 +124,41 @@ def a_meter(
         reporting_period=ReportingPeriod.FIVE_MINUTES,
         group_by=tuple(FieldPath(path) for path in group_by),
         units=units,
+    )
+
+
+def an_expression(text: str) -> Expression:
+    return parse_expression("expression", text)
+
+
+def a_rate(
+    amount: str,
+    *,
+    kind: str = "input",
+    field: str = "response.body.usage.prompt_tokens",
+    metric: AdditiveMetric | None = None,
+    per: int = 1_000_000,
+) -> Rate:
+    return Rate(kind=kind, metric=metric or Sum(path=FieldPath(field)), amount=Decimal(amount), per=per)
+
+
+def a_cost(
+    *rates: Rate,
+    name: str = "gpt",
+    criteria: Filter | None = None,
+    code: str = "USD",
+    effective_at: datetime = NOON,
+    ends_at: datetime | None = None,
+    cost_id: str = "cst_1",
+) -> CostPrice:
+    return CostPrice(
+        cost_id=cost_id,
+        name=name,
+        currency=currency(code),
+        filter=EVERYTHING if criteria is None else criteria,
+        rates=rates,
+        effective_at=effective_at,
+        ends_at=ends_at,
     )
 
 

@@ -48,6 +48,12 @@ MAX_TRIAL_SAMPLES: Final = 10
 """Events of each kind that a trial shows."""
 MAX_TRIAL_WINDOWS: Final = 10_000
 """Usage windows that a trial shows."""
+MAX_COST_RATES: Final = 50
+"""Kinds of units that one cost price may name."""
+MAX_COSTS: Final = 5_000
+"""Versions of cost prices that an application may have."""
+MAX_MARGIN_RANGE: Final = timedelta(days=400)
+"""How much time one report of margins is about."""
 MAX_UNIQUE_VALUES: Final = 100_000
 """Different values that one total of a unique count keeps."""
 MAX_DETAIL_CHARACTERS: Final = 500

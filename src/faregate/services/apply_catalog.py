@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from faregate.base.errors import Conflict, FieldFault, InvalidInput
+from faregate.services.apply_costs import apply_cost
 from faregate.services.apply_customers import apply_company, apply_subscription, apply_user
 from faregate.services.apply_resources import (
     apply_meter,
@@ -17,12 +18,15 @@ from faregate.services.apply_resources import (
     apply_rule,
     rule_name,
 )
+from faregate.services.below_cost import read_warnings, warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import find_unbounded
 from faregate.storage.database import Transaction
-from faregate.wire.api.catalog_document import CatalogDocument, ResourceDifference
+from faregate.wire.api.catalog_document import Action, CatalogDocument, ResourceDifference
+from faregate.wire.api.costs import WarningView
 
 _ROOT: Final = "catalog"
+_SOLD: Final = frozenset({"price", "meter", "cost"})
 _SENT_AS: Final = {"price_id": "price", "plan_id": "plan"}
 """What the file calls by name and the services by id."""
 
@@ -30,9 +34,17 @@ _SENT_AS: Final = {"price_id": "price", "plan_id": "plan"}
 class NothingKept(Exception):
     """A dry run has told the difference, and is undone."""
 
-    def __init__(self, differences: list[ResourceDifference]) -> None:
+    def __init__(self, applied: Applied) -> None:
         super().__init__("a dry run keeps nothing")
-        self.differences = differences
+        self.applied = applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The difference, in the file's order, and what is possible with it and probably not meant."""
+
+    differences: list[ResourceDifference]
+    warnings: list[WarningView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +56,8 @@ class _Step:
     needs: tuple[str, ...] = ()
 
 
-def apply_catalog(
-    transaction: Transaction, change: Change, document: CatalogDocument, *, dry_run: bool
-) -> list[ResourceDifference]:
-    """Create and update what the file names; return the difference, in the file's order.
+def apply_catalog(transaction: Transaction, change: Change, document: CatalogDocument, *, dry_run: bool) -> Applied:
+    """Create and update what the file names; return the difference, in the file's order, and warnings.
 
     Raises `InvalidInput` with every field of the file (`catalog.plans[0].name`) that cannot be, and `NothingKept` at
     the end of a dry run.
@@ -72,9 +82,19 @@ def apply_catalog(
         faults += _unbounded(transaction, change, document)
     if faults:
         raise InvalidInput(*faults)
+    applied = Applied(differences=differences, warnings=_warnings(transaction, change, differences, dry_run=dry_run))
     if dry_run:
-        raise NothingKept(differences)
-    return differences
+        raise NothingKept(applied)
+    return applied
+
+
+def _warnings(
+    transaction: Transaction, change: Change, differences: list[ResourceDifference], *, dry_run: bool
+) -> list[WarningView]:
+    """Return the warnings, and log them where the file has changed what they are about."""
+    changed = any(one.kind in _SOLD and one.action is not Action.UNCHANGED for one in differences)
+    warn = warn_of_below_cost if changed and not dry_run else read_warnings
+    return warn(transaction, change.application_id, at=change.now)
 
 
 def _steps(document: CatalogDocument) -> Iterator[_Step]:
@@ -86,6 +106,8 @@ def _steps(document: CatalogDocument) -> Iterator[_Step]:
             yield _Step(path=f"{path}.prices[{place}]", make=make, needs=(path,))
     for index, meter in enumerate(document.meters):
         yield _Step(path=f"meters[{index}]", make=partial(apply_meter, entry=meter), needs=("plans",))
+    for index, cost in enumerate(document.costs):
+        yield _Step(path=f"costs[{index}]", make=partial(apply_cost, entry=cost))
     for index, route in enumerate(document.routes):
         yield _Step(path=f"routes[{index}]", make=partial(apply_route, entry=route))
     for index, rule in enumerate(document.rules):
@@ -116,6 +138,7 @@ def _repeats(document: CatalogDocument) -> Iterator[FieldFault]:
     for index, plan in enumerate(document.plans):
         yield from _repeated(f"plans[{index}].prices[{{}}].name", (price.name for price in plan.prices))
     yield from _repeated("meters[{}].name", (meter.name for meter in document.meters))
+    yield from _repeated("costs[{}].name", (cost.name for cost in document.costs))
     yield from _repeated("routes[{}].name", (route.name for route in document.routes))
     yield from _repeated("rules[{}].name", (rule_name(rule) for rule in document.rules))
     yield from _repeated("companies[{}].company_id", (company.company_id for company in document.companies))

@@ -40,6 +40,7 @@ from faregate.storage.backfills import (
 from faregate.storage.database import StoreFault, Transaction
 from faregate.storage.events import UnmeterableEvent, add_unmeterable, consumer_position
 from faregate.storage.kept_events import KeptEvent, KeptRange, count_kept, read_kept_by_position
+from faregate.storage.margins import redo_days
 from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import find_meter
 from faregate.wire.api.meter_trials import BackfillCreate
@@ -101,6 +102,7 @@ def backfill_next(transaction: Transaction, clock: Clock, *, most: int = SLICE) 
         known = already_counted(transaction, meter.meter_id, [row.position for row in rows])
         left = [row for row in rows if row.position not in known]
         counted = _Filling(transaction, backfill, meter, now=now).count(left)
+    has_ended = len(rows) < most
     move_backfill(
         transaction,
         replace(
@@ -108,9 +110,11 @@ def backfill_next(transaction: Transaction, clock: Clock, *, most: int = SLICE) 
             position=rows[-1].position if rows else backfill.position,
             read=backfill.read + len(rows),
             counted=backfill.counted + counted,
-            ended_at=now if len(rows) < most else None,
+            ended_at=now if has_ended else None,
         ),
     )
+    if has_ended:
+        redo_days(transaction, application_id, from_at=backfill.kept.from_at, to_at=backfill.kept.to_at)
     return True
 
 

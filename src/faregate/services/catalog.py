@@ -9,6 +9,7 @@ from faregate.base.money import Currency
 from faregate.domain.catalog.price import Plan
 from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.services.accounts import refresh_accounts
+from faregate.services.below_cost import warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
 from faregate.storage.catalog import find_plan, find_plan_by_name, insert_plan, insert_version
@@ -78,6 +79,8 @@ def create_version(
         if unit not in version.terms:
             raise InvalidInput.of(f"currency_options.{unit.code}", "is required: the price has that currency")
     insert_version(transaction, change.application_id, version, of=before, created_at=change.now)
+    if not change.is_part:
+        warn_of_below_cost(transaction, change.application_id, at=change.now, price_id=version.price_id)
     require_reservable(transaction, change, "model")
     subscriptions = subscriptions_to_plan(transaction, change.application_id, before.plan_id)
     refresh_accounts(

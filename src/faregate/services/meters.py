@@ -12,6 +12,7 @@ from faregate.base.errors import Conflict, InvalidInput, NotFound
 from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.meter import Meter
 from faregate.services.accounts import refresh_accounts
+from faregate.services.below_cost import warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
 from faregate.storage.database import Transaction
@@ -52,6 +53,9 @@ def create_meter(transaction: Transaction, change: Change, request: MeterCreate)
     _require_free_name(transaction, change, meter.name)
     insert_meter(transaction, change.application_id, meter, created_at=change.now)
     _follow(transaction, change, meter)
+    if not change.is_part:
+        # A price is compared by what its meters count: a new one's warnings come with the first of them.
+        warn_of_below_cost(transaction, change.application_id, at=change.now, price_id=meter.price_id)
     return meter
 
 

@@ -49,6 +49,11 @@ def series_of_plan(transaction: Transaction, plan_id: str) -> list[PriceSeries]:
     return _series(transaction, price.c.plan_id == plan_id)
 
 
+def series_of_application(transaction: Transaction, application_id: str) -> list[PriceSeries]:
+    """Return all prices of an application, in id order."""
+    return _series(transaction, price.c.application_id == application_id)
+
+
 def find_series(transaction: Transaction, application_id: str, series_id: str) -> PriceSeries | None:
     """Return the price with the id."""
     found = _series(transaction, price.c.application_id == application_id, price.c.series_id == series_id)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
 
 from faregate.storage.columns import Digest, Exact, Instant, Serial, Units
 
@@ -287,6 +298,51 @@ backfill = Table(
     Index("backfill_meter", "meter_id"),
 )
 
+# --- cost and margin ----------------------------------------------------------------------------------------------
+
+cost_price = Table(
+    "cost_price",
+    metadata,
+    Column("cost_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("ends_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Index("cost_price_name", "application_id", "name"),
+)
+
+margin_day = Table(
+    "margin_day",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("day_at", Instant, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("event_count", Units, nullable=False),
+    Column("uncosted_count", Units, nullable=False),
+    Column("revenue", Units, nullable=False),
+    Column("uncosted_revenue", Units, nullable=False),
+    Column("cost", Units, nullable=False),
+    Column("cost_rest", Units, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+margin_redo = Table(
+    "margin_redo",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("day_at", Instant, primary_key=True),
+    Column("through", Units),
+    Column("after_us", Units, nullable=False),
+    Column("after_position", Units, nullable=False),
+)
+
 # --- money --------------------------------------------------------------------------------------------------------
 
 account = Table(
@@ -329,6 +385,14 @@ ledger_entry = Table(
     Column("occurred_at", Instant, nullable=False),
     UniqueConstraint("subscription_id", "caller_id"),
     sqlite_autoincrement=True,
+)
+_beside_usage = ledger_entry.c.kind != literal_column("'debit'")
+Index(
+    "ledger_entry_beside_usage",
+    ledger_entry.c.application_id,
+    ledger_entry.c.occurred_at,
+    sqlite_where=_beside_usage,
+    postgresql_where=_beside_usage,
 )
 
 grant = Table(

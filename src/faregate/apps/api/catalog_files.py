@@ -19,12 +19,10 @@ async def apply_file(call: NamedDependency[Call], data: JSONBody[CatalogApply]) 
     What the application has beyond the file is left alone.
     """
     try:
-        differences = await call.change(
-            lambda tx, change: apply_catalog(tx, change, data.catalog, dry_run=data.dry_run)
-        )
+        applied = await call.change(lambda tx, change: apply_catalog(tx, change, data.catalog, dry_run=data.dry_run))
     except NothingKept as dry:
-        differences = dry.differences
-    return CatalogApplied(dry_run=data.dry_run, differences=differences)
+        applied = dry.applied
+    return CatalogApplied(dry_run=data.dry_run, differences=applied.differences, warnings=applied.warnings)
 
 
 HANDLERS = [apply_file]

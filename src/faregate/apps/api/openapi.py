@@ -19,6 +19,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
 
 from faregate.apps.api.page import render_page
+from faregate.wire.api.costs import MarginBy
 from faregate.wire.api.readings import Granularity
 from faregate.wire.problem import MEDIA_TYPE, Problem
 
@@ -129,7 +130,7 @@ def _kinds(app: Litestar) -> list[object]:
     fields = [
         field for handler in handlers for field in (handler.parsed_data_field, handler.parsed_return_field) if field
     ]
-    return [field.annotation for field in fields if field.annotation is not NoneType] + [Granularity]
+    return [field.annotation for field in fields if field.annotation is not NoneType] + [Granularity, MarginBy]
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, Document]]:

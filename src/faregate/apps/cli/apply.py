@@ -119,6 +119,8 @@ def _show(applied: CatalogApplied) -> None:
         for field in difference.fields:
             before, after = (escape("nothing" if text is None else text) for text in (field.before, field.after))
             console.print(f"             {escape(field.field)}: {before} [dim]->[/] {after}")
+    for warning in applied.warnings:
+        console.print(f"[yellow]warning[/] {escape(warning.message)}")
     console.print(_summary(applied.differences, dry_run=applied.dry_run))
 
 

@@ -1,4 +1,4 @@
-"""The loops beside the requests: the billing tick, and the pruning of the change feed."""
+"""The loops beside the requests: the billing tick, backfills, margins, and the pruning of the change feed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 from faregate.apps.control.counters import Counters
 from faregate.base.clock import Clock
 from faregate.services.backfill import backfill_next
+from faregate.services.keep_margins import MarginKeeper
 from faregate.services.state_stream import forget_old_changes
 from faregate.storage.database import Database
 
@@ -52,6 +53,17 @@ async def fill_meters(database: Database, clock: Clock) -> None:
             _log.exception("backfill.failed")
             busy = False
         await asyncio.sleep(0 if busy else TICK_S)
+
+
+async def keep_margins(database: Database, keeper: MarginKeeper, is_loaded: Callable[[], bool]) -> None:
+    """Keep margins, a slice at a time, until cancelled; a slice a second while events wait to be metered."""
+    while True:
+        try:
+            busy = await database.read(keeper.has_more) and await database.write(keeper.keep_next)
+        except Exception:  # noqa: BLE001 - the next turn does what this one left
+            _log.exception("margin.keeping_failed")
+            busy = False
+        await asyncio.sleep(0 if busy and not is_loaded() else TICK_S)
 
 
 async def prune_state_changes(database: Database) -> None:

@@ -25,7 +25,7 @@ from faregate.apps.control.dispatcher import Dispatcher, Routes
 from faregate.apps.control.gateway_link import GatewayLink
 from faregate.apps.control.health import Health
 from faregate.apps.control.intake import Intake
-from faregate.apps.control.loops import Ticking, fill_meters, prune_state_changes
+from faregate.apps.control.loops import Ticking, fill_meters, keep_margins, prune_state_changes
 from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
 from faregate.apps.control.serving import listening
@@ -37,6 +37,7 @@ from faregate.base.clock import Clock, SystemClock
 from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
+from faregate.services.keep_margins import MarginKeeper
 from faregate.services.setup import FirstSecrets
 from faregate.storage.database import Database
 
@@ -151,6 +152,7 @@ class _Parts:
             self._ticking.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
+            keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),
         )
         tasks = [asyncio.create_task(each) for each in loops]
         try:

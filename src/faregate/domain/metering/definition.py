@@ -42,7 +42,10 @@ class Definition:
 
 def write_definition(definition: Definition) -> str:
     """Return the definition as text: equal texts count equally."""
-    document: dict[str, object] = {"filter": filter_text(definition.filter), "metric": _metric(definition.metric)}
+    document: dict[str, object] = {
+        "filter": filter_text(definition.filter),
+        "metric": metric_document(definition.metric),
+    }
     if definition.group_by:
         document["group_by"] = [path.text for path in definition.group_by]
     units = definition.units
@@ -57,13 +60,14 @@ def read_definition(text: str) -> Definition:
     units = document.get("units")
     return Definition(
         filter=parse_filter("filter", document["filter"]),
-        metric=_read_metric(document["metric"]),
+        metric=read_metric(document["metric"]),
         group_by=tuple(FieldPath(path) for path in document.get("group_by", ())),
         units=UNCHANGED if units is None else _read_units(units),
     )
 
 
-def _metric(metric: Metric) -> dict[str, object]:
+def metric_document(metric: Metric) -> dict[str, object]:
+    """Return the metric as a JSON object."""
     match metric:
         case Count(weighted=weighted):
             return {"type": "count"} | _flag(weighted=weighted)
@@ -93,7 +97,8 @@ def _flag(*, weighted: bool) -> dict[str, object]:
     return {"weighted": True} if weighted else {}
 
 
-def _read_metric(document: Mapping[str, Any]) -> Metric:
+def read_metric(document: Mapping[str, Any]) -> Metric:
+    """Return what `metric_document` wrote."""
     weighted = bool(document.get("weighted", False))
     match document["type"]:
         case "count":

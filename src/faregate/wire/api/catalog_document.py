@@ -17,6 +17,7 @@ from faregate.domain.customers.subscription import Pays
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.api.catalog import CurrencyCode, CurrencyOptions
 from faregate.wire.api.common import Identifier, Instant, Name
+from faregate.wire.api.costs import Rates, WarningView
 from faregate.wire.api.customers import PaymentTerms, TimeZone
 from faregate.wire.api.filters import FilterShape, FilterText
 from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
@@ -64,6 +65,21 @@ class MeterEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reporting_period: ReportingPeriod = ReportingPeriod.FIVE_MINUTES
 
 
+class CostEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What calls cost upstream.
+
+    Where the cost price stands with another filter or other rates, `effective_at` says from when these hold, as a new
+    version; without it, a difference is refused. A new one without it holds from now on.
+    """
+
+    name: Name
+    filter: FilterShape | UnsetType = UNSET
+    filter_text: FilterText | UnsetType = UNSET
+    rates: Rates
+    currency: CurrencyCode
+    effective_at: Instant | UnsetType = UNSET
+
+
 class UserEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A user of the company that it stands in."""
 
@@ -98,6 +114,7 @@ class CatalogDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     plans: list[PlanEntry] = field(default_factory=list)
     meters: list[MeterEntry] = field(default_factory=list)
+    costs: list[CostEntry] = field(default_factory=list)
     routes: list[RouteCreate] = field(default_factory=list)
     rules: list[RuleCreate] = field(default_factory=list)
     companies: list[CompanyEntry] = field(default_factory=list)
@@ -136,7 +153,11 @@ class ResourceDifference(Struct, frozen=True, kw_only=True):
 
 
 class CatalogApplied(Struct, frozen=True, kw_only=True):
-    """The difference between the file and the application, in the file's order; made unless `dry_run`."""
+    """The difference between the file and the application, in the file's order; made unless `dry_run`.
+
+    `warnings`: what is possible with it and probably not meant, such as a price below its cost.
+    """
 
     dry_run: bool
     differences: list[ResourceDifference]
+    warnings: list[WarningView]

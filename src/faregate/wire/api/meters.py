@@ -166,7 +166,7 @@ def meter_view(meter: Meter) -> MeterView:
         price_id=meter.price_id,
         filter=filter_shape(meter.filter),
         filter_text=filter_text(meter.filter),
-        metric=_metric_shape(meter.metric),
+        metric=metric_shape(meter.metric),
         group_by=[path.text for path in meter.group_by],
         units=UnitsShape(multiply=Decimal(plain(units.multiply)), rounding=units.rounding, places=units.places),
         reporting_period=meter.reporting_period,
@@ -212,7 +212,8 @@ def to_metric(shape: MetricShape) -> Metric:
             assert_never(shape)
 
 
-def _metric_shape(metric: Metric) -> MetricShape:
+def metric_shape(metric: Metric) -> MetricShape:
+    """Return a metric as it travels."""
     match metric:
         case Count(weighted=weighted):
             return CountShape(weighted=weighted)
