@@ -64,6 +64,7 @@ def test_a_cost_price_is_made_listed_read_and_ended(api_on_both: Api) -> None:
     [
         ({"rates": [RATES[0] | {"amount": "0.0000000001"}]}, "rates[0].amount"),
         ({"rates": [RATES[0] | {"amount": "-1"}]}, "rates[0].amount"),
+        ({"rates": [RATES[0] | {"amount": "10000", "per": 1}]}, "rates[0].amount"),
         ({"rates": [RATES[0], RATES[0]]}, "rates[1].kind"),
         ({"rates": [RATES[0] | {"metric": {"type": "sum", "field": "nothing"}}]}, "rates[0].metric.field"),
         ({"rates": [RATES[0] | {"per": 7}]}, "rates[0].per"),

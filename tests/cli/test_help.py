@@ -8,7 +8,7 @@ import pytest
 
 from faregate.apps.cli.main import run
 
-COMMANDS = ("up", "demo", "serve", "gateway", "apply", "replay", "explain")
+COMMANDS = ("up", "demo", "serve", "gateway", "apply", "replay", "explain", "margin")
 
 
 def test_help_names_every_command_and_where_settings_come_from(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +31,7 @@ def test_every_commands_help_has_an_example_and_explains_each_flag(
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert re.search(rf"^ *.*faregate {command}\b", shown.partition("For example")[2], re.MULTILINE)
-    explanations = re.findall(r"│ [* ]*--[a-z-]+(?: -[a-z])?(?: STR| INT| PATH| CHOICE)? +([^│]*)│", shown)
+    explanations = re.findall(r"│ [* ]*--[a-z-]+(?: -[a-z])?(?: STR| INT| PATH| CHOICE| DATETIME)? +([^│]*)│", shown)
     assert len(explanations) >= 3
     assert all(re.match(r"[A-Z][a-z]+ ", explanation) for explanation in explanations)
 

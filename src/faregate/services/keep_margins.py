@@ -1,4 +1,4 @@
-"""Keep the margin of every day beside the applier, from what it has committed: docs/decisions/0006.
+"""Keep the margin of every day beside the applier, from what it has committed: docs/decisions/0007.
 
 A consumer of its own: its position in the log is a row, and moves in the transaction of its sums, so that a crash
 repeats work and never sums. What changes the past (a cost price that took effect earlier, charges that a backfill adds)

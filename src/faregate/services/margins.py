@@ -18,6 +18,7 @@ from faregate.storage.margins import (
     Dimension,
     EntrySum,
     MarginRow,
+    MarginSum,
     count_behind,
     count_redo,
     margin_position,
@@ -60,16 +61,26 @@ def read_margin_report(transaction: Transaction, query: MarginQuery, *, cursor: 
     span = {"from_at": query.from_at, "to_at": query.to_at}
     rows = read_margins(transaction, query.application_id, by=_COLUMNS[query.by], after=after, limit=limit + 1, **span)
     shown = rows[:limit]
+    is_whole = after is None and len(rows) == len(shown)
+    totals = _totals(rows) if is_whole else read_margin_totals(transaction, query.application_id, **span)
     position = margin_position(transaction)
     entries = read_entries_beside_usage(transaction, query.application_id, **span)
     return MarginReport(
         data=[_view(query.by, row) for row in shown],
         next_cursor=encode_cursor(shown[-1].value, shown[-1].currency) if len(rows) > limit else None,
-        totals=[_view(None, row) for row in read_margin_totals(transaction, query.application_id, **span)],
+        totals=[_view(None, row) for row in totals],
         not_attributable=[_beside(entry) for entry in entries if entry.kind not in _NOT_EARNED],
         behind_events=count_behind(transaction, query.application_id, position or 0),
         days_recounted=count_redo(transaction, query.application_id),
     )
+
+
+def _totals(rows: list[MarginRow]) -> list[MarginRow]:
+    """Return the sums of rows by currency."""
+    totals: dict[str, MarginSum] = {}
+    for row in rows:
+        totals.setdefault(row.currency, MarginSum()).add(row.total)
+    return [MarginRow("", code, total) for code, total in sorted(totals.items())]
 
 
 def _view(by: MarginBy | None, row: MarginRow) -> MarginView:

@@ -68,6 +68,14 @@ class MarginSum:
     uncosted_revenue: int = 0
     cost: int = 0
 
+    def add(self, other: MarginSum) -> None:
+        """Add another sum of the same currency."""
+        self.event_count += other.event_count
+        self.uncosted_count += other.uncosted_count
+        self.revenue += other.revenue
+        self.uncosted_revenue += other.uncosted_revenue
+        self.cost += other.cost
+
 
 class Revenue(NamedTuple):
     """What an event was charged, in ledger units, and in which currency; None where it is charged to nobody."""

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from faregate.apps.cli import commands, explain_command, invoice_commands, meter_commands
+from faregate.apps.cli import commands, cost_commands, explain_command, invoice_commands, meter_commands
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
 
@@ -26,6 +26,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.apply,
     commands.replay,
     explain_command.explain,
+    cost_commands.margin,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
@@ -49,6 +50,7 @@ _ASKED_EACH_TIME: Final = frozenset(
         "company",
         "at",
         "target",
+        "by",
     }
 )
 """Parameters that belong to one call of a command, not into a settings file."""

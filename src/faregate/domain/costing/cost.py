@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from faregate.base.limits import MAX_LEDGER_UNITS
 from faregate.base.money import EXACT, Currency, quantize
 from faregate.domain.metering.definition import metric_document, read_metric
 from faregate.domain.metering.filter import Filter
@@ -71,13 +72,20 @@ def cost_places(unit: Currency) -> int:
     return unit.ledger_places + COST_PLACES
 
 
-def cost_of(rate: Rate, quantity: Decimal, unit: Currency) -> int:
-    """Return what a quantity costs, in 10**-`cost_places` of the major unit; `InvalidInput` if no cost is so large.
+def unit_cost(rate: Rate, unit: Currency) -> int:
+    """Return what one unit costs, in 10**-`cost_places` of the major unit: exact for rates of so many places."""
+    return quantize(EXACT.divide(rate.amount, rate.per), cost_places(unit), ROUND_HALF_UP)
+
+
+def cost_of(each: int, quantity: Decimal) -> int:
+    """Return what a quantity costs where one unit costs `each`; `InvalidInput` if no cost is so large.
 
     Exact for whole quantities; of a fraction, rounded once, half away from zero.
     """
-    whole = EXACT.multiply(quantity, rate.amount)
-    return quantize(EXACT.divide(whole, rate.per), cost_places(unit), ROUND_HALF_UP)
+    whole = int(quantity)
+    if whole == quantity and whole * each <= MAX_LEDGER_UNITS:
+        return whole * each
+    return quantize(EXACT.multiply(quantity, each), 0, ROUND_HALF_UP)
 
 
 def write_cost(cost: CostPrice) -> str:

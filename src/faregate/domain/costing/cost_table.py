@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import InvalidInput
-from faregate.domain.costing.cost import CostPrice, Rate, Span, cost_of, spans
+from faregate.domain.costing.cost import CostPrice, Rate, Span, cost_of, spans, unit_cost
 from faregate.domain.metering.event import FieldPath, scalar_text
 from faregate.domain.metering.filter import NOTHING, conditions_of
 from faregate.domain.metering.matching import MatcherFactory, compile_filter, simplify_known
@@ -100,14 +100,14 @@ class CostTable:
                 )
 
     def _rate(self, span: Span, rate: Rate) -> Callable[[Any, int], int | None]:
-        quantity_of, unit = compile_quantity(rate.metric, self._reading), span.version.currency
+        quantity_of, each = compile_quantity(rate.metric, self._reading), unit_cost(rate, span.version.currency)
 
         def cost(fields: object, weight: int) -> int | None:
             quantity = quantity_of(fields, weight)
             if isinstance(quantity, Unmeterable) or quantity < 0:
                 return None
             try:
-                return cost_of(rate, quantity, unit)
+                return cost_of(each, quantity)
             except InvalidInput:
                 return None
 

@@ -13,7 +13,7 @@ from faregate.base.errors import FieldFault, InvalidInput
 from faregate.base.limits import MAX_COST_RATES
 from faregate.base.money import EXACT, Currency, currency
 from faregate.domain.catalog.validation import has_at_most_places
-from faregate.domain.costing.cost import CostPrice, Rate, cost_places
+from faregate.domain.costing.cost import CostPrice, Rate, cost_places, unit_cost
 from faregate.domain.metering.filter_text import filter_text
 from faregate.domain.metering.metric import Count, Sum, SumOf
 from faregate.wire.api.catalog import CurrencyCode
@@ -207,7 +207,12 @@ def _rate(path: str, shape: RateShape, unit: Currency) -> Rate:
     places = cost_places(unit) - (len(str(shape.per)) - 1)
     if amount < 0 or not has_at_most_places(amount, places):
         raise InvalidInput.of(f"{path}.amount", f"must be 0 or more, with at most {places} decimal places")
-    return Rate(kind=shape.kind, metric=metric, amount=amount.normalize(EXACT), per=shape.per)
+    rate = Rate(kind=shape.kind, metric=metric, amount=amount.normalize(EXACT), per=shape.per)
+    try:
+        unit_cost(rate, unit)
+    except InvalidInput as error:
+        raise InvalidInput.of(f"{path}.amount", error.faults[0].message) from error
+    return rate
 
 
 def _rate_view(rate: Rate) -> RateView:

@@ -1,0 +1,41 @@
+"""The commands about cost and margin. Each imports what it runs when it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from faregate.apps.cli import options
+from faregate.apps.cli.meter_commands import ApiToken, ApiUrl, find_token
+
+By = Literal["company", "model", "key", "route", "day"]
+
+
+def margin(
+    *,
+    from_: Annotated[datetime, Parameter(name="--from", help="The first day, in UTC.")],
+    to: Annotated[datetime, Parameter(help="The day after the last one, in UTC.")],
+    by: Annotated[By, Parameter(help="What calls are told apart by.")] = "company",
+    json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
+    api_url: ApiUrl = options.CONTROL_PLANE_URL,
+    api_token: ApiToken = None,
+    data: options.Data = options.DATA,
+) -> int:
+    """Show what calls brought, what they cost upstream, and what is left.
+
+    Needs cost prices: `costs` in the catalog file, or `POST /api/v1/costs`. Calls that no cost price matches are
+    shown as uncosted and count for no margin.
+
+    For example:
+
+    ```
+    faregate margin --from 2026-03-01 --to 2026-04-01 --by model
+    ```
+    """
+    from faregate.apps.cli.margin_report import run_margin
+
+    return run_margin(
+        from_at=from_, to_at=to, by=by, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json
+    )
