@@ -51,6 +51,11 @@ class EventSplitter:
             self._oversized = True
         return events
 
+    @property
+    def inside_event(self) -> bool:
+        """Return whether pieces of an event that has not ended have been let go."""
+        return self._oversized
+
     def rest(self) -> bytes:
         """Return the bytes after the last whole event, once: what a stream that ended early left over."""
         rest, self._pending = self._pending, b""
@@ -59,10 +64,11 @@ class EventSplitter:
 
 def data_of(event: bytes) -> bytes | None:
     """Return an event's `data`, lines joined by LF, or None where it has none (a comment, a bare `event:`)."""
-    if event.startswith(b"data: ") and event.endswith(b"\n\n"):
-        data = event[6:-2]
-        if b"\n" not in data and b"\r" not in data:
-            return data
+    if event.endswith(b"\n\n"):
+        start = event.find(b"\n") + 1 if event.startswith(b"event: ") else 0
+        # One CR anywhere means that lines may end where this does not look.
+        if event.startswith(b"data: ", start) and event.find(b"\n", start) == len(event) - 2 and b"\r" not in event:
+            return event[start + 6 : -2]
     lines = [_value(line) for line in _LINE_END.split(event.removeprefix(b"\xef\xbb\xbf")) if _is_data(line)]
     return b"\n".join(lines) if lines else None
 

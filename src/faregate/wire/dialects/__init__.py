@@ -1,7 +1,9 @@
-"""How the usage of an upstream's protocol is bounded, asked for and read: one module a dialect.
+"""How the usage of an upstream's protocol is bounded, asked for and read: one or two modules a dialect.
 
-Owns: reading a request's bound, rewriting it, reading usage as an answer passes. Does not own: holds, billing, sockets.
+Owns: reading a request's bound, rewriting it, reading usage as an answer passes, errors in the dialect's form. Does not
+own: holds, billing, sockets, compression.
 Invariants: what the caller gets is byte for byte what the upstream sent, less the usage chunk that only we asked for;
-numbers keep their spelling and are never read as binary floats; an explicit 0 is a value and `null` overwrites nothing.
-First file to read: `openai_chat.py`.
+the network may cut anywhere; numbers keep their spelling and are never read as binary floats; an explicit 0 is a value
+and `null` overwrites nothing; what is estimated is said to be.
+First files to read: `seam.py`, then `openai_chat.py`.
 """

@@ -14,20 +14,27 @@ import msgspec
 from msgspec import Raw, Struct
 
 from faregate.base.errors import InvalidInput
-from faregate.base.limits import MAX_LEASE_UNITS
+from faregate.wire.dialects.request_fields import (
+    ABSENT,
+    ENCODER,
+    FIELDS_DECODER,
+    NULL,
+    decode_request,
+    is_given,
+    require_limit,
+    unbounded,
+)
+from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN
 
 COMPLETIONS_PATH: Final = "/chat/completions"
 """Where a completion is asked for, below a route's upstream URL."""
 
 TOKENS_PER_MESSAGE: Final = 16
-CHARACTERS_PER_TOKEN: Final = 4
 MAX_CHOICES: Final = 128
 """What OpenAI allows for `n`."""
 
 _PATHS: Final = frozenset(("", "/", "/completions", COMPLETIONS_PATH))
 _TEXT_PARTS: Final = frozenset(("text", "refusal"))
-_NULL: Final = b"null"
-_ABSENT: Final = Raw(_NULL)
 
 
 class _Part(Struct):
@@ -38,7 +45,7 @@ class _Part(Struct):
 
 class _Message(Struct):
     content: str | list[_Part] | None = None
-    audio: Raw = _ABSENT
+    audio: Raw = ABSENT
 
 
 class _StreamOptions(Struct):
@@ -56,9 +63,9 @@ class ChatRequest(Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     modalities: list[str] | None = None
-    audio: Raw = _ABSENT
-    prediction: Raw = _ABSENT
-    web_search_options: Raw = _ABSENT
+    audio: Raw = ABSENT
+    prediction: Raw = ABSENT
+    web_search_options: Raw = ABSENT
 
     @property
     def choices(self) -> int:
@@ -91,8 +98,6 @@ class RequestSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
-_FIELDS_DECODER: Final = msgspec.json.Decoder(dict[str, Raw])
-_ENCODER: Final = msgspec.json.Encoder()
 
 
 def completion_path(rest: str) -> str | None:
@@ -106,34 +111,29 @@ def completion_path(rest: str) -> str | None:
 
 def read_request(body: bytes) -> ChatRequest:
     """Return the fields that bound a request; `InvalidInput` names the field that is malformed or out of range."""
-    try:
-        request = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput.of(_field_of(str(error)), str(error)) from error
+    request = decode_request(_DECODER, body)
     if request.n is not None and not 1 <= request.n <= MAX_CHOICES:
         raise InvalidInput.of("n", f"must be from 1 to {MAX_CHOICES}")
-    if request.max_tokens is not None:
-        _require_limit("max_tokens", request.max_tokens)
-    if request.max_completion_tokens is not None:
-        _require_limit("max_completion_tokens", request.max_completion_tokens)
+    require_limit("max_tokens", request.max_tokens)
+    require_limit("max_completion_tokens", request.max_completion_tokens)
     return request
 
 
 def require_bounded(request: ChatRequest) -> None:
     """Raise `InvalidInput` naming a part whose usage its text does not bound: images, audio, files, search."""
     for index, message in enumerate(request.messages):
-        if message.audio is not _ABSENT and _is_given(message.audio):
-            raise _unbounded(f"messages[{index}].audio", "audio")
+        if is_given(message.audio):
+            raise unbounded(f"messages[{index}].audio", "audio")
         if isinstance(message.content, list):
             for place, part in enumerate(message.content):
                 if part.type not in _TEXT_PARTS:
-                    raise _unbounded(f"messages[{index}].content[{place}]", f"a part of type {part.type!r}")
-    if _is_given(request.audio) or (request.modalities is not None and request.modalities != ["text"]):
-        raise _unbounded("modalities", "an answer that is not text")
-    if _is_given(request.prediction):
-        raise _unbounded("prediction", "a predicted output")
-    if _is_given(request.web_search_options):
-        raise _unbounded("web_search_options", "a web search")
+                    raise unbounded(f"messages[{index}].content[{place}]", f"a part of type {part.type!r}")
+    if is_given(request.audio) or (request.modalities is not None and request.modalities != ["text"]):
+        raise unbounded("modalities", "an answer that is not text")
+    if is_given(request.prediction):
+        raise unbounded("prediction", "a predicted output")
+    if is_given(request.web_search_options):
+        raise unbounded("web_search_options", "a web search")
 
 
 def input_bound(request: ChatRequest, body: bytes) -> int:
@@ -166,20 +166,15 @@ def rewrite(request: ChatRequest, body: bytes, *, most_output_per_choice: int | 
     ask_usage = request.stream is True and not request.wants_usage
     if not ask_usage and most_output_per_choice is None:
         return body
-    fields = _FIELDS_DECODER.decode(body)
+    fields = FIELDS_DECODER.decode(body)
     if most_output_per_choice is not None:
         _limit_output(fields, request, most_output_per_choice)
     if ask_usage:
         options = fields.get("stream_options")
-        asked = {} if options is None or bytes(options) == _NULL else _FIELDS_DECODER.decode(options)
+        asked = {} if options is None or bytes(options) == NULL else FIELDS_DECODER.decode(options)
         asked["include_usage"] = Raw(b"true")
-        fields["stream_options"] = Raw(_ENCODER.encode(asked))
-    return _ENCODER.encode(fields)
-
-
-def _require_limit(name: str, limit: int) -> None:
-    if not 1 <= limit <= MAX_LEASE_UNITS:
-        raise InvalidInput.of(name, f"must be from 1 to {MAX_LEASE_UNITS}")
+        fields["stream_options"] = Raw(ENCODER.encode(asked))
+    return ENCODER.encode(fields)
 
 
 def _limit_output(fields: dict[str, Raw], request: ChatRequest, most: int) -> None:
@@ -200,17 +195,3 @@ def _characters(request: ChatRequest) -> int:
         elif content is not None:
             count += sum(len(part.text) + len(part.refusal) for part in content)
     return count
-
-
-def _is_given(value: Raw) -> bool:
-    return value is not _ABSENT and bytes(value) != _NULL
-
-
-def _unbounded(field: str, what: str) -> InvalidInput:
-    return InvalidInput.of(field, f"{what} is not accepted here: its usage cannot be bounded before the call")
-
-
-def _field_of(message: str) -> str:
-    """Return the field that msgspec's message names (``... - at `$.n` ``), or `body`."""
-    _, found, path = message.rpartition("`$")
-    return path.rstrip("`").lstrip(".") or "body" if found else "body"

@@ -13,12 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
-from faregate.wire.dialects.openai_chat import CHARACTERS_PER_TOKEN
+from faregate.wire.dialects.request_fields import UNREADABLE
+from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN, Usage
 from faregate.wire.event import exact_number
 from faregate.wire.sse import EventSplitter
-
-Usage = dict[str, object]
-"""An upstream's usage object: fields by name, decoded; numbers that are not whole are Decimals."""
 
 _DONE: Final = b"[DONE]"
 
@@ -71,7 +69,7 @@ def read_answer(body: bytes, *, input_estimate: int | None) -> tuple[AnswerSumma
     """Read a whole answer that was not streamed; return what `AnswerReader.summary` does."""
     try:
         summary = _SUMMARY_DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return AnswerReader().summary(input_estimate=input_estimate)
     usage = summary.usage
     if usage:
@@ -108,7 +106,7 @@ class AnswerReader:
         """Read a whole answer that was not streamed; one that is not JSON leaves everything unknown."""
         try:
             head = _HEAD_DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return
         self._keep(head)
         if not self.usage:
@@ -149,7 +147,7 @@ class AnswerReader:
         """Read one chunk of a streamed answer; return None for what is not a chunk, such as `[DONE]`."""
         try:
             chunk = _CHUNK_DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
         self._keep(chunk)
         if chunk.choices:
@@ -159,7 +157,7 @@ class AnswerReader:
     def _read_choices(self, body: bytes) -> None:
         try:
             chunk = _CHUNK_DECODER.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return
         self._count(chunk)
 

@@ -1,0 +1,214 @@
+"""All dialects by the name that a route gives (`seam.MeteredDialect`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from faregate.base.errors import InvalidInput
+from faregate.wire.dialects.anthropic_messages import messages_path, read_messages_request
+from faregate.wire.dialects.anthropic_messages_answer import MessagesStream, messages_error, read_messages_answer
+from faregate.wire.dialects.generic_json import (
+    GenericRequest,
+    GenericSettings,
+    GenericStream,
+    UsageFields,
+    generic_bounds,
+    read_generic_answer,
+)
+from faregate.wire.dialects.openai_chat import completion_path
+from faregate.wire.dialects.openai_chat_dialect import ChatCall, ChatStream, chat_error, read_chat_answer
+from faregate.wire.dialects.openai_responses import read_responses_request, responses_path
+from faregate.wire.dialects.openai_responses_answer import ResponsesStream, read_responses_answer
+from faregate.wire.dialects.seam import Bound, Fault, Headers, MeteredDialect, MeteredRequest, Reading, StreamMeter
+
+_INPUT: Final[Bound] = (1, 0)
+_OUTPUT: Final[Bound] = (0, 1)
+_BOTH: Final[Bound] = (1, 1)
+_TOKENS: Final[Mapping[str, Bound]] = {
+    "input": _INPUT,
+    "cached_read": _INPUT,
+    "cache_write": _INPUT,
+    "output": _OUTPUT,
+    "reasoning": _OUTPUT,
+    "audio_input": _INPUT,
+    "audio_output": _OUTPUT,
+    "total": _BOTH,
+}
+
+
+class WholeReader(Protocol):
+    """Reads a whole answer that tells all by itself."""
+
+    def __call__(self, body: bytes, *, input_estimate: int | None, most_output: int | None) -> Reading:
+        """Return what was read."""
+        ...
+
+
+def _bounds(usage: Mapping[str, Bound]) -> Mapping[str, Bound]:
+    own = {f"response.body.usage.{name}": bound for name, bound in usage.items()}
+    return own | {f"response.body.tokens.{name}": bound for name, bound in _TOKENS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProviderDialect:
+    """A provider's own dialect: everything about it is known beforehand, and an answer's body tells all."""
+
+    name: str
+    bounds: Mapping[str, Bound]
+    path: Callable[[str], str | None]
+    request: Callable[[bytes], MeteredRequest]
+    answer: WholeReader
+    streamed: Callable[[MeteredRequest | None, int | None], StreamMeter]
+    error: Callable[[Fault], bytes]
+
+    def upstream_path(self, rest: str) -> str | None:
+        """Return the upstream path for what followed the route's name, None where no metered answer is asked for."""
+        return self.path(rest)
+
+    def read_request(self, body: bytes) -> MeteredRequest:
+        """Return the request; raises `InvalidInput`."""
+        return self.request(body)
+
+    def read_answer(
+        self,
+        body: bytes,
+        *,
+        request: MeteredRequest | None,
+        headers: Headers,
+        input_estimate: int | None,
+        most_output: int | None,
+    ) -> Reading:
+        """Read a whole answer."""
+        del request, headers
+        return self.answer(body, input_estimate=input_estimate, most_output=most_output)
+
+    def stream(self, *, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> StreamMeter:
+        """Return the reader of a streamed answer."""
+        del headers
+        return self.streamed(request, most_output)
+
+    def error_body(self, fault: Fault) -> bytes:
+        """Return the error document."""
+        return self.error(fault)
+
+
+class GenericJson:
+    """A route's own API; `InvalidInput` names the setting that is wrong."""
+
+    name: Final = "generic_json"
+
+    def __init__(self, settings: GenericSettings) -> None:
+        self._settings = settings
+        self._fields = UsageFields(settings)
+        self.bounds: Final[Mapping[str, Bound]] = generic_bounds(settings)
+
+    def upstream_path(self, rest: str) -> str | None:
+        """Return the path as it came: every call is metered."""
+        return rest
+
+    def read_request(self, body: bytes) -> GenericRequest:
+        """Return the request; raises `InvalidInput`."""
+        return GenericRequest(body, self._settings.output_limit)
+
+    def read_answer(
+        self,
+        body: bytes,
+        *,
+        request: MeteredRequest | None,
+        headers: Headers,
+        input_estimate: int | None,
+        most_output: int | None,
+    ) -> Reading:
+        """Read a whole answer."""
+        return read_generic_answer(
+            self._fields,
+            body,
+            request=request,
+            headers=headers,
+            input_estimate=input_estimate,
+            most_output=most_output,
+        )
+
+    def stream(self, *, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> StreamMeter:
+        """Return the reader of a streamed answer."""
+        return GenericStream(self._fields, request=request, headers=headers, most_output=most_output)
+
+    def error_body(self, fault: Fault) -> bytes:
+        """Return the error document in OpenAI's shape."""
+        return chat_error(fault)
+
+
+def _stream_chat(request: MeteredRequest | None, most_output: int | None) -> ChatStream:
+    strip = isinstance(request, ChatCall) and request.streams and not request.request.wants_usage
+    return ChatStream(strip_usage=strip, most_output=most_output)
+
+
+OPENAI_CHAT: Final = ProviderDialect(
+    name="openai_chat",
+    bounds=_bounds(
+        {
+            "prompt_tokens": _INPUT,
+            "prompt_tokens_details.cached_tokens": _INPUT,
+            "prompt_tokens_details.cache_write_tokens": _INPUT,
+            "completion_tokens": _OUTPUT,
+            "completion_tokens_details.reasoning_tokens": _OUTPUT,
+            "total_tokens": _BOTH,
+        }
+    ),
+    path=completion_path,
+    request=ChatCall,
+    answer=read_chat_answer,
+    streamed=_stream_chat,
+    error=chat_error,
+)
+OPENAI_RESPONSES: Final = ProviderDialect(
+    name="openai_responses",
+    bounds=_bounds(
+        {
+            "input_tokens": _INPUT,
+            "input_tokens_details.cached_tokens": _INPUT,
+            "input_tokens_details.cache_write_tokens": _INPUT,
+            "output_tokens": _OUTPUT,
+            "output_tokens_details.reasoning_tokens": _OUTPUT,
+            "total_tokens": _BOTH,
+        }
+    ),
+    path=responses_path,
+    request=read_responses_request,
+    answer=read_responses_answer,
+    streamed=lambda _, most_output: ResponsesStream(most_output=most_output),
+    error=chat_error,
+)
+ANTHROPIC_MESSAGES: Final = ProviderDialect(
+    name="anthropic_messages",
+    bounds=_bounds(
+        {
+            "input_tokens": _INPUT,
+            "cache_read_input_tokens": _INPUT,
+            "cache_creation_input_tokens": _INPUT,
+            "output_tokens": _OUTPUT,
+        }
+    ),
+    path=messages_path,
+    request=read_messages_request,
+    answer=read_messages_answer,
+    streamed=lambda _, most_output: MessagesStream(most_output=most_output),
+    error=messages_error,
+)
+_KNOWN: Final[Mapping[str, MeteredDialect]] = {
+    dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)
+}
+NAMES: Final = (*_KNOWN, GenericJson.name)
+
+
+def dialect_named(name: str, settings: GenericSettings | None = None) -> MeteredDialect:
+    """Return the dialect; `InvalidInput` where there is none of that name, or `generic_json` has no settings."""
+    if name == GenericJson.name:
+        if settings is None:
+            raise InvalidInput.of("usage", "must say where an answer's usage stands, for the dialect 'generic_json'")
+        return GenericJson(settings)
+    if name not in _KNOWN:
+        raise InvalidInput.of("dialect", f"must be one of {', '.join(NAMES)}, not {name!r}")
+    return _KNOWN[name]
