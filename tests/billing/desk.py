@@ -14,6 +14,7 @@ from faregate.domain.billing.invoice import Invoice
 from faregate.domain.billing.provider import (
     BillingProvider,
     MeterEvent,
+    ProviderCoupon,
     ProviderGrant,
     ProviderInvoice,
     ProviderSubscription,
@@ -175,10 +176,16 @@ class FaultyProvider:
         self.after("create_credit_grant", grant.subscription)
 
     def close_period(
-        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+        self,
+        subscription: str,
+        period: Period,
+        *,
+        issued_at: datetime,
+        rated: tuple[RatedLine, ...] = (),
+        coupons: tuple[ProviderCoupon, ...] = (),
     ) -> ProviderInvoice:
         self.before("close_period", subscription)
-        invoice = self.inner.close_period(subscription, period, issued_at=issued_at, rated=rated)
+        invoice = self.inner.close_period(subscription, period, issued_at=issued_at, rated=rated, coupons=coupons)
         self.after("close_period", subscription)
         return invoice
 

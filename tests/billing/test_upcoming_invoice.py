@@ -36,11 +36,27 @@ def preview(desk: Desk, *, at: datetime | None = None, subscription_id: str = SU
 def issued(desk: Desk, number: int = 0) -> tuple[object, ...]:
     """What the invoice says, in the order in which `said` tells a preview."""
     view = invoice_view(desk.invoices()[number], desk.world.clock.now())
-    return view.period_start, view.period_end, view.lines, view.total, view.credit_applied, view.amount_due
+    return (
+        view.period_start,
+        view.period_end,
+        view.lines,
+        view.discounts,
+        view.total,
+        view.credit_applied,
+        view.amount_due,
+    )
 
 
 def said(view: UpcomingInvoiceView) -> tuple[object, ...]:
-    return view.period_start, view.period_end, view.lines, view.total, view.credit_applied, view.amount_due
+    return (
+        view.period_start,
+        view.period_end,
+        view.lines,
+        view.discounts,
+        view.total,
+        view.credit_applied,
+        view.amount_due,
+    )
 
 
 def end_now(desk: Desk, at: datetime) -> None:

@@ -15,9 +15,11 @@ plans:
   - name: Plan
     prices:
       - {name: Seats, model: {type: flat, amount: "7"}, currency: USD, adjustments: {minimum_spend: "9"}}
+coupons:
+  - {coupon_id: LAUNCH, name: Launch, percent: "10", duration: forever}
 companies:
   - company_id: acme
-    subscriptions: [{plan: Plan, pays: postpaid}]
+    subscriptions: [{plan: Plan, pays: postpaid, coupons: [LAUNCH]}]
 """
 
 
@@ -47,9 +49,10 @@ def test_a_companys_next_invoice_is_shown_with_what_it_is_made_of(
     shown = capsys.readouterr().out
     assert "true up" in shown
     assert "Nothing is open." in shown
-    assert [row.split("│")[3].strip() for row in shown.splitlines() if "due" in row] == ["9.00"]
+    assert [row.split("│")[3].strip() for row in shown.splitlines() if "due" in row] == ["8.10"]
+    assert [row.split("│")[3].strip() for row in shown.splitlines() if "coupon Launch" in row] == ["-0.90"]
     assert _preview(control, json=True) == 0
-    assert [one["amount_due"] for one in msgspec.json.decode(capsys.readouterr().out)] == ["9.00"]
+    assert [one["amount_due"] for one in msgspec.json.decode(capsys.readouterr().out)] == ["8.10"]
     assert _preview(control, at=datetime(2001, 1, 1, tzinfo=UTC)) == 1
     assert "at: must be an instant between the subscription's start and its end" in capsys.readouterr().err
 

@@ -179,7 +179,7 @@ def take_coupons(given: Input) -> Answer:
 def _coupon(entry: Input) -> Coupon:
     for name in ("fixed_cents", "amount_cents"):
         if entry.get(name) is not None:
-            return FixedCoupon(amount=int(entry[name]))
+            return FixedCoupon(amount=int(entry[name]), currency=currency("USD"))
     return PercentCoupon(percent=Decimal(str(next(entry[name] for name in entry if "percent" in name))))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from faregate.base.errors import Conflict, FieldFault, InvalidInput
 from faregate.services.apply_costs import apply_cost
+from faregate.services.apply_coupons import apply_coupon
 from faregate.services.apply_customers import apply_company, apply_subscription, apply_user
 from faregate.services.apply_resources import (
     apply_meter,
@@ -112,6 +113,12 @@ def _steps(document: CatalogDocument) -> Iterator[_Step]:
         yield _Step(path=f"routes[{index}]", make=partial(apply_route, entry=route))
     for index, rule in enumerate(document.rules):
         yield _Step(path=f"rules[{index}]", make=partial(apply_rule, entry=rule))
+    for index, coupon in enumerate(document.coupons):
+        yield _Step(path=f"coupons[{index}]", make=partial(apply_coupon, entry=coupon))
+    yield from _customer_steps(document)
+
+
+def _customer_steps(document: CatalogDocument) -> Iterator[_Step]:
     for index, company in enumerate(document.companies):
         path = f"companies[{index}]"
         yield _Step(path=path, make=partial(apply_company, entry=company))
@@ -121,7 +128,7 @@ def _steps(document: CatalogDocument) -> Iterator[_Step]:
             )
         for place, subscription in enumerate(company.subscriptions):
             make = partial(apply_subscription, entry=subscription, company_id=company.company_id)
-            yield _Step(path=f"{path}.subscriptions[{place}]", make=make, needs=("plans",))
+            yield _Step(path=f"{path}.subscriptions[{place}]", make=make, needs=("plans", "coupons"))
 
 
 def _placed(path: str, error: InvalidInput | Conflict) -> list[FieldFault]:
@@ -141,11 +148,14 @@ def _repeats(document: CatalogDocument) -> Iterator[FieldFault]:
     yield from _repeated("costs[{}].name", (cost.name for cost in document.costs))
     yield from _repeated("routes[{}].name", (route.name for route in document.routes))
     yield from _repeated("rules[{}].name", (rule_name(rule) for rule in document.rules))
+    yield from _repeated("coupons[{}].coupon_id", (coupon.coupon_id for coupon in document.coupons))
     yield from _repeated("companies[{}].company_id", (company.company_id for company in document.companies))
     for index, company in enumerate(document.companies):
         place = f"companies[{index}]"
         yield from _repeated(f"{place}.users[{{}}].user_id", (user.user_id for user in company.users))
         yield from _repeated(f"{place}.subscriptions[{{}}].plan", (entry.plan for entry in company.subscriptions))
+        for row, entry in enumerate(company.subscriptions):
+            yield from _repeated(f"{place}.subscriptions[{row}].coupons[{{}}]", entry.coupons)
 
 
 def _repeated(path: str, names: Iterable[str]) -> Iterator[FieldFault]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from faregate.base.errors import InvalidInput
+from faregate.services.apply_coupons import give_missing
 from faregate.services.apply_resources import plan_named
 from faregate.services.catalog_differences import compared, created, differing_fields
 from faregate.services.change import Change
@@ -73,7 +74,8 @@ def apply_subscription(
             alignment=entry.alignment,
             trial_ends_at=entry.trial_ends_at,
         )
-        create_subscription(transaction, change, request)
+        made = create_subscription(transaction, change, request).subscription
+        give_missing(transaction, change, entry.coupons, subscription_id=made.subscription_id)
         return created("subscription", label)
     kept = row.subscription
     before = SubscriptionEntry(
@@ -86,11 +88,17 @@ def apply_subscription(
         alignment=kept.cycle.alignment,
         trial_ends_at=UNSET if kept.cycle.trial_ends_at is None else kept.cycle.trial_ends_at,
     )
-    after = entry
+    after = msgspec.structs.replace(entry, coupons=[])
     if entry.started_at is not UNSET:
         after = msgspec.structs.replace(after, started_at=to_utc(entry.started_at))
     if entry.trial_ends_at is not UNSET:
         after = msgspec.structs.replace(after, trial_ends_at=to_utc(entry.trial_ends_at))
     for difference in differing_fields(before, after):
         raise InvalidInput.of(difference.field, f"of a subscription never changes; it is {difference.before}")
-    return compared("subscription", label, before=before, after=after)
+    had = give_missing(transaction, change, entry.coupons, subscription_id=kept.subscription_id)
+    return compared(
+        "subscription",
+        label,
+        before=msgspec.structs.replace(before, coupons=had),
+        after=msgspec.structs.replace(after, coupons=entry.coupons),
+    )

@@ -11,7 +11,7 @@ A crash between them repeats the provider's call, which answers with the same in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
@@ -32,6 +32,7 @@ from faregate.domain.pricing.rating import is_due_without_usage, line_amount
 from faregate.services.accounts import refresh_accounts
 from faregate.services.adjustments import PeriodBill, bill_period, keep_bill
 from faregate.services.close_windows import report_windows
+from faregate.services.discounts import expected_discounts, invoice_discounts, post_discounts, use_coupons
 from faregate.services.membership import refresh_membership
 from faregate.services.provider_messages import PERIOD_CLOSE, ExpectedLine, PeriodCloseMessage, encode_message
 from faregate.services.provider_prices import is_rated_by_provider
@@ -88,8 +89,9 @@ def _freeze(
     report_windows(transaction, unreported_windows_of_period(transaction, subscription_id, period.start), now=now)
     bill = close_bill(transaction, open_period.subscription, period, totals=totals)
     keep_bill(transaction, bill, period_start=period.start)
-    message = close_message(open_period.subscription, period, bill, now=now)
+    message = close_message(transaction, open_period.subscription, period, bill=bill, now=now)
     if message.lines:
+        use_coupons(transaction, message.discounts)
         add_to_outbox(
             transaction,
             application_id=open_period.application_id,
@@ -119,14 +121,32 @@ def close_bill(
     return bill_period(transaction, subscription, period_start=period.start, lines=lines, after=after)
 
 
-def close_message(subscription: Subscription, period: Period, bill: PeriodBill, *, now: datetime) -> PeriodCloseMessage:
-    """Return the message that closes a period."""
+def close_message(
+    transaction: Transaction,
+    subscription: Subscription,
+    period: Period,
+    *,
+    bill: PeriodBill,
+    now: datetime,
+    after: Sequence[PeriodCloseMessage] = (),
+) -> PeriodCloseMessage:
+    """Return the message that closes a period, with what coupons take off it; writes nothing.
+
+    `after`: messages of the periods before, where those are not closed either.
+    """
     return PeriodCloseMessage(
         subscription_id=subscription.subscription_id,
         period_start=period.start,
         period_end=period.end,
         issued_at=now,
         lines=bill.lines,
+        discounts=expected_discounts(
+            transaction,
+            subscription.subscription_id,
+            period,
+            subtotal=sum(line.amount for line in bill.lines),
+            ahead=[discount for message in after for discount in message.discounts],
+        ),
     )
 
 
@@ -220,9 +240,12 @@ class InvoiceCredit:
 def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: InvoiceCredit) -> None:
     ours = {line.line_id: (line.quantity, line.amount) for line in expected.lines}
     theirs = {line.price: (line.quantity, line.amount) for line in issued.lines}
-    total = sum(line.amount for line in expected.lines)
+    our_discounts = {discount.redemption_id: discount.amount for discount in expected.discounts}
+    their_discounts = {discount.coupon: discount.amount for discount in issued.discounts}
+    total = expected.total
     credit_range = (min(total, credit.least), min(total, credit.most))
-    if ours == theirs and issued.subtotal == total and _adds_up(issued, credit_range):
+    equal = ours == theirs and our_discounts == their_discounts and issued.total == total
+    if equal and _adds_up(issued, credit_range):
         return
     _log.error(
         "invoice.differed",
@@ -231,22 +254,25 @@ def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit
         period_start=expected.period_start.isoformat(),
         our_lines=_figures(ours),
         provider_lines=_figures(theirs),
+        our_discounts=our_discounts,
+        provider_discounts=their_discounts,
         our_total=total,
-        provider_total=issued.subtotal,
+        provider_total=issued.total,
         our_credit=credit_range,
         provider_credit=issued.credit_applied,
     )
     raise Conflict(
         "invoice",
-        f"the provider's invoice {issued.number} says {_figures(theirs)}, total {issued.subtotal},"
-        f" credit {issued.credit_applied};"
-        f" our ledger {_figures(ours)}, total {total}, credit {credit_range[0]} to {credit_range[1]}",
+        f"the provider's invoice {issued.number} says {_figures(theirs)}, discounts {their_discounts},"
+        f" total {issued.total}, credit {issued.credit_applied};"
+        f" our ledger {_figures(ours)}, discounts {our_discounts},"
+        f" total {total}, credit {credit_range[0]} to {credit_range[1]}",
     )
 
 
 def _adds_up(issued: ProviderInvoice, credit_range: tuple[int, int]) -> bool:
     least, most = credit_range
-    return least <= issued.credit_applied <= most and issued.credit_applied + issued.amount_due == issued.subtotal
+    return least <= issued.credit_applied <= most and issued.credit_applied + issued.amount_due == issued.total
 
 
 def _figures(lines: Mapping[str, tuple[Decimal, int]]) -> dict[str, str]:
@@ -283,13 +309,14 @@ def _invoice(
         currency=subscription.currency.code,
         period=issued.period,
         lines=tuple(lines),
-        total=issued.subtotal,
+        total=issued.total,
         credit_applied=issued.credit_applied,
         amount_due=issued.amount_due,
         status=issued.status,
         issued_at=issued.created,
         due_at=issued.due_date,
         paid_at=issued.paid_at,
+        discounts=invoice_discounts(expected.discounts),
     )
 
 
@@ -301,7 +328,7 @@ def _post_closing(
     expected: PeriodCloseMessage,
     invoice: Invoice,
 ) -> None:
-    """Post what makes each line's debits equal to it, and the entry that moves the debt to the invoice."""
+    """Post what makes each line's debits equal to it, what coupons take off, and what moves the debt to the invoice."""
     period = to_microseconds(expected.period_start)
     for line in expected.lines:
         of = "" if line.adjusts is None else f":adjusts:{to_microseconds(line.adjusts)}"
@@ -324,6 +351,7 @@ def _post_closing(
                         period_start=line.adjusts or expected.period_start,
                     ),
                 )
+    post_discounts(transaction, application_id, subscription=subscription, invoice=invoice)
     if invoice.amount_due:
         post_entry(
             transaction,

@@ -23,6 +23,7 @@ from faregate.base.money import EXACT, currency
 from faregate.domain.billing.provider import (
     BillingProvider,
     MeterEvent,
+    ProviderCoupon,
     ProviderGrant,
     ProviderInvoice,
     ProviderSubscription,
@@ -33,6 +34,7 @@ from faregate.services.close_period import record_invoice
 from faregate.services.provider_messages import (
     PERIOD_CLOSE,
     CreditMessage,
+    ExpectedDiscount,
     ExpectedLine,
     PeriodCloseMessage,
     UsageMessage,
@@ -156,7 +158,13 @@ def _send_message(provider: BillingProvider, customer: BilledCustomer, row: Outb
             sent.delivered.append(row.outbox_id)
         case PeriodCloseMessage() as close:
             rated = tuple(_rated_line(line) for line in close.lines if line.rated)
-            issued = provider.close_period(close.subscription_id, close.period, issued_at=close.issued_at, rated=rated)
+            issued = provider.close_period(
+                close.subscription_id,
+                close.period,
+                issued_at=close.issued_at,
+                rated=rated,
+                coupons=tuple(_coupon(discount) for discount in close.discounts),
+            )
             sent.closed = _Closed(row=row, expected=close, issued=issued)
         case other:
             assert_never(other)
@@ -214,6 +222,15 @@ def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:
 
 def _rated_line(line: ExpectedLine) -> RatedLine:
     return RatedLine(price=line.line_id, description=line.description, quantity=line.quantity, amount=line.amount)
+
+
+def _coupon(discount: ExpectedDiscount) -> ProviderCoupon:
+    return ProviderCoupon(
+        lookup_key=discount.redemption_id,
+        name=discount.name,
+        percent_off=discount.percent_off,
+        amount_off=discount.amount_off,
+    )
 
 
 def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:

@@ -66,19 +66,40 @@ class ExpectedLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedDiscount:
+    """A coupon that the provider is to take off, and what that is by our reckoning; amounts in minor units."""
+
+    redemption_id: str
+    coupon_id: str
+    name: str
+    percent_off: Decimal | None
+    amount_off: int | None
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodCloseMessage:
-    """A period that is over: everything of it stands before this message. `lines` is what the invoice must say."""
+    """A period that is over: everything of it stands before this message.
+
+    `lines` and `discounts` are what the invoice must say.
+    """
 
     subscription_id: str
     period_start: datetime
     period_end: datetime
     issued_at: datetime
     lines: tuple[ExpectedLine, ...]
+    discounts: tuple[ExpectedDiscount, ...] = ()
 
     @property
     def period(self) -> Period:
         """Return the period as one."""
         return Period(self.period_start, self.period_end)
+
+    @property
+    def total(self) -> int:
+        """Return the sum of the lines less the discounts, in minor units."""
+        return sum(line.amount for line in self.lines) - sum(discount.amount for discount in self.discounts)
 
 
 ProviderMessage = UsageMessage | CreditMessage | PeriodCloseMessage

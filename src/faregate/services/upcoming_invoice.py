@@ -12,6 +12,7 @@ from faregate.base.periods import Period
 from faregate.domain.billing.invoice import Invoice
 from faregate.domain.customers.subscription import Subscription
 from faregate.services.close_period import InvoiceCredit, close_bill, close_message, invoice_line
+from faregate.services.discounts import invoice_discounts
 from faregate.services.provider_messages import PERIOD_CLOSE, PeriodCloseMessage, decode_message
 from faregate.services.subscriptions import find_existing
 from faregate.storage.billing import invoices_of_subscription
@@ -21,7 +22,7 @@ from faregate.storage.ledger import PriceTotal
 from faregate.storage.outbox import waiting_payloads
 from faregate.storage.subscriptions import SubscriptionRow
 from faregate.storage.unsettled import count_unapplied_events, count_unreported_windows
-from faregate.wire.api.billing import UnitsInLeasesView, UpcomingInvoiceView, invoice_line_view
+from faregate.wire.api.billing import UnitsInLeasesView, UpcomingInvoiceView, discount_views, invoice_line_view
 from faregate.wire.api.common import plain
 
 
@@ -52,7 +53,7 @@ def preview_invoice(
     applied = 0
     for message in closes.messages:
         credit -= applied
-        applied = max(0, min(credit, _total(message)))
+        applied = max(0, min(credit, message.total))
     asked = closes.messages[-1]
     return _view(transaction, row, asked, applied=applied, closes=closes, earlier=invoices)
 
@@ -85,12 +86,14 @@ def _closes(transaction: Transaction, row: SubscriptionRow, period: Period, *, n
         if not waiting or waiting[-1].period_start != period.start:
             waiting.append(_nothing(subscription, period, now))
         return _Closes(messages=waiting, is_closed=True, totals=[])
-    messages, totals, bill = waiting, [], None
+    ahead: list[PeriodCloseMessage] = []
+    totals: list[PriceTotal] = []
+    bill = None
     for each in _periods(subscription, row.billed_until, period):
         totals = totals_of_period(transaction, subscription.subscription_id, each.start)
         bill = close_bill(transaction, subscription, each, totals=totals, after=bill)
-        messages.append(close_message(subscription, each, bill, now=now))
-    return _Closes(messages=messages, is_closed=False, totals=totals)
+        ahead.append(close_message(transaction, subscription, each, bill=bill, now=now, after=ahead))
+    return _Closes(messages=[*waiting, *ahead], is_closed=False, totals=totals)
 
 
 def _nothing(subscription: Subscription, period: Period, now: datetime) -> PeriodCloseMessage:
@@ -116,10 +119,6 @@ def _periods(subscription: Subscription, start: datetime, last: Period) -> list[
     return periods
 
 
-def _total(message: PeriodCloseMessage) -> int:
-    return sum(line.amount for line in message.lines)
-
-
 def _view(
     transaction: Transaction,
     row: SubscriptionRow,
@@ -133,7 +132,6 @@ def _view(
     unit = subscription.currency
     # As the provider orders them: what it rates itself, then what it takes as it is.
     lines = [invoice_line(line, earlier=earlier) for line in sorted(message.lines, key=lambda line: line.rated)]
-    total = _total(message)
     return UpcomingInvoiceView(
         subscription_id=subscription.subscription_id,
         company_id=subscription.company_id,
@@ -143,9 +141,11 @@ def _view(
         closes_at=message.period_end + WINDOW_CLOSE_GRACE,
         closed=closes.is_closed,
         lines=[invoice_line_view(line, unit) for line in lines],
-        total=plain(from_minor_units(total, unit)),
+        subtotal=plain(from_minor_units(sum(line.amount for line in lines), unit)),
+        discounts=discount_views(invoice_discounts(message.discounts), unit),
+        total=plain(from_minor_units(message.total, unit)),
         credit_applied=plain(from_minor_units(applied, unit)),
-        amount_due=plain(from_minor_units(total - applied, unit)),
+        amount_due=plain(from_minor_units(message.total - applied, unit)),
         open_windows=0
         if closes.is_closed
         else count_unreported_windows(transaction, subscription.subscription_id, message.period_start),

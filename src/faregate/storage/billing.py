@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceLine, InvoiceStatus
+from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceLine, InvoiceStatus
 from faregate.storage.database import Transaction
-from faregate.storage.tables import invoice
+from faregate.storage.tables import invoice, invoice_discount
+from faregate.storage.upsert import chunks
 
 
 def insert_invoice(transaction: Transaction, application_id: str, issued: Invoice) -> None:
@@ -36,6 +38,14 @@ def insert_invoice(transaction: Transaction, application_id: str, issued: Invoic
             paid_at=issued.paid_at,
         )
     )
+    if issued.discounts:
+        transaction.execute(
+            insert(invoice_discount),
+            [
+                {"invoice_id": issued.invoice_id, "place": place} | asdict(discount)
+                for place, discount in enumerate(issued.discounts)
+            ],
+        )
 
 
 def set_invoice_paid(transaction: Transaction, invoice_id: str, paid_at: datetime) -> None:
@@ -97,10 +107,25 @@ def companies_with_due_invoices(transaction: Transaction, application_id: str, *
 
 def _invoices(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Invoice]:
     statement = select(invoice).where(*conditions).order_by(invoice.c.invoice_id).limit(limit)
-    return [_invoice(row) for row in transaction.execute(statement)]
+    rows = transaction.execute(statement).all()
+    discounts = _discounts(transaction, [row.invoice_id for row in rows])
+    return [_invoice(row, discounts.get(row.invoice_id, ())) for row in rows]
 
 
-def _invoice(row: Row[tuple[object, ...]]) -> Invoice:
+def _discounts(transaction: Transaction, invoice_ids: Sequence[str]) -> dict[str, tuple[InvoiceDiscount, ...]]:
+    columns = invoice_discount.c
+    found: dict[str, tuple[InvoiceDiscount, ...]] = {}
+    for some in chunks(invoice_ids):
+        statement = select(invoice_discount).where(columns.invoice_id.in_(some)).order_by(columns.place)
+        for row in transaction.execute(statement):
+            discount = InvoiceDiscount(
+                redemption_id=row.redemption_id, coupon_id=row.coupon_id, name=row.name, amount=row.amount
+            )
+            found[row.invoice_id] = (*found.get(row.invoice_id, ()), discount)
+    return found
+
+
+def _invoice(row: Row[tuple[object, ...]], discounts: tuple[InvoiceDiscount, ...]) -> Invoice:
     return Invoice(
         invoice_id=row.invoice_id,
         number=row.number,
@@ -116,4 +141,5 @@ def _invoice(row: Row[tuple[object, ...]]) -> Invoice:
         issued_at=row.issued_at,
         due_at=row.due_at,
         paid_at=row.paid_at,
+        discounts=discounts,
     )

@@ -22,7 +22,9 @@ from faregate.storage.upsert import upsert
 
 
 class EntryKind(StrEnum):
-    """What moved credit. A sign belongs to each: grant and invoiced add, debit and closing take, rounding does either.
+    """What moved credit. A sign belongs to each: grant, discount and invoiced add, debit and closing take.
+
+    Rounding does either. `discount` is what a coupon took off the period's invoice.
 
     `closing` is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
     """
@@ -31,6 +33,7 @@ class EntryKind(StrEnum):
     DEBIT = "debit"
     ROUNDING = "rounding"
     CLOSING = "closing"
+    DISCOUNT = "discount"
     INVOICED = "invoiced"
 
 

@@ -514,6 +514,50 @@ adjustment = Table(
     sqlite_autoincrement=True,
 )
 
+invoice_discount = Table(
+    "invoice_discount",
+    metadata,
+    Column("invoice_id", Text, primary_key=True),
+    Column("redemption_id", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("coupon_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+)
+
+coupon = Table(
+    "coupon",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("coupon_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("percent", Exact),
+    Column("amount", Units),
+    Column("currency", Text),
+    Column("periods", Integer),
+    Column("redeem_by", Instant),
+    Column("max_redemptions", Integer),
+    Column("redemptions", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("archived_at", Instant),
+)
+
+redemption = Table(
+    "redemption",
+    metadata,
+    Column("place", Serial, primary_key=True, autoincrement=True),
+    Column("redemption_id", Text, nullable=False, unique=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("coupon_id", Text, nullable=False),
+    Column("caller_id", Text, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("given_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    UniqueConstraint("subscription_id", "caller_id"),
+    sqlite_autoincrement=True,
+)
+
 # --- governance ---------------------------------------------------------------------------------------------------
 
 rule = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,10 +12,12 @@ from sqlalchemy.sql.dml import Insert
 
 from faregate.storage.database import Transaction
 
+K = TypeVar("K")
+
 _CHUNK_ROWS: Final = 1_000
 
 
-def chunks(keys: Sequence[tuple[object, ...]]) -> Iterator[Sequence[tuple[object, ...]]]:
+def chunks(keys: Sequence[K]) -> Iterator[Sequence[K]]:
     """Yield keys in parts that fit a statement: SQLite takes 32,766 parameters in one."""
     for first in range(0, len(keys), _CHUNK_ROWS):
         yield keys[first : first + _CHUNK_ROWS]

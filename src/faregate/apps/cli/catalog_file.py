@@ -64,7 +64,7 @@ def read_catalog_file(path: Path) -> CatalogFile:
     except (yaml.YAMLError, RecursionError) as error:
         raise CatalogFileError("is not YAML: it holds characters or depths that YAML has not") from error
     if not isinstance(root, yaml.MappingNode):
-        raise CatalogFileError("must be a mapping: plans, meters, costs, routes, rules, companies", 1)
+        raise CatalogFileError("must be a mapping: plans, meters, costs, routes, rules, coupons, companies", 1)
     reading = _Reading()
     document = reading.mapping(root, "")
     return CatalogFile(document=document, lines=reading.lines)

@@ -64,6 +64,8 @@ def _show(preview: UpcomingInvoiceView) -> None:
         for words, amount in _parts(line):
             table.add_row(f"[dim]  {escape(words)}[/]", "", f"[dim]{amount}[/]")
     table.add_section()
+    for discount in preview.discounts:
+        table.add_row(f"coupon {escape(discount.name)}", "", f"-{discount.amount}")
     table.add_row("total", "", preview.total)
     table.add_row("paid by credit", "", preview.credit_applied)
     table.add_row("[bold]due[/]", "", f"[bold]{preview.amount_due}[/]")

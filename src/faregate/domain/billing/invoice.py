@@ -39,8 +39,18 @@ class InvoiceLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceDiscount:
+    """What a coupon took off the invoice, in minor units; `redemption_id` names its giving."""
+
+    redemption_id: str
+    coupon_id: str
+    name: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """All amounts in minor units: `total` = sum of lines = `credit_applied` + `amount_due`."""
+    """All amounts in minor units: `total` = lines - discounts = `credit_applied` + `amount_due`."""
 
     invoice_id: str
     number: str
@@ -56,6 +66,12 @@ class Invoice:
     issued_at: datetime
     due_at: datetime
     paid_at: datetime | None
+    discounts: tuple[InvoiceDiscount, ...] = ()
+
+    @property
+    def subtotal(self) -> int:
+        """Return the sum of the lines, before coupons."""
+        return self.total + sum(discount.amount for discount in self.discounts)
 
 
 def is_overdue(invoice: Invoice, now: datetime) -> bool:

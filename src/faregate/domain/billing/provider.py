@@ -67,6 +67,27 @@ class RatedLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCoupon:
+    """A coupon that an invoice is to take off, under our id of its giving: `percent_off`, or `amount_off` minor units.
+
+    The provider works out by itself what that is.
+    """
+
+    lookup_key: str
+    name: str
+    percent_off: Decimal | None
+    amount_off: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderDiscount:
+    """What a coupon took off an invoice, in minor units."""
+
+    coupon: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSubscription:
     """A customer on prices, billed monthly from `billing_cycle_anchor`; an invoice is due `payment_terms` after."""
 
@@ -113,7 +134,10 @@ class ProviderLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderInvoice:
-    """An issued invoice in minor units: `subtotal` = sum of lines = `credit_applied` + `amount_due`."""
+    """An issued invoice in minor units.
+
+    `subtotal` = the sum of lines; `total` = `subtotal` - the sum of discounts = `credit_applied` + `amount_due`.
+    """
 
     id: str
     number: str
@@ -123,6 +147,8 @@ class ProviderInvoice:
     period: Period
     lines: tuple[ProviderLine, ...]
     subtotal: int
+    discounts: tuple[ProviderDiscount, ...]
+    total: int
     credit_applied: int
     amount_due: int
     status: InvoiceStatus
@@ -144,9 +170,18 @@ class BillingProvider(Protocol):
         """Take credit that invoices finalized from now on use up."""
 
     def close_period(
-        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+        self,
+        subscription: str,
+        period: Period,
+        *,
+        issued_at: datetime,
+        rated: tuple[RatedLine, ...] = (),
+        coupons: tuple[ProviderCoupon, ...] = (),
     ) -> ProviderInvoice:
-        """Finalize a period's invoice from usage received and `rated` lines; return the same one for every repeat."""
+        """Finalize a period's invoice from usage received and `rated` lines; return the same one for every repeat.
+
+        `coupons` come off in their order, each from what the earlier ones left, before credit pays.
+        """
 
     def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:
         """Take payment of what is due; a repeat returns the invoice as it was paid."""

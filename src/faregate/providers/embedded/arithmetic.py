@@ -55,6 +55,12 @@ def volume_line(values: Iterable[str], steps: Sequence[PriceStep]) -> tuple[Frac
     return quantity, half_away_from_zero(step.flat_amount + quantity * step.unit_amount)
 
 
+def taken_off(left: int, *, percent_off: str | None, amount_off: int | None) -> int:
+    """Return what a coupon takes off `left` minor units: a share of them or an amount, never more than there is."""
+    off = half_away_from_zero(left * Fraction(percent_off) / 100) if percent_off is not None else amount_off or 0
+    return max(0, min(off, left))
+
+
 def added_up(values: Iterable[str]) -> Fraction:
     """Return the exact sum of numerals."""
     return sum((Fraction(value) for value in values), Fraction(0))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from faregate.base.errors import Unavailable
-from faregate.providers.embedded.schema import SCHEMA
+from faregate.providers.embedded.schema import SCHEMA, SET_INVOICES_ASIDE, TAKE_INVOICES_OVER
 
 _BUSY_TIMEOUT_S: Final = 5.0
 
@@ -25,6 +25,10 @@ class ProviderFile:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
+        columns = {row["name"] for row in self._connection.execute("PRAGMA table_info(invoice)")}
+        if columns and "total" not in columns:
+            steps = ("BEGIN IMMEDIATE;", SET_INVOICES_ASIDE, SCHEMA, TAKE_INVOICES_OVER, "COMMIT;")
+            self._connection.executescript("".join(steps))
         self._connection.executescript(SCHEMA)
 
     @contextmanager

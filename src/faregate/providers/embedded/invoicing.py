@@ -12,8 +12,15 @@ from faregate.base.clock import to_microseconds
 from faregate.base.errors import Conflict, NotFound
 from faregate.base.ids import IdSource
 from faregate.base.periods import Period
-from faregate.domain.billing.provider import ProviderScheme, RatedLine
-from faregate.providers.embedded.arithmetic import graduated_line, numeral, package_line, unit_line, volume_line
+from faregate.domain.billing.provider import ProviderCoupon, ProviderScheme, RatedLine
+from faregate.providers.embedded.arithmetic import (
+    graduated_line,
+    numeral,
+    package_line,
+    taken_off,
+    unit_line,
+    volume_line,
+)
 from faregate.providers.embedded.catalog import SubscriptionRow, read_scheme, read_steps
 
 
@@ -24,6 +31,7 @@ def finalize(
     *,
     issued_at: datetime,
     rated: tuple[RatedLine, ...],
+    coupons: tuple[ProviderCoupon, ...],
     new_id: IdSource,
 ) -> str:
     """Issue the invoice of a period; return its id. A period that was finalized before gives the invoice of then.
@@ -42,13 +50,14 @@ def finalize(
     invoice_id = new_id("in")
     subtotal = _write_lines(connection, invoice_id, subscription, start=start, end=end)
     subtotal += _write_rated(connection, invoice_id, rated)
-    applied = _apply_credit(connection, invoice_id, subscription.id, subtotal=subtotal)
+    total = subtotal - _write_discounts(connection, invoice_id, coupons, subtotal=subtotal)
+    applied = _apply_credit(connection, invoice_id, subscription.id, total=total)
     created = to_microseconds(issued_at)
     sequence = connection.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM invoice").fetchone()[0]
     connection.execute(
         "INSERT INTO invoice (sequence, id, number, subscription, customer, currency, period_start, period_end,"
-        " subtotal, credit_applied, amount_due, status, created, due_date, paid_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " subtotal, total, credit_applied, amount_due, status, created, due_date, paid_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             sequence,
             invoice_id,
@@ -59,12 +68,13 @@ def finalize(
             start,
             end,
             subtotal,
+            total,
             applied,
-            subtotal - applied,
-            "open" if subtotal > applied else "paid",
+            total - applied,
+            "open" if total > applied else "paid",
             created,
             created + subscription.payment_terms_us,
-            None if subtotal > applied else created,
+            None if total > applied else created,
         ),
     )
     connection.execute("UPDATE subscription SET closed_until = ? WHERE id = ?", (end, subscription.id))
@@ -137,7 +147,23 @@ def _write_rated(connection: sqlite3.Connection, invoice_id: str, rated: tuple[R
     return sum(line.amount for line in rated)
 
 
-def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription: str, *, subtotal: int) -> int:
+def _write_discounts(
+    connection: sqlite3.Connection, invoice_id: str, coupons: tuple[ProviderCoupon, ...], *, subtotal: int
+) -> int:
+    """Write what each coupon takes off what the earlier ones left; return their sum in minor units."""
+    left = subtotal
+    for position, coupon in enumerate(coupons):
+        percent = None if coupon.percent_off is None else f"{coupon.percent_off:f}"
+        off = taken_off(left, percent_off=percent, amount_off=coupon.amount_off)
+        connection.execute(
+            "INSERT INTO invoice_discount (invoice, position, coupon, name, amount) VALUES (?, ?, ?, ?, ?)",
+            (invoice_id, position, coupon.lookup_key, coupon.name, off),
+        )
+        left -= off
+    return subtotal - left
+
+
+def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription: str, *, total: int) -> int:
     """Use up grants, promotional before paid, oldest first; return the whole minor units that they pay."""
     grants = connection.execute(
         "SELECT id, remaining FROM credit_grant WHERE subscription = ? AND remaining <> '0'"
@@ -145,7 +171,7 @@ def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription:
         (subscription,),
     ).fetchall()
     remaining = {grant["id"]: Fraction(grant["remaining"]) for grant in grants}
-    applied = min(subtotal, floor(sum(remaining.values(), Fraction(0))))
+    applied = min(total, floor(sum(remaining.values(), Fraction(0))))
     wanted = Fraction(applied)
     for grant_id, left in remaining.items():
         used = min(left, wanted)

@@ -15,6 +15,8 @@ from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import (
     MeterEvent,
+    ProviderCoupon,
+    ProviderDiscount,
     ProviderGrant,
     ProviderInvoice,
     ProviderLine,
@@ -70,16 +72,29 @@ class EmbeddedProvider:
             usage.take_credit_grant(connection, grant, self._new_id)
 
     def close_period(
-        self, subscription: str, period: Period, *, issued_at: datetime, rated: tuple[RatedLine, ...] = ()
+        self,
+        subscription: str,
+        period: Period,
+        *,
+        issued_at: datetime,
+        rated: tuple[RatedLine, ...] = (),
+        coupons: tuple[ProviderCoupon, ...] = (),
     ) -> ProviderInvoice:
         """Finalize a period's invoice from the usage received and `rated` lines; return the same one for every repeat.
 
+        `coupons` come off in their order, each from what the earlier ones left, before credit pays.
         Open, or paid at once where nothing is due; due the subscription's payment terms after `issued_at`.
         """
         with self._file.transaction() as connection:
             row = catalog.read_subscription(connection, subscription)
             invoice_id = invoicing.finalize(
-                connection, row, period, issued_at=issued_at, rated=rated, new_id=self._new_id
+                connection,
+                row,
+                period,
+                issued_at=issued_at,
+                rated=rated,
+                coupons=coupons,
+                new_id=self._new_id,
             )
             return _read_invoice(connection, invoice_id)
 
@@ -112,6 +127,7 @@ def _read_invoice(connection: sqlite3.Connection, invoice_id: str) -> ProviderIn
 
 def _invoice(connection: sqlite3.Connection, row: sqlite3.Row) -> ProviderInvoice:
     lines = connection.execute("SELECT * FROM invoice_line WHERE invoice = ? ORDER BY position", (row["id"],))
+    discounts = connection.execute("SELECT * FROM invoice_discount WHERE invoice = ? ORDER BY position", (row["id"],))
     return ProviderInvoice(
         id=row["id"],
         number=row["number"],
@@ -129,6 +145,10 @@ def _invoice(connection: sqlite3.Connection, row: sqlite3.Row) -> ProviderInvoic
             for line in lines
         ),
         subtotal=row["subtotal"],
+        discounts=tuple(
+            ProviderDiscount(coupon=discount["coupon"], amount=discount["amount"]) for discount in discounts
+        ),
+        total=row["total"],
         credit_applied=row["credit_applied"],
         amount_due=row["amount_due"],
         status=InvoiceStatus(row["status"]),

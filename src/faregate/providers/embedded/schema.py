@@ -77,13 +77,14 @@ CREATE TABLE IF NOT EXISTS invoice (
     period_start INTEGER NOT NULL,
     period_end INTEGER NOT NULL,
     subtotal INTEGER NOT NULL,
+    total INTEGER NOT NULL,
     credit_applied INTEGER NOT NULL,
     amount_due INTEGER NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('open', 'paid')),
     created INTEGER NOT NULL,
     due_date INTEGER NOT NULL,
     paid_at INTEGER,
-    CHECK (subtotal = credit_applied + amount_due),
+    CHECK (total = credit_applied + amount_due),
     UNIQUE (subscription, period_start)
 ) STRICT;
 
@@ -97,6 +98,15 @@ CREATE TABLE IF NOT EXISTS invoice_line (
     PRIMARY KEY (invoice, position)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS invoice_discount (
+    invoice TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    coupon TEXT NOT NULL,
+    name TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (invoice, position)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS credit_applied (
     invoice TEXT NOT NULL,
     credit_grant TEXT NOT NULL,
@@ -104,3 +114,13 @@ CREATE TABLE IF NOT EXISTS credit_applied (
     PRIMARY KEY (invoice, credit_grant)
 ) STRICT, WITHOUT ROWID;
 """
+
+SET_INVOICES_ASIDE: Final = "ALTER TABLE invoice RENAME TO invoice_before_coupons;"
+TAKE_INVOICES_OVER: Final = """
+INSERT INTO invoice
+    SELECT sequence, id, number, subscription, customer, currency, period_start, period_end, subtotal, subtotal,
+        credit_applied, amount_due, status, created, due_date, paid_at
+    FROM invoice_before_coupons;
+DROP TABLE invoice_before_coupons;
+"""
+"""For a file whose invoices have no total beside their subtotal: it had no coupons, so that the two are one."""

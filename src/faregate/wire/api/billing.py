@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -10,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.money import Currency, currency, from_minor_units
 from faregate.domain.billing.adjustment import AdjustmentSource
-from faregate.domain.billing.invoice import Invoice, InvoiceLine, InvoiceStatus, is_overdue
+from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceLine, InvoiceStatus, is_overdue
 from faregate.domain.pricing.breakdown import LinePart, PartKind
 from faregate.wire.api.common import DecimalText, Instant, Name, plain
 
@@ -62,8 +63,17 @@ class AdjustmentView(Struct, frozen=True, kw_only=True):
     billed_in_period: Instant | None
 
 
+class InvoiceDiscountView(Struct, frozen=True, kw_only=True):
+    """What a coupon took off what the earlier ones left."""
+
+    coupon_id: str
+    name: str
+    redemption_id: str
+    amount: DecimalText
+
+
 class InvoiceView(Struct, frozen=True, kw_only=True):
-    """An invoice: `total` = the sum of lines = `credit_applied` + `amount_due`."""
+    """An invoice: `subtotal`, the sum of lines, less `discounts` is `total` = `credit_applied` + `amount_due`."""
 
     invoice_id: str
     number: str
@@ -73,6 +83,8 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
     period_start: Instant
     period_end: Instant
     lines: list[InvoiceLineView]
+    subtotal: DecimalText
+    discounts: list[InvoiceDiscountView]
     total: DecimalText
     credit_applied: DecimalText
     amount_due: DecimalText
@@ -106,6 +118,8 @@ class UpcomingInvoiceView(Struct, frozen=True, kw_only=True):
     closes_at: Instant
     closed: bool
     lines: list[InvoiceLineView]
+    subtotal: DecimalText
+    discounts: list[InvoiceDiscountView]
     total: DecimalText
     credit_applied: DecimalText
     amount_due: DecimalText
@@ -168,6 +182,8 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         period_start=invoice.period.start,
         period_end=invoice.period.end,
         lines=[invoice_line_view(line, unit) for line in invoice.lines],
+        subtotal=major(invoice.subtotal),
+        discounts=discount_views(invoice.discounts, unit),
         total=major(invoice.total),
         credit_applied=major(invoice.credit_applied),
         amount_due=major(invoice.amount_due),
@@ -190,6 +206,19 @@ def invoice_line_view(line: InvoiceLine, unit: Currency) -> InvoiceLineView:
         adjusts_period=line.adjusts,
         adjusted_invoice_id=line.adjusted_invoice_id,
     )
+
+
+def discount_views(discounts: Iterable[InvoiceDiscount], unit: Currency) -> list[InvoiceDiscountView]:
+    """Return what coupons took off as it travels."""
+    return [
+        InvoiceDiscountView(
+            coupon_id=discount.coupon_id,
+            name=discount.name,
+            redemption_id=discount.redemption_id,
+            amount=plain(from_minor_units(discount.amount, unit)),
+        )
+        for discount in discounts
+    ]
 
 
 def _part_view(part: LinePart) -> LinePartView:

@@ -7,9 +7,11 @@ default (a company's or user's name stays as it is); what the application has be
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from faregate.base.limits import MAX_COUPONS
 from faregate.base.periods import Alignment
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
 from faregate.domain.catalog.versions import AppliesTo
@@ -18,6 +20,7 @@ from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.api.catalog import CurrencyCode, CurrencyOptions
 from faregate.wire.api.common import Identifier, Instant, Name
 from faregate.wire.api.costs import Rates, WarningView
+from faregate.wire.api.coupons import CouponCreate
 from faregate.wire.api.customers import PaymentTerms, TimeZone
 from faregate.wire.api.filters import FilterShape, FilterText
 from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
@@ -88,7 +91,10 @@ class UserEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class SubscriptionEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A plan that the company it stands in is on, by the plan's name."""
+    """A plan that the company it stands in is on, by the plan's name.
+
+    `coupons`: those that it is given, once each, in this order; one that it was ever given is not given again.
+    """
 
     plan: Name
     pays: Pays
@@ -98,6 +104,7 @@ class SubscriptionEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     time_zone: TimeZone = "UTC"
     alignment: Alignment = Alignment.ANNIVERSARY
     trial_ends_at: Instant | UnsetType = UNSET
+    coupons: Annotated[list[Identifier], Meta(max_length=MAX_COUPONS)] = []
 
 
 class CompanyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +124,7 @@ class CatalogDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     costs: list[CostEntry] = field(default_factory=list)
     routes: list[RouteCreate] = field(default_factory=list)
     rules: list[RuleCreate] = field(default_factory=list)
+    coupons: list[CouponCreate] = field(default_factory=list)
     companies: list[CompanyEntry] = field(default_factory=list)
 
 
