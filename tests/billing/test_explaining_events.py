@@ -202,3 +202,20 @@ def test_a_meter_made_after_the_event_says_why_it_did_not_count(postpaid: Desk) 
 def test_an_unknown_event_is_named(postpaid: Desk) -> None:
     with pytest.raises(NotFound, match="evt_77"):
         explained(postpaid, "evt_77")
+
+
+def test_a_late_event_waits_for_the_next_invoice_and_then_names_its_line(postpaid: Desk) -> None:
+    postpaid.use(600_000, 0)
+    postpaid.close_month(APRIL)
+    postpaid.use(600_000, 0)
+    waiting = outcome(explained(postpaid, "req_2")).counted
+    assert waiting is not None
+    assert (waiting.billed, waiting.period_start, waiting.invoice_id) == (BilledAs.ADJUSTMENT, PERIOD_START, None)
+    on_time = outcome(explained(postpaid, "req_1")).counted
+    assert on_time is not None
+    postpaid.close_month(datetime(2026, 5, 1, tzinfo=UTC))
+    first, second = postpaid.invoices()
+    assert (on_time.billed, on_time.invoice_id) == (BilledAs.INVOICED, first.invoice_id)
+    billed = outcome(explained(postpaid, "req_2")).counted
+    assert billed is not None
+    assert (billed.billed, billed.invoice_id, billed.invoice_line) == (BilledAs.INVOICED, second.invoice_id, 1)

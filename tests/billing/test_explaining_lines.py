@@ -1,10 +1,12 @@
 """From an invoice line to its windows and events: sums agree at every level."""
 
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,9 +26,10 @@ from faregate.wire.api.explanations import LineExplanationView, LineWindowView, 
 from tests.billing.desk import Desk
 from tests.billing.test_every_model import add_version, every_price
 from tests.builders import a_meter, priced
-from tests.services.world import APP, NOW, Call, make_world
+from tests.services.world import APP, NOW, PERIOD_START, Call, make_world
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
+MAY = datetime(2026, 5, 1, tzinfo=UTC)
 ONE = Decimal(1)
 TOKENS = FieldPath("response.body.usage.prompt_tokens")
 
@@ -203,3 +206,35 @@ def test_a_line_or_a_window_that_is_not_there_is_named(postpaid: Desk) -> None:
             events(postpaid, LineRef(APP, invoice.invoice_id, 1), name)
     with postpaid.world.database.snapshot() as transaction, pytest.raises(InvalidInput):
         line_windows(transaction, LineRef(APP, invoice.invoice_id, 1), cursor="nothing", limit=1)
+
+
+def test_a_late_event_is_told_from_what_was_invoiced_and_is_its_own_line_on_the_next_invoice(postpaid: Desk) -> None:
+    postpaid.set_terms("prc_in", priced(PerUnit(amount=Decimal("0.003"))))
+    use(postpaid, 100, timedelta(0))
+    postpaid.close_month(APRIL)
+    use(postpaid, 50, timedelta(minutes=1))
+    (invoice,) = postpaid.invoices()
+    ref = LineRef(APP, invoice.invoice_id, 1)
+    line = explained(postpaid, ref)
+    assert (line.quantity, line.amount, line.steps[-1].words) == ("100", "0.30", "100 units x 0.003")
+    assert (line.changed_quantity, line.changed_debited) == ("50", "0.15")
+    assert [(one.quantity, one.amount) for one in windows(postpaid, ref)] == [("150", "0.45")]
+    postpaid.close_month(MAY)
+    adjusted = LineRef(APP, postpaid.invoices()[1].invoice_id, 1)
+    line = explained(postpaid, adjusted)
+    assert (line.is_adjustment, line.adjusted_invoice_id, line.period_start) == (True, invoice.invoice_id, PERIOD_START)
+    assert (line.amount, line.debited, line.closing, line.rounding) == ("0.15", "0.15", "0.00", "0.00")
+    (step,) = line.steps
+    assert (step.kind.value, step.subtotal) == ("adjustment", "0.15")
+    assert step.words.endswith(": 50 units")
+    assert [(one.quantity, one.amount) for one in windows(postpaid, adjusted)] == [("150", "0.45")]
+
+
+def test_an_invoice_from_before_lines_kept_their_totals_is_explained_by_the_periods_own(postpaid: Desk) -> None:
+    use(postpaid, 1_200_000, timedelta(0))
+    postpaid.close_month(APRIL)
+    (invoice,) = postpaid.invoices()
+    with postpaid.world.database.begin() as transaction:
+        lines = msgspec.json.encode([replace(line, totals=()) for line in invoice.lines]).decode()
+        transaction.execute(update(tables.invoice).values(lines=lines))
+    sums_agree(postpaid, LineRef(APP, invoice.invoice_id, 1))

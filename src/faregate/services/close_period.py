@@ -182,6 +182,7 @@ def _expected(price: Price, total: PriceTotal | None) -> ExpectedLine:
         closing=closing,
         rounding=rounding,
         parts=tuple(line_parts(price, totals)),
+        totals=tuple(sorted(totals.items())),
     )
 
 
@@ -290,6 +291,7 @@ def invoice_line(line: ExpectedLine, *, earlier: list[Invoice]) -> InvoiceLine:
         parts=line.parts,
         adjusts=line.adjusts,
         adjusted_invoice_id=adjusted,
+        totals=line.totals,
     )
 
 

@@ -14,9 +14,10 @@ from faregate.domain.metering.event import Event, compile_field
 from faregate.domain.metering.matching import Mismatch, explain_mismatch
 from faregate.domain.metering.meter import Meter, compile_group
 from faregate.domain.metering.metric import Unmeterable
-from faregate.services.find_event import event_id_of, find_event, readable_event
+from faregate.services.find_event import event_id_of, find_event, late_events, readable_event
 from faregate.services.meter_totals import group_text
 from faregate.services.place_usage import dimension_of
+from faregate.storage.adjustments import Adjustment, adjustments_of_total
 from faregate.storage.billing import invoices_of_subscription
 from faregate.storage.database import Transaction
 from faregate.storage.effects import (
@@ -29,6 +30,7 @@ from faregate.storage.effects import (
 )
 from faregate.storage.events import LoggedEvent, find_identities
 from faregate.storage.leases import read_leases
+from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.storage.readings import set_aside_of_event, unmeterable_of_event
@@ -67,6 +69,7 @@ class _Known:
     """An event that can be read, and what is stored of it."""
 
     application_id: str
+    position: int
     event: Event
     fate: Fate
     effects: dict[str, EventEffect]
@@ -132,6 +135,7 @@ def _earlier(transaction: Transaction, logged: LoggedEvent, wire: WireEvent) -> 
 def _outcomes(transaction: Transaction, logged: LoggedEvent, event: Event, *, fate: Fate) -> list[MeterOutcomeView]:
     known = _Known(
         application_id=logged.application_id,
+        position=logged.position,
         event=event,
         fate=fate,
         effects=effects_of_event(transaction, logged.position),
@@ -195,7 +199,7 @@ def _counted(transaction: Transaction, known: _Known, meter: Meter, *, effect: E
         occurred_at=known.event.occurred_at,
     )
     period = None if row is None else _period(row, effect, window)
-    billed, invoice_id, number = _billed(transaction, row, effect, period=period)
+    billed, invoice_id, number = _billed(transaction, known, row, effect=effect, period=period)
     return CountedView(
         quantity=plain(effect.quantity),
         amount=plain(from_ledger_units(effect.amount, unit)),
@@ -237,18 +241,33 @@ def _dimension(known: _Known, effect: EventEffect, row: SubscriptionRow | None) 
 
 
 def _billed(
-    transaction: Transaction, row: SubscriptionRow | None, effect: EventEffect, *, period: Period | None
+    transaction: Transaction, known: _Known, row: SubscriptionRow | None, *, effect: EventEffect, period: Period | None
 ) -> tuple[BilledAs, str | None, int | None]:
     """Return where the charge is billed, and on which line of which invoice."""
     if row is None or period is None:
         return BilledAs.NOBODY, None, None
+    if row.billed_until <= period.start:
+        return BilledAs.OPEN_PERIOD, None, None
+    key = TotalKey(effect.subscription_id, effect.price_id, period.start)
+    late = _adjustment(transaction, known.position, key)
+    if late is not None and late.billed_in is None:
+        return BilledAs.ADJUSTMENT, None, None
+    billed_in = period.start if late is None else late.billed_in
+    adjusts = None if late is None else period.start
     for invoice in invoices_of_subscription(transaction, effect.subscription_id):
-        if invoice.period.start == period.start:
-            lines = enumerate(invoice.lines, start=1)
-            number = next((place for place, line in lines if line.price_id == effect.price_id), None)
-            return BilledAs.INVOICED, invoice.invoice_id, number
-    is_open = row.billed_until <= period.start
-    return BilledAs.OPEN_PERIOD if is_open else BilledAs.CLOSED_PERIOD, None, None
+        for number, line in enumerate(invoice.lines, start=1):
+            if (invoice.period.start, line.adjusts, line.price_id) == (billed_in, adjusts, effect.price_id):
+                return BilledAs.INVOICED, invoice.invoice_id, number
+    return BilledAs.CLOSED_PERIOD, None, None
+
+
+def _adjustment(transaction: Transaction, position: int, key: TotalKey) -> Adjustment | None:
+    """Return the adjustment that a late event is part of."""
+    for found in adjustments_of_total(transaction, key):
+        span = late_events(found)
+        if span is not None and span[0] <= position <= span[1]:
+            return found
+    return None
 
 
 def _drawn(transaction: Transaction, wire: WireEvent) -> list[DrawnView]:

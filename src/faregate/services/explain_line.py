@@ -9,23 +9,26 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
 
 from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import InvalidInput, NotFound
-from faregate.base.money import EXACT, Currency, from_ledger_units, from_minor_units
+from faregate.base.money import EXACT, Currency, from_ledger_units, from_minor_units, minor_to_ledger_units
+from faregate.base.periods import Period
 from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entries
 from faregate.domain.catalog.price import Price
-from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.metering.meter import Meter, compile_group
-from faregate.domain.pricing.explaining import line_steps
-from faregate.domain.pricing.rating import Totals, debit_total
-from faregate.services.find_event import event_id_of
+from faregate.domain.pricing.explaining import Step, adjustment_steps, line_steps
+from faregate.domain.pricing.rating import debit_total
+from faregate.services.find_event import event_id_of, late_events
 from faregate.services.invoices import get_invoice
 from faregate.services.meter_totals import group_text
 from faregate.services.subscriptions import find_existing
+from faregate.storage.adjustments import Adjustment, adjustments_of_total
 from faregate.storage.database import Transaction
 from faregate.storage.effects import (
     BilledWindow,
@@ -36,7 +39,7 @@ from faregate.storage.effects import (
     sum_charges_of_window,
     windows_of_period,
 )
-from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
+from faregate.storage.ledger import TotalKey, empty_total, read_totals
 from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.wire.api.common import CursorInstant, CursorNumber, Page, decode_cursor, encode_cursor, plain
@@ -56,18 +59,19 @@ class LineRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A line with all that it stands on."""
+    """A line with all that it stands on; `period` is that of its usage, which an adjustment has from before."""
 
     application_id: str
     invoice: Invoice
     line: InvoiceLine
+    period: Period
     subscription: Subscription
     series: PriceSeries
     price: Price
 
     @property
     def key(self) -> TotalKey:
-        return TotalKey(self.subscription.subscription_id, self.line.price_id, self.invoice.period.start)
+        return TotalKey(self.subscription.subscription_id, self.line.price_id, self.period.start)
 
     @property
     def currency(self) -> Currency:
@@ -83,39 +87,37 @@ class _Line:
         )
 
     def has(self, window: BilledWindow) -> bool:
-        """Return whether the window's usage is charged by the line's version of the price."""
-        paid = self.subscription.price_of(self.series, at=window.start_at, period=self.invoice.period)
-        return paid.price_id == self.line.price_id
+        """Return whether the window's usage is charged by the line's version of the price, or what it stands for."""
+        paid = self.subscription.price_of(self.series, at=window.start_at, period=self.period)
+        return _original(self.series, paid.price_id) == _original(self.series, self.line.price_id)
 
 
 def explain_line(transaction: Transaction, ref: LineRef) -> LineExplanationView:
     """Return how a line comes to its amount; `NotFound` where the invoice has no such line."""
     found = _find_line(transaction, ref)
-    line, price = found.line, found.price
-    total = _total(transaction, found)
-    totals = _billed_totals(found, total)
-    debited = debit_total(price, totals)
-    closing, rounding = closing_entries(price, totals)
-    unit = found.currency
+    line, unit = found.line, found.currency
+    sums = _usage_sums(transaction, found) if line.adjusts is None else _adjustment_sums(transaction, found)
     return LineExplanationView(
         invoice_id=ref.invoice_id,
         line=ref.number,
         description=line.description,
         price_id=line.price_id,
-        price_version=next(one.number for one in found.series.versions if one.price_id == line.price_id),
+        price_version=_version(found.series, line.price_id).number,
         company_id=found.invoice.company_id,
         subscription_id=found.subscription.subscription_id,
         currency=unit.code,
-        period_start=found.invoice.period.start,
-        period_end=found.invoice.period.end,
+        period_start=found.period.start,
+        period_end=found.period.end,
+        adjusted_invoice_id=line.adjusted_invoice_id,
+        is_adjustment=line.adjusts is not None,
         quantity=plain(line.quantity),
         amount=plain(from_minor_units(line.amount, unit)),
-        steps=[step_view(step) for step in line_steps(price, totals)],
-        debited=plain(from_ledger_units(debited, unit)),
-        closing=plain(from_ledger_units(closing, unit)),
-        rounding=plain(from_ledger_units(rounding, unit)),
-        changed_quantity=plain(EXACT.subtract(total.settled, line.quantity)),
-        changed_debited=plain(from_ledger_units(total.debited - debited, unit)),
+        steps=[step_view(step) for step in sums.steps],
+        debited=plain(from_ledger_units(sums.debited, unit)),
+        closing=plain(from_ledger_units(sums.closing, unit)),
+        rounding=plain(from_ledger_units(sums.rounding, unit)),
+        changed_quantity=plain(sums.changed_quantity),
+        changed_debited=plain(from_ledger_units(sums.changed_debited, unit)),
     )
 
 
@@ -175,27 +177,81 @@ def _find_line(transaction: Transaction, ref: LineRef) -> _Line:
     if series is None:
         raise NotFound("price", line.price_id)
     price = prices.version(line.price_id, subscription.currency)
+    period = invoice.period if line.adjusts is None else subscription.period_at(line.adjusts)
+    if period is None:
+        raise NotFound("period", str(line.adjusts))
     return _Line(
         application_id=ref.application_id,
         invoice=invoice,
         line=line,
+        period=period,
         subscription=subscription,
         series=series,
-        price=subscription.as_paid(price, period_start=invoice.period.start),
+        price=subscription.as_paid(price, period_start=period.start),
     )
 
 
-def _total(transaction: Transaction, found: _Line) -> PriceTotal:
-    """Return the line's total as it is now: what came after the invoice moves it."""
+def _version(series: PriceSeries, price_id: str) -> PriceVersion:
+    return next(version for version in series.every_version if version.price_id == price_id)
+
+
+def _original(series: PriceSeries, price_id: str) -> str:
+    """Return the version that a replacement stands for; any other version stands for itself."""
+    replaces = _version(series, price_id).replaces
+    return price_id if replaces is None else replaces.price_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """A line's arithmetic, and the account's movements in ledger units that make it."""
+
+    steps: list[Step]
+    debited: int
+    closing: int
+    rounding: int
+    changed_quantity: Decimal = Decimal(0)
+    changed_debited: int = 0
+
+
+def _usage_sums(transaction: Transaction, found: _Line) -> _Sums:
+    """Return the sums of a period's usage as it was invoiced, and what has come since."""
     key = found.key
-    total = read_totals(transaction, [key]).get(key)
-    return empty_total(key.subscription_id, key.price_id, found.invoice.period) if total is None else total
+    total = read_totals(transaction, [key]).get(key) or empty_total(key.subscription_id, key.price_id, found.period)
+    line = found.line
+    # Invoices of before totals were kept with their lines: nothing moved the totals then.
+    rated = dict(line.totals) if line.totals or not line.quantity else total.totals
+    debited = debit_total(found.price, rated)
+    closing, rounding = closing_entries(found.price, rated)
+    return _Sums(
+        steps=line_steps(found.price, rated),
+        debited=debited,
+        closing=closing,
+        rounding=rounding,
+        changed_quantity=EXACT.subtract(total.settled, line.quantity),
+        changed_debited=total.debited - debited,
+    )
 
 
-def _billed_totals(found: _Line, total: PriceTotal) -> Totals:
-    """Return what was rated for the line."""
-    del found
-    return total.totals
+def _adjustment_sums(transaction: Transaction, found: _Line) -> _Sums:
+    """Return the sums of a line that adjusts an earlier period: what moved it, as far as this invoice takes it up."""
+    unit = found.currency
+    taken = [one for one in adjustments_of_total(transaction, found.key) if one.billed_in == found.invoice.period.start]
+    causes = [(_cause(one), from_ledger_units(one.amount, unit), one.quantity) for one in taken]
+    debited = sum(one.amount for one in taken)
+    return _Sums(
+        steps=adjustment_steps(from_minor_units(found.line.amount, unit), causes),
+        debited=debited,
+        closing=0,
+        rounding=minor_to_ledger_units(found.line.amount, unit) - debited,
+    )
+
+
+def _cause(adjustment: Adjustment) -> str:
+    """Return what moved a period, in words."""
+    span = late_events(adjustment)
+    if span is None:
+        return f"{adjustment.source.value.replace('_', ' ')} {adjustment.source_id}: {plain(adjustment.quantity)} units"
+    return f"late events {event_id_of(span[0])} to {event_id_of(span[1])}: {plain(adjustment.quantity)} units"
 
 
 def _meters(transaction: Transaction, found: _Line) -> dict[str, Meter]:
@@ -221,7 +277,7 @@ def _windows_of_meter(
         rows = windows_of_period(
             transaction,
             found.place(meter_id),
-            period_start=found.invoice.period.start,
+            period_start=found.period.start,
             after=after,
             limit=_ROWS_AT_ONCE,
         )
@@ -249,7 +305,7 @@ def _chosen(transaction: Transaction, found: _Line, name: str) -> BilledWindow:
 
 
 def _is_of_line(transaction: Transaction, found: _Line, window: BilledWindow) -> bool:
-    is_of_period = window.period_start == found.invoice.period.start
+    is_of_period = window.period_start == found.period.start
     return is_of_period and window.meter_id in _meters(transaction, found) and found.has(window)
 
 

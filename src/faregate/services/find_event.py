@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 from faregate.base.errors import InvalidInput, NotFound
+from faregate.domain.billing.adjustment import AdjustmentSource
+from faregate.storage.adjustments import Adjustment
 from faregate.storage.database import Transaction
 from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
 from faregate.wire.event import WireEvent, call_identity, decode_event
@@ -32,6 +34,14 @@ def find_event(transaction: Transaction, application_id: str, event_id: str) -> 
     if logged is None or logged.position != position or logged.application_id != application_id:
         raise NotFound("event", event_id)
     return logged
+
+
+def late_events(adjustment: Adjustment) -> tuple[int, int] | None:
+    """Return between which positions of the log an adjustment's late events stand; None for one of another source."""
+    if adjustment.source is not AdjustmentSource.LATE_EVENT:
+        return None
+    first, _, last = adjustment.source_id.rpartition(":")[2].partition("-")
+    return int(first), int(last)
 
 
 def readable_event(logged: LoggedEvent) -> WireEvent | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from faregate.base.errors import InvalidInput
 from faregate.base.periods import Period
+from faregate.domain.billing.invoice import RatedTotals
 from faregate.domain.pricing.breakdown import LinePart
 
 USAGE: Final = "usage"
@@ -46,7 +47,7 @@ class ExpectedLine:
     """What a price came to by our totals; `amount` in minor units. `rated`: the provider takes the line as it is.
 
     `closing` and `rounding` are ledger units: what the period owes beyond its usage, and what then makes the debits
-    equal the line. `adjusts`: where the earlier period began whose amount the line adjusts.
+    equal the line. `adjusts`: where the earlier period began whose amount the line adjusts. `totals` is what was rated.
     """
 
     price_id: str
@@ -58,6 +59,7 @@ class ExpectedLine:
     rounding: int = 0
     parts: tuple[LinePart, ...] = ()
     adjusts: datetime | None = None
+    totals: RatedTotals = ()
 
     @property
     def line_id(self) -> str:

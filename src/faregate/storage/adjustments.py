@@ -115,6 +115,21 @@ def list_adjustments(
     return [_adjustment(row) for row in transaction.execute(statement)]
 
 
+def adjustments_of_total(transaction: Transaction, key: TotalKey) -> list[Adjustment]:
+    """Return everything that moved the amount of a price and period after its invoice, oldest first."""
+    columns = adjustment.c
+    statement = (
+        _statement()
+        .where(
+            columns.subscription_id == key.subscription_id,
+            columns.price_id == key.price_id,
+            columns.period_start == key.period_start,
+        )
+        .order_by(columns.adjustment_id)
+    )
+    return [_adjustment(row) for row in transaction.execute(statement)]
+
+
 def read_bills(transaction: Transaction, keys: Collection[TotalKey]) -> dict[TotalKey, PriceBill]:
     """Return what totals came to and was billed; an empty bill where nothing was. The account's lock covers them."""
     columns = price_bill.c

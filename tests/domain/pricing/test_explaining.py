@@ -21,7 +21,7 @@ from faregate.domain.catalog.models import (
 )
 from faregate.domain.catalog.price import UNADJUSTED, Price
 from faregate.domain.pricing.breakdown import PartKind, line_parts
-from faregate.domain.pricing.explaining import StepKind, line_steps
+from faregate.domain.pricing.explaining import StepKind, adjustment_steps, line_steps
 from faregate.domain.pricing.rating import OTHER, Totals, line_amount, whole
 from tests.builders import priced
 from tests.domain.pricing.models import MODELS, keys_of, percentages, prices_of, quantities, table_prices
@@ -182,6 +182,17 @@ def test_each_model_is_explained_in_words(
     model: PricingModel, adjustments: Adjustments, total: str, words: list[str]
 ) -> None:
     assert [step.words for step in line_steps(priced(model, adjustments), whole(Decimal(total)))] == words
+
+
+def test_an_adjustment_is_explained_by_its_causes_and_what_rounds_them() -> None:
+    causes = [("late", Decimal("0.504"), Decimal(3)), ("given back", Decimal("-0.2"), Decimal(0))]
+    steps = adjustment_steps(Decimal("0.30"), causes)
+    assert [(step.kind, step.amount, step.subtotal) for step in steps] == [
+        (StepKind.ADJUSTMENT, Decimal("0.504"), Decimal("0.504")),
+        (StepKind.ADJUSTMENT, Decimal("-0.2"), Decimal("0.304")),
+        (StepKind.CARRIED, Decimal("-0.004"), Decimal("0.300")),
+    ]
+    assert [step.kind for step in adjustment_steps(Decimal("0.304"), causes)] == [StepKind.ADJUSTMENT] * 2
 
 
 def test_each_row_of_a_table_has_its_own_steps() -> None:

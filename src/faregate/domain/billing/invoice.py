@@ -11,7 +11,10 @@ from faregate.base.money import minor_to_ledger_units, to_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.breakdown import LinePart
-from faregate.domain.pricing.rating import Totals, debit_total, line_amount, rate_period
+from faregate.domain.pricing.rating import DimensionKey, Totals, debit_total, line_amount, rate_period
+
+RatedTotals = tuple[tuple[DimensionKey, Decimal], ...]
+"""What was rated for a line, by dimension: units, or money where the price is a percentage."""
 
 
 class InvoiceStatus(StrEnum):
@@ -25,7 +28,8 @@ class InvoiceStatus(StrEnum):
 class InvoiceLine:
     """One price's total in the period and its amount in minor units; `parts` say what the amount is made of.
 
-    `adjusts`: the line says by how much an earlier period's amount has changed since its invoice, which begins there;
+    `totals` is what it was rated from, so that it stays explained when the period's totals move later. `adjusts`: the
+    line says by how much an earlier period's amount has changed since its invoice, which begins there;
     `adjusted_invoice_id` is that invoice, if there was one.
     """
 
@@ -36,6 +40,7 @@ class InvoiceLine:
     parts: tuple[LinePart, ...] = ()
     adjusts: datetime | None = None
     adjusted_invoice_id: str | None = None
+    totals: RatedTotals = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

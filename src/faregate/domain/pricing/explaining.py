@@ -5,7 +5,7 @@ Each step says by how much it moves the amount and where the amount stands after
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -43,7 +43,7 @@ _NOTHING = Decimal(0)
 
 
 class StepKind(StrEnum):
-    """What a step does, in the order in which steps stand."""
+    """What a step does, in the order in which steps stand; an adjustment's line has the last two kinds alone."""
 
     USED = "used"
     INCLUDED = "included"
@@ -58,6 +58,8 @@ class StepKind(StrEnum):
     MINIMUM = "minimum"
     COMMITMENT = "commitment"
     ROUNDING = "rounding"
+    ADJUSTMENT = "adjustment"
+    CARRIED = "carried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,22 @@ def line_steps(price: Price, totals: Totals) -> list[Step]:
     if line != period:
         words = f"rounded once to {price.currency.code}'s minor unit, half away from zero"
         steps.append(Step(kind=StepKind.ROUNDING, words=words, amount=EXACT.subtract(line, period)))
+    return list(_with_subtotals(steps))
+
+
+def adjustment_steps(line: Decimal, causes: Iterable[tuple[str, Decimal, Decimal]]) -> list[Step]:
+    """Return how adjustments of a period come to a line: each cause in words, with its amount and its units.
+
+    What rounds the whole, and what of it is left to another invoice, is the last step.
+    """
+    steps = [
+        Step(kind=StepKind.ADJUSTMENT, words=words, amount=amount, quantity=quantity)
+        for words, amount, quantity in causes
+    ]
+    rest = EXACT.subtract(line, reduce(EXACT.add, (step.amount for step in steps), _NOTHING))
+    if rest:
+        words = "rounded as part of the whole period, or left to another invoice"
+        steps.append(Step(kind=StepKind.CARRIED, words=words, amount=rest))
     return list(_with_subtotals(steps))
 
 

@@ -37,7 +37,7 @@ class LineExplanationView(Struct, frozen=True, kw_only=True):
     The amounts of `steps` add up to `amount`, and so do the account's movements: `debited` (by events, as they came) +
     `closing` (due beyond usage) + `rounding`. Quantities of its windows add up to `quantity`, and what the windows'
     events were charged to `debited`; what came after the invoice is in `changed_quantity` and `changed_debited`, which
-    the windows have as well.
+    the windows have as well. An adjustment's steps are what moved the earlier period, and its windows that period's.
     """
 
     invoice_id: str
@@ -50,6 +50,8 @@ class LineExplanationView(Struct, frozen=True, kw_only=True):
     currency: str
     period_start: Instant
     period_end: Instant
+    is_adjustment: bool
+    adjusted_invoice_id: str | None
     quantity: DecimalText
     amount: DecimalText
     steps: list[StepView]
@@ -112,9 +114,13 @@ class Outcome(StrEnum):
 
 
 class BilledAs(StrEnum):
-    """Where an event's charge is billed: on an invoice, in a period that is open or has just closed, or nowhere."""
+    """Where an event's charge is billed: on an invoice, in a period that is open or has just closed, or nowhere.
+
+    `adjustment`: its period was invoiced before it came; the next invoice takes it up.
+    """
 
     INVOICED = "invoiced"
+    ADJUSTMENT = "adjustment"
     OPEN_PERIOD = "open_period"
     CLOSED_PERIOD = "closed_period"
     NOBODY = "nobody"
