@@ -89,6 +89,8 @@ class _Asking:
             console.print(escape(f"Invoice {invoice.number} ({invoice_id}), {invoice.company_id}, {period}"))
             for line in lines:
                 _show_line(console, line)
+            for discount in invoice.discounts:
+                console.print(escape(f"coupon {discount.name}: -{discount.amount} {invoice.currency}"))
             console.print(
                 f"total {invoice.total} {invoice.currency}, paid by credit {invoice.credit_applied},"
                 f" due [bold]{invoice.amount_due}[/]"
