@@ -86,6 +86,20 @@ def test_any_split_of_the_bytes_gives_the_same_as_the_whole(
 
 
 @by_dialect
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_a_cut_at_each_single_byte_gives_the_same_as_the_whole(dialect: MeteredDialect, line_end: str) -> None:
+    stream = sample_of(dialect, ["äb€", "\U0001f319 moon", '"{\\'], line_end=line_end).bytes
+    whole = meter_of(dialect, strip=True)
+    passed, state = whole.feed(stream), state_of(whole)
+    end = whole.end()
+    for place in range(len(stream)):
+        pieces = meter_of(dialect, strip=True)
+        assert pieces.feed(stream[:place]) + pieces.feed(stream[place:]) == passed
+        assert state_of(pieces) == state
+        assert pieces.end() == end
+
+
+@by_dialect
 @settings(max_examples=15)
 @given(texts=texts, line_end=line_ends, wrote=st.integers(0, 100))
 def test_every_prefix_is_billed_by_the_policy_and_never_less_than_a_shorter_one(

@@ -74,7 +74,7 @@ def answer(request: ChatRequest, directions: Directions, *, call_number: int, cr
     """
     seed = int.from_bytes(blake2b(_ENCODE(request.messages), digest_size=_SEED_BYTES).digest(), "big")
     completions = [
-        _complete(seed + index, wanted=directions.completion_tokens, bound=_bound(request))
+        complete(seed + index, wanted=directions.completion_tokens, bound=_bound(request))
         for index in range(request.n or 1)
     ]
     prompt_tokens = directions.prompt_tokens
@@ -172,7 +172,8 @@ class _Chunks:
         return StreamEvent(text=b"data: %b\n\n" % _ENCODE(chunk), tokens=tokens)
 
 
-def _complete(seed: int, *, wanted: int | None, bound: int | None) -> Completion:
+def complete(seed: int, *, wanted: int | None, bound: int | None) -> Completion:
+    """Return the text of a seed: `wanted` tokens long, or of its own length, and cut at `bound`."""
     tokens = compose(seed, wanted)
     if bound is None or len(tokens) <= bound:
         return Completion(tokens=tokens, finish_reason="stop")

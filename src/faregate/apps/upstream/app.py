@@ -10,11 +10,14 @@ from typing import Final
 import msgspec
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
-from faregate.apps.upstream.answering import answer
 from faregate.apps.upstream.call_log import CallLog
 from faregate.apps.upstream.delivery import Delivery
-from faregate.apps.upstream.directions import Directions, read_directions
-from faregate.apps.upstream.shapes import ErrorBody, ErrorDetail, Model, ModelList, read_chat_request
+from faregate.apps.upstream.directions import read_directions
+from faregate.apps.upstream.reply import CallMark, Spoken
+from faregate.apps.upstream.shapes import ErrorBody, ErrorDetail, Model, ModelList
+from faregate.apps.upstream.speaking_chat import CHAT
+from faregate.apps.upstream.speaking_messages import MESSAGES
+from faregate.apps.upstream.speaking_responses import RESPONSES
 from faregate.base.clock import Clock, to_microseconds
 from faregate.base.errors import InvalidInput, TooLarge
 
@@ -23,6 +26,7 @@ MODEL: Final = "faregate-demo"
 
 MAX_BODY_BYTES: Final = 32 << 20
 
+_SPOKEN: Final = (CHAT, RESPONSES, MESSAGES)
 _MICROSECONDS: Final = 1_000_000
 _JSON: Final = [("content-type", "application/json")]
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -41,8 +45,8 @@ class DemoUpstream:
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one HTTP request."""
         match scope.method, scope.path:
-            case "POST", path if path.endswith("/chat/completions"):
-                await self._chat(scope, protocol)
+            case "POST", path if (spoken := _spoken_at(path)) is not None:
+                await self._answer(spoken, scope, protocol)
             case "GET", "/v1/models":
                 model = Model(id=MODEL, created=self._started_at_s, owned_by="faregate")
                 protocol.response_bytes(HTTPStatus.OK, _JSON, _ENCODE(ModelList(data=[model])))
@@ -50,14 +54,15 @@ class DemoUpstream:
                 protocol.response_bytes(HTTPStatus.OK, _JSON, b'{"status":"ok"}')
             case _:
                 detail = ErrorDetail(
-                    message=f"There is no {scope.method} {scope.path}; there is POST /v1/chat/completions.",
+                    message=f"There is no {scope.method} {scope.path}; "
+                    "there is POST /v1/chat/completions, /v1/responses and /v1/messages.",
                     type="invalid_request_error",
                     param=None,
                     code="unknown_url",
                 )
                 protocol.response_bytes(HTTPStatus.NOT_FOUND, _JSON, _ENCODE(ErrorBody(error=detail)))
 
-    async def _chat(self, scope: Scope, protocol: HTTPProtocol) -> None:
+    async def _answer(self, spoken: Spoken, scope: Scope, protocol: HTTPProtocol) -> None:
         call_number = next(self._call_numbers)
         delivery = Delivery(
             protocol,
@@ -70,19 +75,22 @@ class DemoUpstream:
             body = await _read_body(scope, protocol)
             directions = read_directions(scope.headers.get)
             if directions.fail_status is not None:
-                await _fail(delivery, directions, directions.fail_status)
+                failure = spoken.error(directions.fail_status, _failure(directions.fail_status))
+                await delivery.send_error(directions.fail_status, failure, delay_ms=directions.first_token_ms)
                 return
-            request = read_chat_request(body)
+            whole, streamed = spoken.answer(body, directions, CallMark(number=call_number, created_at_s=self._now_s()))
         except ProtocolClosed:  # the caller left before it had said what it wants: nothing began
             return
         except TooLarge as error:
-            await delivery.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _invalid(error.message, "body"))
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await delivery.send_error(status, spoken.error(status, _invalid(error.message, "body")))
             return
         except InvalidInput as error:
-            await delivery.send_error(HTTPStatus.BAD_REQUEST, _invalid(error.message, error.faults[0].field))
+            status = HTTPStatus.BAD_REQUEST
+            detail = _invalid(error.message, error.faults[0].field)
+            await delivery.send_error(status, spoken.error(status, detail))
             return
-        whole = answer(request, directions, call_number=call_number, created_at_s=self._now_s())
-        if request.stream:
+        if streamed:
             await delivery.send_stream(whole, directions)
         else:
             await delivery.send_json(whole, directions)
@@ -105,14 +113,17 @@ async def _read_body(scope: Scope, protocol: HTTPProtocol) -> bytes:
     return bytes(body)
 
 
-async def _fail(delivery: Delivery, directions: Directions, status: int) -> None:
-    detail = ErrorDetail(
+def _spoken_at(path: str) -> Spoken | None:
+    return next((spoken for spoken in _SPOKEN if path.endswith(spoken.path)), None)
+
+
+def _failure(status: int) -> ErrorDetail:
+    return ErrorDetail(
         message=f"This call was to fail with status {status}.",
         type="server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error",
         param=None,
         code="demo_failure",
     )
-    await delivery.send_error(status, detail, delay_ms=directions.first_token_ms)
 
 
 def _invalid(message: str, param: str) -> ErrorDetail:

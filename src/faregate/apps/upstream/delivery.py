@@ -10,14 +10,12 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from granian.rsgi import HTTPProtocol, ProtocolClosed
 
-from faregate.apps.upstream.answering import STREAM_END, Answer, json_body, stream_events
 from faregate.apps.upstream.call_log import CallLog, Phase
 from faregate.apps.upstream.connections import cut_connection
 from faregate.apps.upstream.directions import Directions
-from faregate.apps.upstream.shapes import ErrorBody, ErrorDetail
+from faregate.apps.upstream.reply import Reply
 
 _FLUSH_S: Final = 0.05
 """What was handed over is written by the server library's own thread; it has this long before a cut."""
@@ -25,7 +23,6 @@ _FLUSH_S: Final = 0.05
 _MILLISECONDS: Final = 1_000
 _JSON: Final = ("content-type", "application/json")
 _EVENTS: Final = (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"))
-_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class Delivery:
@@ -55,21 +52,21 @@ class Delivery:
         self._chunks = 0
         self._ended = False
 
-    async def send_error(self, status: int, detail: ErrorDetail, *, delay_ms: int = 0) -> None:
-        """Answer with an error in OpenAI's shape, after `delay_ms`."""
+    async def send_error(self, status: int, body: bytes, *, delay_ms: int = 0) -> None:
+        """Answer with an error, after `delay_ms`."""
         self._status = status
         self._record("begun")
         if delay_ms and not await self._goes_on_after(delay_ms):
             await self._abort()
             return
         self._record("completed")
-        self._protocol.response_bytes(status, self._headers(_JSON), _ENCODE(ErrorBody(error=detail)))
+        self._protocol.response_bytes(status, self._headers(_JSON), body)
 
-    async def send_json(self, whole: Answer, directions: Directions) -> None:
+    async def send_json(self, whole: Reply, directions: Directions) -> None:
         """Answer with one JSON body."""
         self._prompt_tokens = whole.prompt_tokens
         self._record("begun")
-        body = json_body(whole)
+        body = whole.body()
         if directions.first_token_ms and not await self._goes_on_after(directions.first_token_ms):
             await self._abort()
             return
@@ -83,7 +80,7 @@ class Delivery:
         self._record("completed")
         self._protocol.response_bytes(HTTPStatus.OK, self._headers(_JSON), body)
 
-    async def send_stream(self, whole: Answer, directions: Directions) -> None:
+    async def send_stream(self, whole: Reply, directions: Directions) -> None:
         """Answer with server-sent events."""
         self._prompt_tokens = whole.prompt_tokens
         self._record("begun")
@@ -93,10 +90,10 @@ class Delivery:
             if not self._ended:
                 self._record("aborted")
 
-    async def _send_events(self, whole: Answer, directions: Directions) -> None:
+    async def _send_events(self, whole: Reply, directions: Directions) -> None:
         transport = self._protocol.response_stream(HTTPStatus.OK, self._headers(*_EVENTS))
         delay_ms = directions.first_token_ms
-        for event in stream_events(whole):
+        for event in whole.events():
             if self._chunks == directions.break_after_chunks or not await self._goes_on_after(delay_ms):
                 await self._abort()
                 return
@@ -107,8 +104,9 @@ class Delivery:
         if self._chunks == directions.break_after_chunks or not await self._goes_on_after(0):
             await self._abort()
             return
+        last = whole.last()
         self._record("completed")
-        await transport.send_bytes(STREAM_END)
+        await transport.send_bytes(last)
 
     async def _goes_on_after(self, delay_ms: int) -> bool:
         if self._gone is None:

@@ -7,7 +7,7 @@ are accepted and ignored, as a model would ignore what it cannot do.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -168,6 +168,7 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[Model]
 
 
+_Request = TypeVar("_Request")
 _REQUEST_DECODER: Final = msgspec.json.Decoder(ChatRequest)
 _MISSING_FIELD: Final = re.compile(r"missing required field `(\w+)`(?: - at `\$\.?([^`]*)`)?")
 _FAULTY_FIELD: Final = re.compile(r" - at `\$\.([^`]*)`")
@@ -179,15 +180,20 @@ def read_chat_request(body: bytes) -> ChatRequest:
     Raises:
         InvalidInput: The body is not JSON (field `body`), or a field is missing or wrong; names the field.
     """
+    request = decode_body(_REQUEST_DECODER, body)
+    if request.stream_options is not None and not request.stream:
+        raise InvalidInput.of("stream_options", "is only allowed when stream is true")
+    return request
+
+
+def decode_body(decoder: msgspec.json.Decoder[_Request], body: bytes) -> _Request:
+    """Return the request that `body` holds; raises `InvalidInput` as `read_chat_request` does."""
     try:
-        request = _REQUEST_DECODER.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidInput.of(_field_of(str(error)), str(error)) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput.of("body", f"must be a JSON object: {error}") from error
-    if request.stream_options is not None and not request.stream:
-        raise InvalidInput.of("stream_options", "is only allowed when stream is true")
-    return request
 
 
 def _field_of(message: str) -> str:
