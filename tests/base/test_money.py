@@ -27,7 +27,17 @@ amounts = st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, allo
 
 @pytest.mark.parametrize(
     ("code", "minor_places", "ledger_places"),
-    [("USD", 2, 9), ("EUR", 2, 9), ("JPY", 0, 9), ("KWD", 3, 9), ("IDR", 2, 6), ("VND", 0, 6), ("KRW", 0, 6)],
+    [
+        ("USD", 2, 9),
+        ("EUR", 2, 9),
+        ("JPY", 0, 9),
+        ("ISK", 0, 9),
+        ("IRR", 2, 6),
+        ("KWD", 3, 9),
+        ("IDR", 2, 6),
+        ("VND", 0, 6),
+        ("KRW", 0, 6),
+    ],
 )
 def test_a_currency_has_its_own_minor_unit_and_ledger_resolution(
     code: str, minor_places: int, ledger_places: int

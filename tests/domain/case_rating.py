@@ -38,7 +38,9 @@ def decimal(given: Input, name: str, otherwise: str = "0") -> Decimal:
 
 
 def optional(given: Input, name: str) -> Decimal | None:
-    return None if given.get(name) is None else Decimal(str(given[name]))
+    """A number; None where a case says nothing, or that there is no end (`inf`, as Stripe writes it)."""
+    value = given.get(name)
+    return None if value is None or str(value).lower() in {"inf", "infinity"} else Decimal(str(value))
 
 
 def a_case_price(given: Input, model: LeafModel) -> Price:
