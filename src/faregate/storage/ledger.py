@@ -26,6 +26,8 @@ class EntryKind(StrEnum):
 
     Rounding does either. `discount` is what a coupon took off the period's invoice.
 
+    `incident_credit` gives calls back, or takes that back.
+
     `closing` is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
     """
 
@@ -35,6 +37,7 @@ class EntryKind(StrEnum):
     CLOSING = "closing"
     DISCOUNT = "discount"
     INVOICED = "invoiced"
+    INCIDENT_CREDIT = "incident_credit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

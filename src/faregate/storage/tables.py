@@ -440,6 +440,65 @@ lease = Table(
     Index("lease_open", "gateway_id", "is_open", "epoch"),
 )
 
+incident = Table(
+    "incident",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("filter", Text, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant, nullable=False),
+    Column("percent", Exact, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("through", Units, nullable=False),
+    Column("after_us", Units, nullable=False),
+    Column("after_position", Units, nullable=False),
+    Column("matched", Units, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("applied_at", Instant),
+    Column("undone_at", Instant),
+)
+
+incident_line = Table(
+    "incident_line",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("company_id", Text, nullable=False),
+    Column("calls", Units, nullable=False),
+    Column("quantity", Exact, nullable=False),
+    Column("charged", Units, nullable=False),
+    Column("already_credited", Units, nullable=False),
+    Column("credit", Units, nullable=False),
+    Column("entry_id", Units),
+    Column("undo_entry_id", Units),
+    Index("incident_line_total", "subscription_id", "price_id", "period_start"),
+)
+
+incident_call = Table(
+    "incident_call",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("incident_id", Text, primary_key=True),
+    Column("position", Units, primary_key=True, autoincrement=False),
+    Column("meter_id", Text, primary_key=True),
+    Column("credited", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+_credited = incident_call.c.credited
+Index(
+    "incident_call_once",
+    incident_call.c.position,
+    incident_call.c.meter_id,
+    unique=True,
+    sqlite_where=_credited,
+    postgresql_where=_credited,
+)
+
 # --- billing ------------------------------------------------------------------------------------------------------
 
 outbox = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -38,4 +39,37 @@ def margin(
 
     return run_margin(
         from_at=from_, to_at=to, by=by, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json
+    )
+
+
+def incident_credit(
+    *,
+    file: Annotated[Path, Parameter(alias="-f", help="The incident, in YAML: id, filter_text, from, to, reason.")],
+    apply: Annotated[bool, Parameter(help="Give the calls back.", negative=())] = False,
+    undo: Annotated[bool, Parameter(help="Take back what was given.", negative=())] = False,
+    json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
+    api_url: ApiUrl = options.CONTROL_PLANE_URL,
+    api_token: ApiToken = None,
+    data: options.Data = options.DATA,
+) -> int:
+    """Show what each customer gets back for the calls of an incident; give it, or take it back.
+
+    Without `--apply` or `--undo` nothing moves. Each is safe to repeat, and no call is credited twice.
+
+    For example:
+
+    ```
+    faregate incident-credit -f incident.yaml
+    faregate incident-credit -f incident.yaml --apply
+    faregate incident-credit -f incident.yaml --undo
+    ```
+    """
+    from faregate.apps.cli.incident_credit import Step, run_incident_credit
+    from faregate.base.errors import ConfigurationError
+
+    if apply and undo:
+        raise ConfigurationError("apply and undo exclude each other: give one of them")
+    step = Step.APPLY if apply else Step.UNDO if undo else Step.SHOW
+    return run_incident_credit(
+        file, step=step, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json
     )

@@ -27,6 +27,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.replay,
     explain_command.explain,
     cost_commands.margin,
+    cost_commands.incident_credit,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
@@ -51,6 +52,8 @@ _ASKED_EACH_TIME: Final = frozenset(
         "at",
         "target",
         "by",
+        "apply",
+        "undo",
     }
 )
 """Parameters that belong to one call of a command, not into a settings file."""
