@@ -31,7 +31,7 @@ def test_a_batchs_events_differ_and_use_the_tokens_it_says() -> None:
     events, tokens = batch()
     decoded = [decode_event(event) for event in events]
     assert len({event.transaction_id for event in decoded}) == BATCH_EVENTS
-    answers = [msgspec.json.decode(event.response.body) for event in decoded if event.response is not None]
+    answers = [event.response.body for event in decoded if event.response is not None]
     assert sum(answer["usage"]["prompt_tokens"] for answer in answers) == tokens
 
 

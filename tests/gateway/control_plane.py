@@ -260,7 +260,7 @@ class ControlPlane:
         facts = event.faregate
         assert facts is not None
         self.sequences.append(facts.sequence)
-        body = msgspec.json.decode(event.response.body) if event.response is not None else None
+        body = event.response.body if event.response is not None else None
         usage = (body or {}).get("usage") or {}
         if event.response is None or event.response.status != 200 or event.blocked_by is not None:
             usage = {}

@@ -35,7 +35,7 @@ WORDS = [chunk(f"word{number} ") for number in range(8)]
 
 def usage_of(event: WireEvent) -> dict[str, int] | None:
     assert event.response is not None
-    body = msgspec.json.decode(event.response.body)
+    body = event.response.body
     return None if body is None else body.get("usage")
 
 
@@ -223,7 +223,7 @@ def test_a_usage_spread_over_lines_leaves_an_event_of_one_line(tmp_path: Path) -
                 (event,) = await plane.events_arrived(1)
         assert None not in records_in(tmp_path)
         assert event.response is not None
-        assert json.loads(bytes(event.response.body))["usage"]["prompt_tokens_details"] == {"cached_tokens": 1.5}
+        assert event.response.body["usage"]["prompt_tokens_details"] == {"cached_tokens": 1.5}
 
     run(scenario())
 

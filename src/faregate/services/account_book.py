@@ -6,7 +6,7 @@ always computed from totals and never accumulated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -76,7 +76,7 @@ class AccountBook:
         Raises `InvalidInput`, and changes nothing, where the total or the balance would not fit the ledger.
         """
         total, price = self._totals[key], self._prices[key]
-        if self._is_paid_ahead(key, total, quantity, dimension=dimension):
+        if self._paid_run(key, [(quantity, dimension)], 0):
             return 0
         added, so_far = rated_part(price, total, quantity, dimension=dimension)
         totals = total.totals | {dimension: EXACT.add(total.totals.get(dimension, Decimal(0)), added)}
@@ -93,18 +93,42 @@ class AccountBook:
         self._free_up_to[key] = EXACT.add(totals.get(WHOLE, _NOTHING), units_paid_ahead(price, totals))
         return debit
 
-    def _is_paid_ahead(self, key: TotalKey, total: PriceTotal, quantity: Decimal, *, dimension: DimensionKey) -> bool:
-        """Add units of a package that is paid, if they are: nothing needs to be rated for them."""
+    def settle_all(self, key: TotalKey, used: Sequence[tuple[Decimal, DimensionKey]]) -> list[int]:
+        """Add quantities to a total, in order; return the debit of each, as `settle` does.
+
+        Units of a package that is paid are added up and cost nothing: a run of them is one addition.
+        """
+        debits: list[int] = []
+        place = 0
+        while place < len(used):
+            run = self._paid_run(key, used, place)
+            debits.extend([0] * run)
+            place += run
+            if place < len(used):
+                quantity, dimension = used[place]
+                debits.append(self.settle(key, quantity, dimension))
+                place += 1
+        return debits
+
+    def _paid_run(self, key: TotalKey, used: Sequence[tuple[Decimal, DimensionKey]], place: int) -> int:
+        """Add those of the quantities from `place` on that are paid ahead; return how many."""
+        total = self._totals[key]
         before = total.totals.get(WHOLE, _NOTHING)
         free_up_to = self._free_up_to.get(key, before)
-        if dimension != WHOLE or quantity < 0 or free_up_to <= before:
-            return False
-        after = EXACT.add(before, quantity)
-        if after > free_up_to:
-            return False
-        total.totals = {WHOLE: after}
-        total.settled = EXACT.add(total.settled, quantity)
-        return True
+        if free_up_to <= before:
+            return 0
+        after, end = before, place
+        while end < len(used):
+            quantity, dimension = used[end]
+            further = EXACT.add(after, quantity)
+            if dimension != WHOLE or quantity < 0 or further > free_up_to:
+                break
+            after = further
+            end += 1
+        if end > place:
+            total.totals = {WHOLE: after}
+            total.settled = EXACT.add(total.settled, EXACT.subtract(after, before))
+        return end - place
 
     def put_out(self, key: TotalKey, units: int) -> None:
         """Count units as outstanding in a lease."""

@@ -17,9 +17,8 @@ from faregate.storage.events import (
     SeenIdentity,
     SetAside,
     add_admitted,
-    add_identities,
     add_set_aside,
-    find_identities,
+    remember_identities,
 )
 from faregate.storage.metered import companies_of_users
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity, raw_hash, sent_facts, to_event
@@ -86,14 +85,10 @@ def admit_events(
             admission.put_aside(entry.row, reason, f"dated {event.occurred_at.isoformat()}")
         else:
             admission.admitted.append(AdmittedEvent(entry.row.position, event, entry.wire.faregate))
-    add_identities(transaction, application_id, [entry.seen for entry in fresh])
     add_admitted(
         transaction,
         application_id,
-        [
-            Admitted(position=row.position, company_id=row.event.company_id, occurred_at=row.event.occurred_at)
-            for row in admission.admitted
-        ],
+        [Admitted(position, event.company_id, event.occurred_at) for position, event, _ in admission.admitted],
     )
     add_set_aside(transaction, admission.set_aside)
     return admission
@@ -123,14 +118,15 @@ def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decode
 
 
 def _first_seen(
-    transaction: Transaction, application_id: str, decoded: Sequence[_Decoded], *, admission: Admission
+    transaction: Transaction, application_id: str, decoded: list[_Decoded], *, admission: Admission
 ) -> list[_Decoded]:
-    known = find_identities(transaction, application_id, [entry.seen.identity for entry in decoded])
+    standing = remember_identities(transaction, application_id, [entry.seen for entry in decoded])
+    if not standing:
+        return decoded
     fresh = []
     for entry in decoded:
-        earlier = known.get(entry.seen.identity)
-        if earlier is None:
-            known[entry.seen.identity] = entry.seen
+        earlier = standing[entry.seen.identity]
+        if earlier.position == entry.seen.position:
             fresh.append(entry)
         elif earlier.content_hash != entry.seen.content_hash:
             detail = f"the same call stands at position {earlier.position} with other content"

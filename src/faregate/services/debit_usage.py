@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from faregate.base.clock import to_microseconds
-from faregate.base.money import EXACT
 from faregate.base.periods import Period
 from faregate.domain.billing.adjustment import AdjustmentSource
+from faregate.domain.metering.metric import added_up
 from faregate.services.account_book import AccountBook
 from faregate.services.adjustments import UsageChange, carry, owed_before
 from faregate.services.meter_totals import MeterTotals, group_text
@@ -40,17 +40,24 @@ def debit_usage(
     before = owed_before(book, {posting.key for posting in postings if posting.is_invoiced and posting.key})
     totals = MeterTotals(transaction, _stateful(postings))
     quantities = [_quantity(posting, totals) for posting in postings]
-    amounts = [
-        0 if posting.key is None else book.settle(posting.key, quantity, posting.dimension)
-        for posting, quantity in zip(postings, quantities, strict=True)
-    ]
+    amounts, debited = _settle(postings, quantities, book=book)
     totals.save()
-    debited = _debited(postings, quantities, amounts)
     entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now, source=source)
     add_charges(
         transaction,
+        application_id,
         [
-            _charge(application_id, posting, quantity, amount=amount, entry_id=entry_ids.get(posting.key))
+            Charge(
+                posting.measured.position,
+                posting.measured.meter.meter_id,
+                posting.measured.company_id,
+                posting.key.subscription_id if posting.key is not None else "",
+                posting.key.price_id if posting.key is not None else posting.measured.meter.price_id,
+                posting.measured.event.occurred_at,
+                quantity,
+                amount,
+                entry_ids.get(posting.key),
+            )
             for posting, quantity, amount in zip(postings, quantities, amounts, strict=True)
         ],
     )
@@ -98,16 +105,22 @@ def _quantity(posting: Posting, totals: MeterTotals) -> Decimal:
     return totals.add(meter_total_key(posting.key, posting), posting.measured.meter, amount)
 
 
-def _debited(
-    postings: Sequence[Posting], quantities: Sequence[Decimal], amounts: Sequence[int]
-) -> dict[TotalKey, _Debited]:
-    debited: dict[TotalKey, _Debited] = {}
-    for posting, quantity, amount in zip(postings, quantities, amounts, strict=True):
+def _settle(
+    postings: Sequence[Posting], quantities: Sequence[Decimal], *, book: AccountBook
+) -> tuple[list[int], dict[TotalKey, _Debited]]:
+    """Return what each posting costs, and what each total was debited."""
+    places: dict[TotalKey, list[int]] = {}
+    for place, posting in enumerate(postings):
         if posting.key is not None:
-            total = debited.setdefault(posting.key, _Debited(0, Decimal(0)))
-            total.amount += amount
-            total.quantity = EXACT.add(total.quantity, quantity)
-    return debited
+            places.setdefault(posting.key, []).append(place)
+    amounts = [0] * len(postings)
+    debited = {}
+    for key, found in places.items():
+        debits = book.settle_all(key, [(quantities[place], postings[place].dimension) for place in found])
+        for place, debit in zip(found, debits, strict=True):
+            amounts[place] = debit
+        debited[key] = _Debited(sum(debits), added_up(quantities[place] for place in found))
+    return amounts, debited
 
 
 def _post_entries(
@@ -139,19 +152,3 @@ def _post_entries(
         for key, total in debited.items()
         if total.amount
     }
-
-
-def _charge(application_id: str, posting: Posting, quantity: Decimal, *, amount: int, entry_id: int | None) -> Charge:
-    measured = posting.measured
-    return Charge(
-        position=measured.position,
-        meter_id=measured.meter.meter_id,
-        application_id=application_id,
-        company_id=measured.company_id,
-        subscription_id=posting.key.subscription_id if posting.key is not None else "",
-        price_id=posting.key.price_id if posting.key is not None else measured.meter.price_id,
-        occurred_at=measured.event.occurred_at,
-        quantity=quantity,
-        amount=amount,
-        entry_id=entry_id,
-    )

@@ -28,7 +28,7 @@ from faregate.storage.effects import (
     find_admitted,
     find_window,
 )
-from faregate.storage.events import LoggedEvent, find_identities
+from faregate.storage.events import IngestedEvent, find_identities
 from faregate.storage.leases import read_leases
 from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import read_all_prices
@@ -110,7 +110,7 @@ def _event(wire: WireEvent, company_id: str | None) -> Event | None:
         return None
 
 
-def _not_admitted(transaction: Transaction, logged: LoggedEvent, wire: WireEvent | None) -> _Fate:
+def _not_admitted(transaction: Transaction, logged: IngestedEvent, wire: WireEvent | None) -> _Fate:
     aside = set_aside_of_event(transaction, logged.position)
     if aside is not None:
         return _Fate(fate=Fate.SET_ASIDE, reason=f"{aside.reason}: {aside.detail}")
@@ -124,7 +124,7 @@ def _not_admitted(transaction: Transaction, logged: LoggedEvent, wire: WireEvent
     )
 
 
-def _earlier(transaction: Transaction, logged: LoggedEvent, wire: WireEvent) -> int | None:
+def _earlier(transaction: Transaction, logged: IngestedEvent, wire: WireEvent) -> int | None:
     """Return where the call stands whose identity the event has."""
     body_hash = content_hash(logged.body) if wire.faregate is None else raw_hash(logged.body)
     known = identity(wire, body_hash)
@@ -132,7 +132,7 @@ def _earlier(transaction: Transaction, logged: LoggedEvent, wire: WireEvent) -> 
     return None if found is None else found.position
 
 
-def _outcomes(transaction: Transaction, logged: LoggedEvent, event: Event, *, fate: Fate) -> list[MeterOutcomeView]:
+def _outcomes(transaction: Transaction, logged: IngestedEvent, event: Event, *, fate: Fate) -> list[MeterOutcomeView]:
     known = _Known(
         application_id=logged.application_id,
         position=logged.position,

@@ -9,7 +9,7 @@ from faregate.base.errors import InvalidInput, NotFound
 from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.storage.adjustments import Adjustment
 from faregate.storage.database import Transaction
-from faregate.storage.events import LoggedEvent, find_identities, read_logged_event
+from faregate.storage.events import IngestedEvent, find_identities, read_logged_event
 from faregate.wire.event import WireEvent, call_identity, decode_event
 
 _EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]{0,17})")
@@ -22,7 +22,7 @@ def event_id_of(position: int) -> str:
     return f"evt_{position}"
 
 
-def find_event(transaction: Transaction, application_id: str, event_id: str) -> LoggedEvent:
+def find_event(transaction: Transaction, application_id: str, event_id: str) -> IngestedEvent:
     """Return an event by its id (`evt_1204`), or by the `x-request-id` of a call that went through the gateway.
 
     `NotFound` where the application has none: a call is found by its request id once it is applied, an event by its own
@@ -44,7 +44,7 @@ def late_events(adjustment: Adjustment) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
-def readable_event(logged: LoggedEvent) -> WireEvent | None:
+def readable_event(logged: IngestedEvent) -> WireEvent | None:
     """Return the event, or None for one that was set aside because it cannot be read."""
     try:
         return decode_event(logged.body)

@@ -25,7 +25,7 @@ from faregate.storage.leases import (
     read_leases,
     read_leases_of_request,
     set_release_through,
-    update_lease,
+    update_leases,
 )
 from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import metered_series_of_plans, read_all_prices, read_subscriptions
@@ -125,7 +125,7 @@ def _free_units(transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]],
     for row, units in freed:
         row.returned_units += units
         book.take_in(TotalKey(row.subscription_id, row.price_id, row.period.start), units)
-        update_lease(transaction, row)
+    update_leases(transaction, [row for row, _ in freed])
     book.save()
     refresh_accounts(transaction, subscription_ids={row.subscription_id for row, _ in freed}, now=now)
 

@@ -15,7 +15,7 @@ from faregate.services.find_event import event_id_of, find_event, readable_event
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
 from faregate.storage.database import Transaction
-from faregate.storage.events import LoggedEvent
+from faregate.storage.events import IngestedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
 from faregate.storage.metered import series_of_plan
 from faregate.storage.readings import ChargeReading, Selection, SetAsideReading, UnmeterableCount
@@ -118,7 +118,7 @@ def read_unmeterable(transaction: Transaction, application_id: str, *, limit: in
     return Page(data=[_unmeterable_view(row) for row in rows], next_cursor=None)
 
 
-def _event_view(transaction: Transaction, logged: LoggedEvent) -> EventView:
+def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
     wire = readable_event(logged)
     aside = stored.set_aside_of_event(transaction, logged.position)
     return EventView(

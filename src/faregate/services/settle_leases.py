@@ -9,14 +9,14 @@ from faregate.services.account_book import AccountBook
 from faregate.services.admit_events import AdmittedEvent
 from faregate.services.leases import free_earlier_leases
 from faregate.storage.database import Transaction
-from faregate.storage.leases import LeaseRow, read_gateway, read_leases, set_applied_sequence, update_lease
+from faregate.storage.leases import LeaseRow, read_gateway, read_leases, set_applied_sequence, update_leases
 from faregate.storage.ledger import TotalKey
 from faregate.wire.gateway_protocol import GatewayFacts
 
 
 def drawn_leases(transaction: Transaction, admitted: Sequence[AdmittedEvent]) -> dict[str, LeaseRow]:
     """Return the leases that a batch's events drew from."""
-    lease_ids = {drawn.lease_id for entry in admitted if entry.facts for drawn in entry.facts.drawn}
+    lease_ids = _units_drawn(admitted).keys()
     return read_leases(transaction, lease_ids) if lease_ids else {}
 
 
@@ -24,16 +24,22 @@ def settle_leases(
     transaction: Transaction, admitted: Sequence[AdmittedEvent], leases: dict[str, LeaseRow], *, book: AccountBook
 ) -> None:
     """Take the units that events used up out of their leases; each event is admitted once, so each draws once."""
-    for entry in admitted:
-        for drawn in entry.facts.drawn if entry.facts else ():
-            row = leases.get(drawn.lease_id)
-            if row is None:
-                continue
-            units = min(drawn.units, row.outstanding_units)
+    for lease_id, drawn_units in _units_drawn(admitted).items():
+        row = leases.get(lease_id)
+        if row is not None:
+            units = min(drawn_units, row.outstanding_units)
             row.drawn_units += units
             book.take_in(TotalKey(row.subscription_id, row.price_id, row.period.start), units)
-    for row in leases.values():
-        update_lease(transaction, row)
+    update_leases(transaction, leases.values())
+
+
+def _units_drawn(admitted: Sequence[AdmittedEvent]) -> dict[str, int]:
+    units: dict[str, int] = {}
+    for _, _, facts in admitted:
+        if facts is not None:
+            for drawn in facts.drawn:
+                units[drawn.lease_id] = units.get(drawn.lease_id, 0) + drawn.units
+    return units
 
 
 def move_sequences(transaction: Transaction, facts: Sequence[GatewayFacts], *, now: datetime) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
 from faregate.base.clock import to_microseconds
 from faregate.storage.bulk import insert_rows
@@ -16,9 +16,21 @@ from faregate.storage.tables import admitted_event, consumer, event_identity, ev
 
 APPLIER = "applier"
 
+_NEXT_EVENTS: Final = text(
+    "SELECT position, application_id, body FROM event_log WHERE position > :after ORDER BY position LIMIT :most"
+)
+
 
 class LoggedEvent(NamedTuple):
     """An event as it was accepted; `position` orders the log."""
+
+    position: int
+    application_id: str
+    body: bytes
+
+
+class IngestedEvent(NamedTuple):
+    """A logged event, and when it was accepted."""
 
     position: int
     application_id: str
@@ -54,8 +66,7 @@ class UnmeterableEvent:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(NamedTuple):
     """An event that counts, as it was when it was admitted: its company, if it has one, and when it happened."""
 
     position: int
@@ -94,15 +105,15 @@ def move_consumer(transaction: Transaction, position: int) -> None:
 
 def read_log(transaction: Transaction, after: int, most: int) -> list[LoggedEvent]:
     """Return the next events after a position, oldest first."""
+    return [LoggedEvent(*row) for row in transaction.execute(_NEXT_EVENTS, {"after": after, "most": most})]
+
+
+def read_logged_event(transaction: Transaction, position: int) -> IngestedEvent | None:
+    """Return the event at a position."""
     columns = event_log.c
     chosen = select(columns.position, columns.application_id, columns.ingested_at, columns.body)
-    statement = chosen.where(columns.position > after).order_by(columns.position).limit(most)
-    return [LoggedEvent(*row) for row in transaction.execute(statement)]
-
-
-def read_logged_event(transaction: Transaction, position: int) -> LoggedEvent | None:
-    """Return the event at a position."""
-    return next(iter(read_log(transaction, position - 1, 1)), None)
+    row = transaction.execute(chosen.where(columns.position == position)).first()
+    return None if row is None else IngestedEvent(*row)
 
 
 def find_identities(
@@ -118,11 +129,19 @@ def find_identities(
     }
 
 
-def add_identities(transaction: Transaction, application_id: str, seen: Sequence[SeenIdentity]) -> None:
-    """Remember applied identities."""
+def remember_identities(
+    transaction: Transaction, application_id: str, seen: Sequence[SeenIdentity]
+) -> dict[bytes, SeenIdentity]:
+    """Remember those identities that are new. Return what stands for each of all; nothing where all of them were new.
+
+    What is new stands at its own position. Nothing is looked up where nothing is repeated, as in nearly every batch.
+    """
     rows = [(application_id, entry.identity, entry.content_hash, entry.position) for entry in seen]
     columns = ("application_id", "identity", "content_hash", "position")
-    insert_rows(transaction, event_identity, columns, rows=rows)
+    added = insert_rows(transaction, event_identity, columns, rows=rows, or_nothing=True)
+    if added == len(rows):
+        return {}
+    return find_identities(transaction, application_id, {entry.identity for entry in seen})
 
 
 def add_admitted(transaction: Transaction, application_id: str, events: Sequence[Admitted]) -> None:

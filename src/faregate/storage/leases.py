@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from faregate.base.periods import Period
 from faregate.storage.database import Transaction
 from faregate.storage.tables import gateway, lease
+
+_UPDATE_LEASE: Final = update(lease).where(lease.c.lease_id == bindparam("updated"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,13 +136,21 @@ def add_leases(transaction: Transaction, leases: Collection[LeaseRow]) -> None:
     )
 
 
-def update_lease(transaction: Transaction, row: LeaseRow) -> None:
+def update_leases(transaction: Transaction, rows: Collection[LeaseRow]) -> None:
     """Keep what was drawn and returned; a lease without outstanding units is closed."""
-    transaction.execute(
-        update(lease)
-        .where(lease.c.lease_id == row.lease_id)
-        .values(drawn_units=row.drawn_units, returned_units=row.returned_units, is_open=row.outstanding_units > 0)
-    )
+    if rows:
+        transaction.execute(
+            _UPDATE_LEASE,
+            [
+                {
+                    "updated": row.lease_id,
+                    "drawn_units": row.drawn_units,
+                    "returned_units": row.returned_units,
+                    "is_open": row.outstanding_units > 0,
+                }
+                for row in rows
+            ],
+        )
 
 
 def _lease(row: Row[tuple[object, ...]]) -> LeaseRow:

@@ -12,7 +12,7 @@ from sqlalchemy import Row, select, tuple_
 
 from faregate.base.clock import to_microseconds
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate, encode_aggregate
-from faregate.storage.bulk import insert_rows
+from faregate.storage.bulk import DriverRow, insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import charge, usage_window
 from faregate.storage.upsert import chunks, upsert
@@ -56,7 +56,6 @@ class Charge(NamedTuple):
 
     position: int
     meter_id: str
-    application_id: str
     company_id: str
     subscription_id: str
     price_id: str
@@ -114,23 +113,32 @@ def write_windows(transaction: Transaction, windows: Collection[Window]) -> None
     )
 
 
-def add_charges(transaction: Transaction, charges: Sequence[Charge]) -> None:
+def add_charges(transaction: Transaction, application_id: str, charges: Sequence[Charge]) -> None:
     """Write the effects of events."""
-    rows = [
-        (
-            entry.position,
-            entry.meter_id,
-            entry.application_id,
-            entry.company_id,
-            entry.subscription_id,
-            entry.price_id,
-            to_microseconds(entry.occurred_at),
-            f"{entry.quantity:f}",
-            entry.amount,
-            entry.entry_id,
+    rows: list[DriverRow] = []
+    known: datetime | None = None
+    instant = 0
+    for position, meter_id, company_id, subscription_id, price_id, occurred_at, quantity, amount, entry_id in charges:
+        if occurred_at is not known:
+            # An event's charges follow each other.
+            known, instant = occurred_at, to_microseconds(occurred_at)
+        numeral = str(quantity)
+        if "E" in numeral:
+            numeral = f"{quantity:f}"
+        rows.append(
+            (
+                position,
+                meter_id,
+                application_id,
+                company_id,
+                subscription_id,
+                price_id,
+                instant,
+                numeral,
+                amount,
+                entry_id,
+            )
         )
-        for entry in charges
-    ]
     insert_rows(transaction, charge, _CHARGE_COLUMNS, rows=rows)
 
 

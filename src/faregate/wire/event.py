@@ -9,7 +9,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -21,14 +21,14 @@ from faregate.wire.gateway_protocol import GatewayFacts
 
 
 class WireRequest(Struct, frozen=True, kw_only=True):
-    """The request of a call. `route` is the route's public name; agents do not send it."""
+    """The request of a call. `route` is the route's public name; agents do not send it. `body`: any JSON, decoded."""
 
     time: datetime
     uri: str
     verb: str
     route: str | None = None
     headers: dict[str, object] | None = None
-    body: Raw = Raw(b"null")
+    body: Any = None
     ip_address: str | None = None
 
     def __post_init__(self) -> None:
@@ -42,11 +42,11 @@ class WireResponse(Struct, frozen=True, kw_only=True):
     time: datetime | None = None
     status: int
     headers: dict[str, object] | None = None
-    body: Raw = Raw(b"null")
+    body: Any = None
 
 
 class WireEvent(Struct, frozen=True, kw_only=True):
-    """One call. Bodies stay raw until a meter asks for a field of them. `weight`: how many calls it stands for."""
+    """One call. `weight`: how many calls it stands for."""
 
     request: WireRequest
     response: WireResponse | None = None
@@ -99,10 +99,7 @@ def sent_facts(raw: bytes | Raw) -> GatewayFacts | None:
 
 
 def to_event(wire: WireEvent, company_id: str | None) -> Event:
-    """Return the core's event. `company_id` is the company the caller belongs to, as resolved from our own records.
-
-    Raises `InvalidInput` where a body cannot be read; a body that `content_hash` read can.
-    """
+    """Return the core's event. `company_id` is the company the caller belongs to, as resolved from our own records."""
     request, response = wire.request, wire.response
     path = path_of(request.uri)
     fields: dict[str, object] = {
@@ -113,14 +110,14 @@ def to_event(wire: WireEvent, company_id: str | None) -> Event:
             "verb": request.verb,
             "headers": request.headers,
             "ip_address": request.ip_address,
-            "body": _decode(_JSON_DECODER, request.body),
+            "body": request.body,
         },
         "response": None
         if response is None
         else {
             "status": response.status,
             "headers": response.headers,
-            "body": _decode(_JSON_DECODER, response.body),
+            "body": response.body,
         },
         "user_id": wire.user_id,
         "company_id": company_id,
@@ -138,6 +135,8 @@ def to_event(wire: WireEvent, company_id: str | None) -> Event:
 
 def as_utc(instant: datetime) -> datetime:
     """Return an instant in UTC; agents send UTC without a zone."""
+    if instant.tzinfo is UTC:
+        return instant
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 

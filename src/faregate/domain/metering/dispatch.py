@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from faregate.domain.metering.aggregate import Aggregate
 from faregate.domain.metering.event import Event, FieldPath, scalar_text
@@ -26,8 +26,7 @@ class ActiveMeter:
     group: Callable[[Event], GroupKey]
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
+class Counting(NamedTuple):
     """A meter that an event matched, and what it counts for there."""
 
     meter: Meter
