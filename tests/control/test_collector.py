@@ -7,14 +7,18 @@ from http.client import HTTPConnection
 
 import pytest
 
+from faregate.base.clock import SystemClock
 from faregate.base.limits import MAX_COLLECTOR_BODY_BYTES, MAX_EVENTS_PER_BATCH
 from tests.control.control_plane import Handle
+
+SENT_AT = f"{SystemClock().now():%Y-%m-%dT%H:%M:%S}.000"
+"""Lately: what is older than 35 days does not count. Agents send UTC without a zone."""
 
 
 def event(number: int = 1, **more: object) -> dict[str, object]:
     return {
-        "request": {"time": "2026-03-10T12:00:00.000", "uri": "http://api/ai/chat", "verb": "POST"},
-        "response": {"time": "2026-03-10T12:00:01.000", "status": 200},
+        "request": {"time": SENT_AT, "uri": "http://api/ai/chat", "verb": "POST"},
+        "response": {"time": SENT_AT, "status": 200},
         "transaction_id": f"call-{number}",
     } | more
 

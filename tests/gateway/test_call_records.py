@@ -74,7 +74,7 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
     )
     assert b"\n" not in event_line
     event = msgspec.json.decode(event_line, type=WireEvent)
-    assert msgspec.json.decode(event.request.body) == {"model": name}
+    assert event.request.body == {"model": name}
     assert (event.request.time, event.request.route, event.request.verb) == (AT, name, "POST")
     assert (event.user_id, event.company_id, event.blocked_by) == (user_id, company_id, blocked_by)
     assert event.response is not None
