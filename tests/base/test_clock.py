@@ -1,23 +1,10 @@
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.base.clock import EPOCH, ShiftedClock, SystemClock, from_microseconds, to_microseconds
-from tests.builders import NOON
-
-
-@dataclass(frozen=True)
-class StoppedClock:
-    at: datetime = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def steady_ms(self) -> int:
-        return 7
+from faregate.base.clock import EPOCH, SystemClock, from_microseconds, to_microseconds
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
@@ -50,9 +37,3 @@ def test_the_system_clock_tells_the_present_in_utc() -> None:
 def test_steady_time_never_steps_back() -> None:
     readings = [SystemClock().steady_ms() for _ in range(100)]
     assert readings == sorted(readings)
-
-
-def test_a_shifted_clock_runs_ahead_while_durations_stay_as_they_are() -> None:
-    shifted = ShiftedClock(StoppedClock(), timedelta(days=31))
-    assert shifted.now() == NOON + timedelta(days=31)
-    assert shifted.steady_ms() == 7

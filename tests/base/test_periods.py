@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.clock import EPOCH
-from faregate.base.periods import Period, Span, month_containing, window_containing
+from faregate.base.periods import Period, PeriodCalendar, Span, window_containing
 from tests.builders import NOON
 
 MICROSECOND = timedelta(microseconds=1)
@@ -16,6 +16,10 @@ late_days = st.builds(
 )
 anchors = instants | late_days
 lengths = st.timedeltas(timedelta(seconds=1), timedelta(days=40))
+
+
+def month_containing(anchor: datetime, instant: datetime) -> Period:
+    return PeriodCalendar(anchor=anchor).period_containing(instant)
 
 
 def test_a_period_holds_its_start_and_not_its_end() -> None:

@@ -32,22 +32,6 @@ class SystemClock:
         return time.clock_gettime_ns(_STEADY_CLOCK) // 1_000_000
 
 
-class ShiftedClock:
-    """A clock that runs `offset` ahead of another: an application's business time."""
-
-    def __init__(self, base: Clock, offset: timedelta) -> None:
-        self._base = base
-        self._offset = offset
-
-    def now(self) -> datetime:
-        """Return the base clock's instant plus the offset."""
-        return self._base.now() + self._offset
-
-    def steady_ms(self) -> int:
-        """Return the base clock's steady time: durations are never shifted."""
-        return self._base.steady_ms()
-
-
 def to_microseconds(instant: datetime) -> int:
     """Return whole microseconds since the epoch, exactly; `instant` must be aware."""
     return (instant - EPOCH) // _MICROSECOND

@@ -131,11 +131,6 @@ def window_containing(instant: datetime, length: timedelta) -> Period:
     return Period(start, start + length)
 
 
-def month_containing(anchor: datetime, instant: datetime) -> Period:
-    """Return the month, anchored at `anchor` on UTC's calendar, that holds `instant`."""
-    return PeriodCalendar(anchor=anchor).period_containing(instant)
-
-
 def day_containing(instant: datetime, zone: tzinfo) -> Period:
     """Return the calendar day of a zone that holds `instant`: 23, 24 or 25 hours, seldom another length."""
     return PeriodCalendar(

@@ -9,7 +9,6 @@ from faregate.base.errors import FieldFault, InvalidInput
 from faregate.base.limits import (
     MAX_AMOUNT_PLACES,
     MAX_DISCOUNTS,
-    MAX_NAME_CHARACTERS,
     MAX_PACKAGE_AMOUNT,
     MAX_PACKAGE_SIZE,
     MAX_TABLE_ROWS,
@@ -29,7 +28,7 @@ from faregate.domain.catalog.models import (
     Volume,
 )
 from faregate.domain.catalog.price import UNADJUSTED, Price
-from faregate.domain.catalog.validation import adjustments_faults, model_faults, name_faults, require
+from faregate.domain.catalog.validation import adjustments_faults, model_faults, require
 from tests.domain.pricing.models import MODELS, percentages, prices_of, table_prices
 
 ONE = Decimal(1)
@@ -48,16 +47,6 @@ def fields_of(model: PricingModel) -> list[str]:
 
 def adjusting_fields(adjustments: Adjustments, model: PricingModel = PER_UNIT) -> list[str]:
     return [fault.field for fault in adjustments_faults("adjustments", adjustments, model)]
-
-
-@pytest.mark.parametrize("name", ["", " ", "\t\n"])
-def test_a_name_must_not_be_empty(name: str) -> None:
-    assert name_faults("name", name) == [FieldFault(field="name", message="must not be empty")]
-
-
-def test_a_name_may_be_as_long_as_the_limit_and_not_one_longer() -> None:
-    assert name_faults("name", "x" * MAX_NAME_CHARACTERS) == []
-    assert [fault.field for fault in name_faults("name", "x" * (MAX_NAME_CHARACTERS + 1))] == ["name"]
 
 
 @pytest.mark.parametrize("amount", ["0", "-0", "0.50", "0.000000000001", "1e-12", "1E+3", "0.5000000000000000000000"])

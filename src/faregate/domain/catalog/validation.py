@@ -11,7 +11,6 @@ from faregate.base.limits import (
     MAX_AMOUNT_PLACES,
     MAX_DIMENSION_FIELDS,
     MAX_DISCOUNTS,
-    MAX_NAME_CHARACTERS,
     MAX_PACKAGE_AMOUNT,
     MAX_PACKAGE_SIZE,
     MAX_TABLE_ROWS,
@@ -34,15 +33,6 @@ from faregate.domain.catalog.models import (
 
 _MOST_PERCENT = Decimal(1_000)
 _MOST_OVERAGE = Decimal(100)
-
-
-def name_faults(field: str, name: str) -> list[FieldFault]:
-    """Return what is wrong with a name that people will read."""
-    if not name.strip():
-        return [FieldFault(field=field, message="must not be empty")]
-    if len(name) > MAX_NAME_CHARACTERS:
-        return [FieldFault(field=field, message=f"must have at most {MAX_NAME_CHARACTERS} characters")]
-    return []
 
 
 def model_faults(field: str, model: PricingModel) -> list[FieldFault]:
