@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
 from faregate.services.change import Change
 from faregate.services.incidents import apply_incident, create_incident, draft_next, undo_incident
 from faregate.storage.database import Database
-from faregate.storage.incidents import Incident, IncidentLine, find_incident, read_lines
-from faregate.storage.tables import price_total
+from faregate.storage.incidents import Incident, IncidentLine, find_incident, incident_that_credited, read_lines
+from faregate.storage.tables import admitted_event, price_total
 from faregate.wire.api.incidents import IncidentCreate
 from tests.billing.desk import Desk
 from tests.services.world import APP, DOLLAR, NOW, SUBSCRIPTION, Call, World, make_world
@@ -150,6 +150,27 @@ def test_a_draft_that_another_incident_overtook_is_refused(outage: World) -> Non
     give(outage, "other")
     with pytest.raises(Conflict, match="another draft"):
         give(outage)
+
+
+def test_a_draft_with_a_call_that_counts_no_longer_is_refused(outage: World) -> None:
+    draft(outage)
+    with outage.database.begin() as transaction:
+        transaction.execute(delete(admitted_event).where(admitted_event.c.position == 5))
+    with pytest.raises(Conflict, match="another draft"):
+        give(outage)
+
+
+def test_who_credited_a_call_is_known_until_it_is_undone(outage: World) -> None:
+    def credited(position: int) -> str | None:
+        with outage.database.snapshot() as transaction:
+            return incident_that_credited(transaction, position)
+
+    draft(outage)
+    assert credited(5) is None
+    give(outage)
+    assert (credited(1), credited(5)) == (None, "outage")
+    undo(outage)
+    assert credited(5) is None
 
 
 def test_a_part_of_the_charges_is_given_back(outage: World) -> None:

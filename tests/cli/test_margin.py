@@ -1,5 +1,6 @@
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,12 @@ costs:
     currency: USD
     rates:
       - { kind: input, metric: { type: sum, field: response.body.usage.prompt_tokens }, amount: 0.02 }
+"""
+
+COMPANY = """\
+companies:
+  - company_id: acme
+    subscriptions: [{ plan: Plan, pays: postpaid }]
 """
 
 
@@ -62,6 +69,40 @@ def test_margins_are_shown_as_a_table_and_as_json(control: Handle, capsys: pytes
     assert "Nothing is counted" in capsys.readouterr().out
     assert _margin(control, json=True) == 0
     assert msgspec.json.decode(capsys.readouterr().out)["data"] == []
+
+
+def test_a_running_control_plane_keeps_margins_by_itself(
+    control: Handle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(FILE + COMPANY)
+    assert run_apply(file, api_url=control.running.origin, token=_token(control), dry_run=False) == 0
+    now = datetime.now(tz=UTC)
+    body = {"model": "gpt-4o", "usage": {"prompt_tokens": 100}}
+    event = {
+        "request": {"time": now, "uri": "http://api.example/ai/chat", "verb": "POST"},
+        "response": {"time": now, "status": 200, "body": body},
+        "company_id": "acme",
+    }
+    assert control.collect(msgspec.json.encode([event])).status == 201
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    deadline_s = time.monotonic() + 20
+    shown = ""
+    while "gpt-4o" not in shown and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+        status = run_margin(
+            from_at=day,
+            to_at=day + timedelta(days=1),
+            by="model",
+            api_url=control.running.origin,
+            token=_token(control),
+            json=False,
+        )
+        assert status == 0
+        shown = capsys.readouterr().out
+    cells = next(line for line in shown.splitlines() if "gpt-4o" in line).replace("│", "|").split("|")[1:9]
+    found = [cell.strip() for cell in cells]
+    assert found == ["gpt-4o", "1", "0", "1.00 USD", "2.00", "-1.00", "-100.00", "below cost"]
 
 
 def test_a_report_that_cannot_be_says_why(control: Handle, capsys: pytest.CaptureFixture[str]) -> None:

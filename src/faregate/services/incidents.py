@@ -38,6 +38,7 @@ from faregate.storage.incidents import (
     charged_now,
     charges_of,
     count_credited_elsewhere,
+    count_gone,
     credited_so_far,
     find_incident,
     insert_incident,
@@ -113,6 +114,7 @@ def apply_incident(transaction: Transaction, change: Change, incident_id: str) -
     _limit_credits(transaction, found, lines)
     if (
         count_credited_elsewhere(transaction, found)
+        or count_gone(transaction, found)
         or charged_now(transaction, found) != sum(line.charged for line in lines)
         or drafted != {line.key: line.credit for line in lines}
     ):

@@ -16,7 +16,7 @@ from faregate.domain.metering.filter_text import filter_text, parse_filter
 from faregate.storage.database import Transaction
 from faregate.storage.kept_events import KeptRange
 from faregate.storage.ledger import TotalKey
-from faregate.storage.tables import charge, incident, incident_call, incident_line, subscription
+from faregate.storage.tables import admitted_event, charge, incident, incident_call, incident_line, subscription
 from faregate.storage.upsert import chunks, upsert
 
 
@@ -190,6 +190,26 @@ def charged_now(transaction: Transaction, found: Incident) -> int:
         .where(*_calls(found))
     )
     return int(transaction.execute(statement).scalar_one())
+
+
+def count_gone(transaction: Transaction, found: Incident) -> int:
+    """Return how many of the incident's charges are of events that count no longer."""
+    statement = (
+        select(func.count())
+        .select_from(incident_call)
+        .join(admitted_event, admitted_event.c.position == incident_call.c.position, isouter=True)
+        .where(*_calls(found), admitted_event.c.position.is_(None))
+    )
+    counted: int = transaction.execute(statement).scalar_one()
+    return counted
+
+
+def incident_that_credited(transaction: Transaction, position: int) -> str | None:
+    """Return the id of an incident that has credited charges of an event."""
+    columns = incident_call.c
+    statement = select(columns.incident_id).where(columns.position == position, columns.credited).limit(1)
+    found: str | None = transaction.execute(statement).scalar()
+    return found
 
 
 def mark_credited(transaction: Transaction, found: Incident, *, credited: bool) -> None:
