@@ -182,3 +182,23 @@ def test_usage_is_left_out_or_replaced_as_asked(upstream: Upstream, dialect: Met
         assert reading.estimated is estimated
         assert (tokens.output > 0) is estimated
         assert tokens.input == (9 if estimated else 5)
+
+
+@by_dialect
+@pytest.mark.parametrize("chunks", [0, 6])
+def test_a_stream_that_fails_says_so_in_its_protocol_and_is_billed_what_had_come(
+    upstream: Upstream, request_id: str, dialect: MeteredDialect, chunks: int
+) -> None:
+    headers = {"x-demo-fail-after": str(chunks), "x-request-id": request_id}
+    [(status, body)] = call(upstream, dialect, asked(dialect, stream=True), headers)
+    line = upstream.lines_of(request_id)[-1]
+    assert (status, line.phase, line.chunks) == (200, "aborted", chunks)
+    meter = dialect.stream(request=None, headers=(), most_output=None)
+    assert meter.feed(body) + meter.end() == body
+    assert b"This stream was to fail." in body
+    reading = meter.read(input_estimate=7, complete=meter.finished)
+    if chunks:
+        assert reading.estimated
+        assert meter.output_so_far >= line.completion_tokens > 0
+    else:
+        assert (reading.record.usage, reading.estimated) == (None, False)

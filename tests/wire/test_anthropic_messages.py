@@ -272,6 +272,7 @@ def test_what_the_request_does_not_bound_is_refused_by_its_name(fields: dict[str
         (b"nope", "body"),
         (b"{}", "body"),
         (encoded(messages=5), "messages"),
+        (encoded(messages=[{"content": [{"type": {}}]}]), "messages[0].content[0].type"),
         (encoded(max_tokens=0), "max_tokens"),
         (encoded(max_tokens=MAX_LEASE_UNITS + 1), "max_tokens"),
     ],

@@ -20,6 +20,7 @@ BROKEN = Fault(status=502, type="server_error", code="upstream_unavailable", mes
 UNKNOWN = [
     b": ping\n\n",
     b'event: other\ndata: {"type":"other","response":5}\n\n',
+    b'event: odd\ndata: {"type":["response.completed"],"response":{},"error":null}\n\n',
     b"data: {]\n\n",
     b"data: " + b"[" * 5_000 + b"\n\n",
     b'data: {"type":"message_delta","usage":[1],"delta":{"text":5},"choices":null,"meter":3}\n\n',

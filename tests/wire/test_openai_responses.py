@@ -84,6 +84,17 @@ def test_a_stream_that_is_nothing_but_an_error_used_nothing() -> None:
     assert (reading.record.usage, reading.estimated) == (None, False)
 
 
+def test_a_failure_that_comes_first_used_nothing_unless_it_reports_usage() -> None:
+    for usage, estimated in ((None, None), ({"input_tokens": 3, "output_tokens": 0}, 3)):
+        failed = {"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "usage": usage}}
+        meter = ResponsesStream(most_output=None)
+        meter.feed(event(failed, named=True))
+        assert meter.finished
+        reading = meter.read(input_estimate=5, complete=True)
+        assert not reading.estimated
+        assert (reading.record.usage or {}).get("input_tokens") == estimated
+
+
 def test_an_error_after_the_beginning_is_billed_what_was_seen() -> None:
     sample = responses_stream(["abcde"])
     error = event({"type": "error", "code": "server_error", "message": "m", "sequence_number": 0}, named=True)
@@ -152,6 +163,8 @@ def test_everything_the_model_reads_counts_for_the_estimate() -> None:
         ({"background": True}, "background"),
         ({"tools": [{"type": "function"}, {"type": "web_search"}]}, "tools[1]"),
         ({"tools": 5}, "tools"),
+        ({"tools": [{"type": {}}]}, "tools"),
+        ({"input": [{"type": []}]}, "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
         ({"input": [{"type": "item_reference", "id": "msg_0"}]}, "input[0]"),
         ({"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]}, "input[0].output[0]"),

@@ -19,6 +19,7 @@ A request may carry directions, so that tests, replays and benches get the answe
 | `x-demo-token-ms` | 0 to 600,000 | wait before every further chunk |
 | `x-demo-fail-status` | 400 to 599 | answer with this status and the protocol's error shape |
 | `x-demo-break-after` | 0 to 10,000,000 | close the connection after so many chunks; a JSON body in its middle |
+| `x-demo-fail-after` | 0 to 10,000,000 | end the stream after so many chunks with the protocol's error event |
 | `x-demo-omit-usage` | `true`, `false` | no usage anywhere, even where the request asks for it |
 | `x-demo-usage` | a JSON object | reported word for word as `usage` |
 

@@ -97,6 +97,10 @@ class Delivery:
             if self._chunks == directions.break_after_chunks or not await self._goes_on_after(delay_ms):
                 await self._abort()
                 return
+            if self._chunks == directions.fail_after_chunks:
+                self._record("aborted")
+                await transport.send_bytes(whole.failure())
+                return
             await transport.send_bytes(event.text)
             self._chunks += 1
             self._completion_tokens += event.tokens

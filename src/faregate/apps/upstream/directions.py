@@ -33,6 +33,7 @@ class Directions(msgspec.Struct, frozen=True, kw_only=True):
     token_ms: int = 0
     fail_status: int | None = None
     break_after_chunks: int | None = None
+    fail_after_chunks: int | None = None
     omit_usage: bool = False
     usage: msgspec.Raw | None = None
 
@@ -50,6 +51,7 @@ def read_directions(header: Callable[[str], str | None]) -> Directions:
         token_ms=_whole_number(header, "x-demo-token-ms", most=MAX_DELAY_MS) or 0,
         fail_status=_whole_number(header, "x-demo-fail-status", least=400, most=599),
         break_after_chunks=_whole_number(header, "x-demo-break-after", most=MAX_BREAK_CHUNKS),
+        fail_after_chunks=_whole_number(header, "x-demo-fail-after", most=MAX_BREAK_CHUNKS),
         omit_usage=_switch(header, "x-demo-omit-usage"),
         usage=_json_object(header, "x-demo-usage"),
     )

@@ -16,8 +16,14 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 _SEED_BYTES: Final = 8
 
 
+STREAM_FAILURE: Final = ErrorDetail(
+    message="This stream was to fail.", type="server_error", param=None, code="demo_failure"
+)
+"""What a stream that is to fail says."""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent: the JSON `body`, or the `events` of the stream and the one that ends it, `last`.
+    """What is sent: the JSON `body`, or the `events` of the stream and the one that ends it, `last`, or else `failure`.
 
     Each is made when it is asked for. Tokens are those the call log gets.
     """
@@ -27,6 +33,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     body: Callable[[], bytes]
     events: Callable[[], Iterator[StreamEvent]]
     last: Callable[[], bytes]
+    failure: Callable[[], bytes]
 
 
 class CallMark(msgspec.Struct, frozen=True, kw_only=True):

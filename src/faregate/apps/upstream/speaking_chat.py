@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from faregate.apps.upstream.answering import STREAM_END, answer, json_body, stream_events
 from faregate.apps.upstream.directions import Directions
-from faregate.apps.upstream.reply import CallMark, Reply, Spoken
+from faregate.apps.upstream.reply import STREAM_FAILURE, CallMark, Reply, Spoken
 from faregate.apps.upstream.shapes import ErrorBody, ErrorDetail, read_chat_request
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -28,6 +29,7 @@ def _answer(body: bytes, directions: Directions, call: CallMark) -> tuple[Reply,
         body=lambda: json_body(whole),
         events=lambda: stream_events(whole),
         last=lambda: STREAM_END,
+        failure=lambda: b"data: %b\n\n" % openai_error(HTTPStatus.OK, STREAM_FAILURE),
     )
     return reply, bool(request.stream)
 

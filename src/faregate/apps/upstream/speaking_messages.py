@@ -15,7 +15,7 @@ import msgspec
 
 from faregate.apps.upstream.answering import REPLAY_TOKENS_PER_CHUNK, TOKENS_PER_MESSAGE, StreamEvent
 from faregate.apps.upstream.directions import Directions
-from faregate.apps.upstream.reply import CallMark, Reply, Spoken, compose_text, typed_event
+from faregate.apps.upstream.reply import STREAM_FAILURE, CallMark, Reply, Spoken, compose_text, typed_event
 from faregate.apps.upstream.shapes import ContentPart, ErrorDetail, decode_body
 from faregate.apps.upstream.tokenizer import count_tokens
 
@@ -127,6 +127,7 @@ def _answer(body: bytes, directions: Directions, call: CallMark) -> tuple[Reply,
         body=answer.body,
         events=answer.events,
         last=answer.last,
+        failure=lambda: b"event: error\ndata: %b\n\n" % _error(HTTPStatus.INTERNAL_SERVER_ERROR, STREAM_FAILURE),
     )
     return reply, bool(request.stream)
 

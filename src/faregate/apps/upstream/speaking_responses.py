@@ -13,7 +13,7 @@ import msgspec
 
 from faregate.apps.upstream.answering import REPLAY_TOKENS_PER_CHUNK, TOKENS_PER_MESSAGE, StreamEvent
 from faregate.apps.upstream.directions import Directions
-from faregate.apps.upstream.reply import CallMark, Reply, Spoken, compose_text, typed_event
+from faregate.apps.upstream.reply import STREAM_FAILURE, CallMark, Reply, Spoken, compose_text, typed_event
 from faregate.apps.upstream.shapes import ContentPart, decode_body
 from faregate.apps.upstream.speaking_chat import openai_error
 from faregate.apps.upstream.tokenizer import count_tokens
@@ -83,6 +83,10 @@ class _Response:
         cut = self.completion.finish_reason == "length"
         return self._event("response.incomplete" if cut else "response.completed", {"response": self._whole()}).text
 
+    def failure(self) -> bytes:
+        error = {"code": STREAM_FAILURE.code, "message": STREAM_FAILURE.message}
+        return self._event("response.failed", {"response": self._begun() | {"status": "failed", "error": error}}).text
+
     def _event(self, kind: str, members: dict[str, object], *, tokens: int = 0) -> StreamEvent:
         number, self._number = self._number, self._number + 1
         return typed_event({"type": kind, "sequence_number": number} | members, tokens=tokens)
@@ -144,6 +148,7 @@ def _answer(body: bytes, directions: Directions, call: CallMark) -> tuple[Reply,
         body=response.body,
         events=response.events,
         last=response.last,
+        failure=response.failure,
     )
     return reply, bool(request.stream)
 

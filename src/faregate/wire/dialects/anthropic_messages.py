@@ -49,13 +49,13 @@ _ELSEWHERE: Final = {
 
 
 class _Source(Struct):
-    type: object = None
+    type: str | None = None
     data: object = None
     content: Raw = ABSENT
 
 
 class _Block(Struct):
-    type: object = None
+    type: str | None = None
     text: object = None
     thinking: object = None
     content: Raw = ABSENT
@@ -68,11 +68,11 @@ class _Message(Struct):
 
 
 class _Tool(Struct):
-    type: object = None
+    type: str | None = None
 
 
 class _Thinking(Struct):
-    type: object = None
+    type: str | None = None
     budget_tokens: int | None = None
 
 

@@ -61,7 +61,7 @@ class _Delta(Struct):
 
 
 class _Event(Struct):
-    type: object = None
+    type: str | None = None
     message: _Head | None = None
     usage: object = None
     delta: _Delta | None = None

@@ -52,6 +52,10 @@ class _Chunk(_Head):
     choices: list[_Choice] | None = None
 
 
+class _ErrorChunk(Struct):
+    error: object = None
+
+
 class AnswerSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the event keeps of an answer: no text. `usage` is assembled for streams and aborted calls too."""
 
@@ -62,6 +66,7 @@ class AnswerSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _HEAD_DECODER: Final = msgspec.json.Decoder(_Head, float_hook=exact_number)
 _SUMMARY_DECODER: Final = msgspec.json.Decoder(AnswerSummary, float_hook=exact_number)
+_ERROR_DECODER: Final = msgspec.json.Decoder(_ErrorChunk)
 _CHUNK_DECODER: Final = msgspec.json.Decoder(_Chunk, float_hook=exact_number)
 
 
@@ -85,15 +90,16 @@ def read_answer(body: bytes, *, input_estimate: int | None) -> tuple[AnswerSumma
 class AnswerReader:
     """What was seen of one answer: its id, model, usage, and enough of its text's length to estimate by.
 
-    `deltas` counts pieces of content, `characters` their length.
+    `deltas` counts pieces of content, `characters` their length. `failed`: a chunk was an error.
     """
 
-    __slots__ = ("answer_id", "characters", "deltas", "model", "usage")
+    __slots__ = ("answer_id", "characters", "deltas", "failed", "model", "usage")
 
     def __init__(self) -> None:
         self.answer_id: str | None = None
         self.model: str | None = None
         self.usage: Usage = {}
+        self.failed = False
         self.deltas = 0
         self.characters = 0
 
@@ -152,6 +158,8 @@ class AnswerReader:
         self._keep(chunk)
         if chunk.choices:
             self._count(chunk)
+        elif chunk.choices is None:
+            self.failed = self.failed or _is_error(data)
         return chunk
 
     def _read_choices(self, body: bytes) -> None:
@@ -221,6 +229,10 @@ class StreamReader(AnswerReader):
             and not chunk.choices
             and chunk.usage is not None
         )
+
+
+def _is_error(data: bytes) -> bool:
+    return _ERROR_DECODER.decode(data).error is not None
 
 
 def _length(text: _Text) -> int:

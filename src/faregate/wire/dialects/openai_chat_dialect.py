@@ -92,8 +92,13 @@ class ChatStream(StreamReader):
         return _estimate(self, self._most_output) if reported is None else reported
 
     def read(self, *, input_estimate: int | None, complete: bool) -> Reading:
-        """Return what was read so far. Usage comes once and is the last word, so `complete` says nothing more."""
+        """Return what was read so far. Usage comes once and is the last word, so `complete` says nothing more.
+
+        A stream in which nothing but an error came used nothing.
+        """
         del complete
+        if self.failed and self.answer_id is None and not self.deltas:
+            input_estimate = None
         return _reading(self, input_estimate=input_estimate, most_output=self._most_output)
 
     def close_with(self, fault: Fault) -> bytes:

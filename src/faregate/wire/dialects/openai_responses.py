@@ -56,7 +56,7 @@ _STORED: Final = {
 
 
 class _Typed(Struct):
-    type: object = None
+    type: str | None = None
 
 
 class _Part(_Typed):

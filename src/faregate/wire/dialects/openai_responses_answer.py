@@ -20,6 +20,7 @@ from faregate.wire.dialects.tokens import Counted, Usage, fill_usage, merge_usag
 from faregate.wire.event import exact_number
 
 _LAST: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
+_FAILURES: Final = frozenset(("error", "response.failed"))
 _NO_TEXT: Final = frozenset(("response.audio.delta",))
 """Deltas whose length says nothing of tokens."""
 
@@ -52,7 +53,7 @@ class _Output(Struct):
 
 
 class _Event(Struct):
-    type: object = None
+    type: str | None = None
     delta: object = None
     sequence_number: object = None
     response: _Head | None = None
@@ -171,13 +172,14 @@ class ResponsesStream(EventStream):
             return False
         if type(event.sequence_number) is int:
             self._sequence_number = event.sequence_number
-        if event.response is not None:
-            self._began = True
-            self._answer.keep(event.response)
-            return event.type in _LAST
-        if event.type == "error":
+        kind = event.type or ""
+        if kind in _FAILURES:
             self._failed = True
-        elif isinstance(event.type, str) and event.type.endswith(".delta") and event.type not in _NO_TEXT:
+        if event.response is not None:
+            self._began = self._began or kind not in _FAILURES
+            self._answer.keep(event.response)
+            return kind in _LAST
+        if kind.endswith(".delta") and kind not in _NO_TEXT:
             self._began = True
             self._answer.counted.add(length_of(event.delta))
         return False
