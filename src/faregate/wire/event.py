@@ -9,12 +9,14 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from faregate.base.errors import InvalidInput
+from faregate.base.ids import ulid_milliseconds
 from faregate.base.limits import EVENT_YEARS, MAX_EVENT_WEIGHT
 from faregate.domain.metering.event import Event
 from faregate.wire.gateway_protocol import GatewayFacts
@@ -83,6 +85,11 @@ _URI_PATH: Final = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)")
 """RFC 3986, appendix B: finds a path in every text. A caller chooses the host: a bad one must not cost the event."""
 
 _Decoded = TypeVar("_Decoded")
+
+_DIGEST_BYTES: Final = 16
+_ID_CHARACTERS: Final = 30
+_ID_TIME: Final = slice(4, 14)
+"""A request id's time, after its prefix `req_` (`base/ids.py`)."""
 
 
 def decode_event(raw: bytes | Raw) -> WireEvent:
@@ -170,12 +177,24 @@ def identity(wire: WireEvent, body_hash: bytes) -> bytes:
 
 
 def call_identity(request_id: str, attempt: int) -> bytes:
-    """Return the identity of a call that went through our gateway."""
-    return _digest(f"gateway\0{request_id}\0{attempt}".encode())
+    """Return the identity of a call that went through our gateway: its time, then what tells it from all others.
+
+    Identities that grow with time are written at the end of their index, not all over it.
+    """
+    digest = _digest(f"gateway\0{request_id}\0{attempt}".encode())
+    time_part = _time_part(request_id[_ID_TIME]) if len(request_id) == _ID_CHARACTERS else b""
+    return time_part + digest[: _DIGEST_BYTES - len(time_part)]
+
+
+@lru_cache(maxsize=1_024)
+def _time_part(head: str) -> bytes:
+    """Return six bytes of a request id's time; none for an id that our gateway did not make."""
+    milliseconds = ulid_milliseconds(head)
+    return b"" if milliseconds is None else milliseconds.to_bytes(6, "big")
 
 
 def _digest(text: bytes) -> bytes:
-    return hashlib.blake2b(text, digest_size=16).digest()
+    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
 
 
 def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | Raw) -> _Decoded:
