@@ -167,6 +167,6 @@ def opened_api(
             metadata.create_all(transaction)
             secrets = ensure_application(transaction, new_id=new_id, now=clock.now())
         assert secrets is not None
-        with TestClient(create_api(database, clock, provider)) as client:
+        with TestClient(create_api(database, clock, provider, after_append=lambda: None)) as client:
             client.headers["authorization"] = f"Bearer {secrets.api_token}"
             yield Api(client=client, database=database, clock=clock, secrets=secrets)

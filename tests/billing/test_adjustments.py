@@ -26,6 +26,7 @@ from faregate.wire.api.billing import invoice_line_view
 from tests.billing.desk import Desk, FaultyProvider, Once
 from tests.billing.test_every_model import every_price, use
 from tests.builders import priced
+from tests.services.test_corrections import cancel
 from tests.services.world import APP, DOLLAR, NOW, PERIOD_START, SUBSCRIPTION, Call, make_world
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
@@ -253,9 +254,13 @@ amounts = st.lists(st.integers(min_value=0, max_value=70), max_size=4)
 
 
 @settings(max_examples=25)
-@given(price=every_price, parts=st.lists(amounts, min_size=2, max_size=3))
-def test_debits_and_lines_of_a_period_are_its_rated_total_however_late_its_usage_comes(
-    price: object, parts: list[list[int]]
+@given(
+    price=every_price,
+    parts=st.lists(amounts, min_size=2, max_size=3),
+    cancelled=st.lists(st.integers(1, 6), max_size=3, unique=True),
+)
+def test_debits_and_lines_of_a_period_are_its_rated_total_whatever_comes_and_goes_after_its_invoice(
+    price: object, parts: list[list[int]], cancelled: list[int]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         provider = EmbeddedProvider(Path(folder) / "sandbox.sqlite3")
@@ -266,7 +271,11 @@ def test_debits_and_lines_of_a_period_are_its_rated_total_however_late_its_usage
         for month, tokens in zip((APRIL, MAY, JUNE), parts, strict=False):
             use(desk, *tokens, user_id="small")
             desk.close_month(month)
-        desk.use(0, 1, at=JUNE)  # so that there is an invoice for what is smaller than a cent
+        for number in cancelled:
+            if number <= desk.calls:
+                cancel(world, f"req_{number}", name=f"c{number}")
+        # Room for what is given back, and an invoice for what is smaller than a cent.
+        desk.use(0, 10**12, at=JUNE)
         desk.close_month(JULY)
         assert [row["last_error"] for row in desk.outbox()] == [None] * len(desk.outbox())
         with world.database.snapshot() as transaction:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from faregate.base.errors import InvalidInput
 from faregate.domain.metering.event import Event, FieldPath, compile_field
-from faregate.wire.event import as_utc, content_hash, decode_event, identity, to_event
+from faregate.wire.event import (
+    as_utc,
+    content_hash,
+    corrected_body,
+    decode_event,
+    decode_patch,
+    identity,
+    patch_text,
+    to_event,
+)
 from tests.builders import event_json, gateway_facts
 
 numerals = st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,5})?\Z")
@@ -311,3 +320,19 @@ def test_no_two_request_ids_and_attempts_share_an_identity(one: str, attempt: in
     first = identity_of(event_json(faregate=gateway_facts(request_id=one, attempt=attempt)))
     second = identity_of(event_json(faregate=gateway_facts(request_id=other, attempt=again)))
     assert (first == second) == ((one, attempt) == (other, again))
+
+
+def test_a_merge_patch_changes_what_it_names_takes_nulls_away_and_keeps_numbers_exact() -> None:
+    body = b'{"request":{"a":1,"b":{"c":0.1000000000000000055511}},"keep":[1,2]}'
+    fields = decode_patch("event", b'{"request":{"a":null,"b":{"d":2.50}},"new":{"x":null,"y":1}}')
+    assert corrected_body(body, fields) == (
+        b'{"keep":[1,2],"new":{"y":1},"request":{"b":{"c":0.1000000000000000055511,"d":2.50}}}'
+    )
+    assert corrected_body(b'{"a":1}', {"a": {"b": 2}}) == b'{"a":{"b":2}}'
+    assert patch_text({"b": 1, "a": 2}) == '{"a":2,"b":1}'
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"1", b'"text"', b"null"])
+def test_a_patch_that_is_no_object_is_refused_by_its_field(raw: bytes) -> None:
+    with pytest.raises(InvalidInput, match="event: must be an object"):
+        decode_patch("event", raw)

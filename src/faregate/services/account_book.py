@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_LEDGER_UNITS
@@ -34,6 +34,13 @@ from faregate.storage.ledger import (
 from faregate.storage.metered import read_subscriptions
 
 _NOTHING: Final = Decimal(0)
+
+
+class Rated(NamedTuple):
+    """What is rated of one dimension; of a percentage, the events that it comes of."""
+
+    total: Decimal
+    events: EventsSoFar | None
 
 
 class AccountBook:
@@ -129,6 +136,42 @@ class AccountBook:
             total.totals = {WHOLE: after}
             total.settled = EXACT.add(total.settled, EXACT.subtract(after, before))
         return end - place
+
+    def take_back(self, key: TotalKey, quantity: Decimal, dimension: DimensionKey) -> int:
+        """Take an event's quantity out of a total, where that does not depend on others; return its debit."""
+        total, model = self._totals[key], leaf_of(self._prices[key].model, dimension)
+        before = total.totals.get(dimension, _NOTHING)
+        if not isinstance(model, Percentage):
+            left = Rated(total=EXACT.subtract(before, quantity), events=None)
+            return self.restate(key, left, dimension, moved=EXACT.minus(quantity))
+        so_far = total.events.get(dimension, EventsSoFar())
+        events = EventsSoFar(count=so_far.count - 1, value=EXACT.subtract(so_far.value, quantity))
+        left = Rated(total=EXACT.subtract(before, event_amount(model, quantity, EventsSoFar())), events=events)
+        return self.restate(key, left if events.count else None, dimension, moved=EXACT.minus(quantity))
+
+    def restate(self, key: TotalKey, rated: Rated | None, dimension: DimensionKey, *, moved: Decimal) -> int:
+        """Put what is rated of a dimension in place of what was, None where nothing is; return the debit.
+
+        `moved`: by how many units the quantity changes. Raises `InvalidInput`, and changes nothing, where the balance
+        would not fit the ledger.
+        """
+        total, price = self._totals[key], self._prices[key]
+        totals = {place: amount for place, amount in total.totals.items() if place != dimension}
+        if rated is not None:
+            totals[dimension] = rated.total
+        debited = debit_total(price, totals)
+        debit = debited - total.debited
+        balance = self._balances[key.subscription_id] - debit
+        if abs(balance) > MAX_LEDGER_UNITS:
+            raise InvalidInput.of("quantity", "the balance would be larger than the ledger can hold")
+        self._balances[key.subscription_id] = balance
+        total.totals, total.debited = totals, debited
+        total.settled = EXACT.add(total.settled, moved)
+        total.events.pop(dimension, None)
+        if rated is not None and rated.events is not None:
+            total.events[dimension] = rated.events
+        self._free_up_to.pop(key, None)
+        return debit
 
     def put_out(self, key: TotalKey, units: int) -> None:
         """Count units as outstanding in a lease."""

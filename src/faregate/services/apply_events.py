@@ -20,12 +20,14 @@ from faregate.base.limits import APPLY_BATCH_EVENTS, MAX_DETAIL_CHARACTERS
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.admit_events import admit_events
+from faregate.services.apply_correction import apply_correction
 from faregate.services.business_clock import business_now
 from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
 from faregate.services.place_usage import place_usage, total_keys
 from faregate.services.settle_leases import drawn_leases, move_sequences, settle_leases
+from faregate.storage.corrections import Correction, corrections_between
 from faregate.storage.database import StoreFault, Transaction
 from faregate.storage.events import (
     LoggedEvent,
@@ -52,8 +54,16 @@ class EventApplier:
         logged = read_log(transaction, consumer_position(transaction), most)
         if not logged:
             return 0
-        for _, events in groupby(logged, key=lambda row: row.application_id):
-            self._apply_or_isolate(transaction, list(events))
+        corrections = corrections_between(transaction, logged[0].position, logged[-1].position)
+        # A record of a correction stands alone between the events before and behind it.
+        places = groupby(
+            logged, key=lambda row: (row.application_id, row.position if row.position in corrections else 0)
+        )
+        for (_, corrected_at), events in places:
+            if corrected_at:
+                self._correct_or_set_aside(transaction, next(events), corrections[corrected_at])
+            else:
+                self._apply_or_isolate(transaction, list(events))
         move_consumer(transaction, logged[-1].position)
         return len(logged)
 
@@ -72,6 +82,17 @@ class EventApplier:
             middle = len(logged) // 2
             self._apply_or_isolate(transaction, logged[:middle])
             self._apply_or_isolate(transaction, logged[middle:])
+
+    def _correct_or_set_aside(self, transaction: Transaction, row: LoggedEvent, correction: Correction) -> None:
+        try:
+            with transaction.begin_nested():
+                now = business_now(transaction, row.application_id, self._clock)
+                meters = self._meters.of(transaction, row.application_id)
+                apply_correction(transaction, row, correction, meters=meters, now=now)
+        except StoreFault:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for an event
+            add_set_aside(transaction, [_unappliable(row, error)])
 
     def _set_aside(self, transaction: Transaction, row: LoggedEvent, error: Exception) -> None:
         add_set_aside(transaction, [_unappliable(row, error)])

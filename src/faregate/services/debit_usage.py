@@ -30,10 +30,12 @@ def debit_usage(
     book: AccountBook,
     now: datetime,
     source: str = "debit",
+    late_as: AdjustmentSource = AdjustmentSource.LATE_EVENT,
 ) -> None:
     """Charge postings in log order and add them to their windows; what of it is of invoiced periods, as adjustments.
 
-    `now` is the application's business time. `source` tells ledger entries apart that come of the same events.
+    `now` is the application's business time. `source` tells ledger entries apart that come of the same events, and
+    `late_as` says why usage of an invoiced period comes now.
     """
     if not postings:
         return
@@ -68,7 +70,7 @@ def debit_usage(
         book=book,
         before=before,
         changes={key: UsageChange(debit=debited[key].amount, quantity=debited[key].quantity) for key in before},
-        source=AdjustmentSource.LATE_EVENT,
+        source=late_as,
         source_id=f"{source}:{postings[0].measured.position}-{postings[-1].measured.position}",
         now=now,
     )

@@ -29,7 +29,7 @@ def find_event(transaction: Transaction, application_id: str, event_id: str) -> 
     id from the moment it is accepted.
     """
     named = _EVENT_ID.fullmatch(event_id)
-    position = _position_of_call(transaction, application_id, event_id) if named is None else int(named[1])
+    position = _last_attempt(transaction, application_id, event_id) if named is None else int(named[1])
     logged = None if position is None else read_logged_event(transaction, position)
     if logged is None or logged.position != position or logged.application_id != application_id:
         raise NotFound("event", event_id)
@@ -52,8 +52,12 @@ def readable_event(logged: IngestedEvent) -> WireEvent | None:
         return None
 
 
-def _position_of_call(transaction: Transaction, application_id: str, request_id: str) -> int | None:
-    """Return where a call's last attempt stands in the log."""
+def positions_of_call(transaction: Transaction, application_id: str, request_id: str) -> list[int]:
+    """Return where the attempts of a call that went through the gateway stand in the log, those that are applied."""
     identities = [call_identity(request_id, attempt) for attempt in range(_MOST_ATTEMPTS)]
     seen = find_identities(transaction, application_id, identities)
-    return max((found.position for found in seen.values()), default=None)
+    return sorted(found.position for found in seen.values())
+
+
+def _last_attempt(transaction: Transaction, application_id: str, request_id: str) -> int | None:
+    return next(reversed(positions_of_call(transaction, application_id, request_id)), None)

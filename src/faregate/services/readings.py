@@ -11,9 +11,11 @@ from faregate.base.errors import NotFound
 from faregate.base.money import currency, from_ledger_units
 from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
+from faregate.services.corrections import correction_view
 from faregate.services.find_event import event_id_of, find_event, readable_event
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
+from faregate.storage.corrections import correction_of, correction_that_made
 from faregate.storage.database import Transaction
 from faregate.storage.events import IngestedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
@@ -121,6 +123,11 @@ def read_unmeterable(transaction: Transaction, application_id: str, *, limit: in
 def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
     wire = readable_event(logged)
     aside = stored.set_aside_of_event(transaction, logged.position)
+    corrected_by = correction_of(transaction, logged.position)
+    made_by = correction_that_made(transaction, logged.position)
+    charges = stored.charges_of_event(transaction, logged.position)
+    if corrected_by is not None:
+        charges += stored.charges_of_event(transaction, corrected_by.position)
     return EventView(
         event_id=event_id_of(logged.position),
         request_id=wire.faregate.request_id if wire and wire.faregate else None,
@@ -134,9 +141,11 @@ def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
         status=wire.response.status if wire and wire.response else None,
         blocked_by=wire.blocked_by if wire else None,
         estimated=wire.faregate.estimated if wire and wire.faregate else False,
-        charges=[_charge_view(row) for row in stored.charges_of_event(transaction, logged.position)],
+        charges=[_charge_view(row) for row in charges],
         unmeterable=[_unmeterable_view(row) for row in stored.unmeterable_of_event(transaction, logged.position)],
         set_aside=None if aside is None else _set_aside_view(aside),
+        corrects=None if made_by is None else event_id_of(made_by.event_position),
+        corrected_by=None if corrected_by is None else correction_view(corrected_by),
         event=Raw(logged.body) if is_json(logged.body) else None,
     )
 
@@ -152,6 +161,7 @@ def _charge_view(row: ChargeReading) -> ChargeView:
         quantity=plain(row.quantity),
         amount=plain(from_ledger_units(row.amount, currency(row.currency))),
         currency=row.currency,
+        corrects=None if row.corrects is None else event_id_of(row.corrects),
     )
 
 

@@ -19,6 +19,7 @@ from faregate.storage.ledger import Account
 from faregate.storage.tables import (
     account,
     charge,
+    correction,
     event_log,
     ledger_entry,
     price,
@@ -59,7 +60,10 @@ class WindowReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeReading:
-    """One event's effect on one meter; `amount` in ledger units of `currency`."""
+    """One event's effect on one meter; `amount` in ledger units of `currency`.
+
+    `corrects`: the place of the event whose charge this one takes back.
+    """
 
     position: int
     meter_id: str
@@ -70,6 +74,7 @@ class ChargeReading:
     quantity: Decimal
     amount: int
     currency: str
+    corrects: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,7 @@ def read_usage_windows(
     Whoever stops reading before the end closes the generator: the database may hold a cursor open for it.
     """
     columns = usage_window.c
-    conditions = _conditions(selection, usage_window.c.start_at, columns)
+    conditions = [*_conditions(selection, usage_window.c.start_at, columns), columns.event_count > 0]
     if from_key is not None:
         company_id, meter_id, start_at = from_key
         place = tuple_(literal(company_id), literal(meter_id), literal(start_at, Instant))
@@ -156,7 +161,7 @@ def read_usage_days(
     """Return days in UTC by company, meter, start and group, beginning with the key itself."""
     columns = usage_day.c
     at, end_at = (type_coerce(column, BigInteger) for column in (columns.start_at, columns.end_at))
-    conditions = _conditions(selection, columns.start_at, columns)
+    conditions = [*_conditions(selection, columns.start_at, columns), columns.event_count > 0]
     if from_key is not None:
         place = tuple_(columns.company_id, columns.meter_id, at, columns.group_key)
         conditions.append(place >= tuple_(*map(literal, from_key)))
@@ -245,7 +250,10 @@ def count_unmeterable(transaction: Transaction, application_id: str, *, limit: i
     count = func.count().label("event_count")
     statement = (
         select(unmeterable.c.meter_id, unmeterable.c.reason, count)
-        .where(unmeterable.c.application_id == application_id)
+        .where(
+            unmeterable.c.application_id == application_id,
+            unmeterable.c.position.not_in(select(correction.c.event_position)),
+        )
         .group_by(unmeterable.c.meter_id, unmeterable.c.reason)
         .order_by(count.desc(), unmeterable.c.meter_id, unmeterable.c.reason)
         .limit(limit)
@@ -282,8 +290,13 @@ def _conditions(
 
 def _charges(transaction: Transaction, conditions: list[ColumnElement[bool]], limit: int | None) -> list[ChargeReading]:
     statement = (
-        select(charge, func.coalesce(subscription.c.currency, price.c.currency).label("currency"))
+        select(
+            charge,
+            func.coalesce(subscription.c.currency, price.c.currency).label("currency"),
+            correction.c.event_position,
+        )
         .join(price, price.c.price_id == charge.c.price_id)
+        .outerjoin(correction, correction.c.position == charge.c.position)
         .outerjoin(subscription, subscription.c.subscription_id == charge.c.subscription_id)
         .where(*conditions)
         .order_by(charge.c.position, charge.c.meter_id)
@@ -300,6 +313,7 @@ def _charges(transaction: Transaction, conditions: list[ColumnElement[bool]], li
             quantity=row.quantity,
             amount=row.amount,
             currency=row.currency,
+            corrects=row.event_position,
         )
         for row in transaction.execute(statement)
     ]

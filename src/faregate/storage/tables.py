@@ -98,6 +98,24 @@ set_aside = Table(
     Column("detail", Text, nullable=False),
 )
 
+correction = Table(
+    "correction",
+    metadata,
+    Column("position", Units, primary_key=True, autoincrement=False),
+    Column("application_id", Text, nullable=False),
+    Column("correction_id", Text, nullable=False),
+    Column("event_position", Units, nullable=False, unique=True),
+    Column("replacement_position", Units, unique=True),
+    Column("company_id", Text),
+    Column("occurred_at", Instant, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("applied_at", Instant),
+    UniqueConstraint("application_id", "correction_id"),
+    Index("correction_time", "application_id", "occurred_at"),
+)
+
 # --- catalog and meters -------------------------------------------------------------------------------------------
 
 plan = Table(

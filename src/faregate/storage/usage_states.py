@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete, select, tuple_
 
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate, encode_aggregate
 from faregate.storage.database import Transaction
@@ -100,4 +100,17 @@ def write_meter_totals(transaction: Transaction, states: dict[MeterTotalKey, Agg
         transaction,
         meter_total,
         [key._asdict() | {"state": encode_aggregate(state)} for key, state in states.items()],
+    )
+
+
+def delete_meter_total(transaction: Transaction, key: MeterTotalKey) -> None:
+    """Forget a state: no event of it is left."""
+    columns = meter_total.c
+    transaction.execute(
+        delete(meter_total).where(
+            columns.subscription_id == key.subscription_id,
+            columns.meter_id == key.meter_id,
+            columns.period_start == key.period_start,
+            columns.group_key == key.group_key,
+        )
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -156,6 +157,32 @@ def content_hash(raw: bytes | Raw) -> bytes:
     if isinstance(tree, dict):
         tree.pop("faregate", None)
     return hashlib.blake2b(_CANONICAL_ENCODER.encode(tree), digest_size=16).digest()
+
+
+def corrected_body(raw: bytes | Raw, fields: Mapping[str, object]) -> bytes:
+    """Return an event's JSON with a JSON merge patch (RFC 7396) applied: null takes a field away; numbers are exact."""
+    return _CANONICAL_ENCODER.encode(_patched(_decode(_JSON_DECODER, raw), fields))
+
+
+def decode_patch(field: str, raw: bytes | Raw) -> dict[str, object]:
+    """Return a JSON merge patch; `InvalidInput` on `field` for what is no object. Numbers are exact."""
+    found = _decode(_JSON_DECODER, raw)
+    if not isinstance(found, dict):
+        raise InvalidInput.of(field, "must be an object with the fields to change")
+    return found
+
+
+def patch_text(fields: Mapping[str, object]) -> str:
+    """Return a patch as one text, whatever the order of its fields."""
+    return _CANONICAL_ENCODER.encode(fields).decode()
+
+
+def _patched(value: object, change: object) -> object:
+    if not isinstance(change, Mapping):
+        return change
+    known = value if isinstance(value, dict) else {}
+    merged = {name: _patched(known.get(name), part) for name, part in change.items() if part is not None}
+    return {name: part for name, part in known.items() if name not in change} | merged
 
 
 def raw_hash(raw: bytes | Raw) -> bytes:

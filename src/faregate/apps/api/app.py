@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from litestar import Litestar, Router
@@ -53,10 +54,18 @@ _WITH_TOKEN: Final = [
 
 
 def create_api(
-    database: Database, clock: Clock, provider: BillingProvider, *, id_source: IdSource = new_id
+    database: Database,
+    clock: Clock,
+    provider: BillingProvider,
+    *,
+    after_append: Callable[[], None],
+    id_source: IdSource = new_id,
 ) -> Litestar:
-    """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own."""
-    backend = Backend(database=database, clock=clock, provider=provider, new_id=id_source)
+    """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own.
+
+    `after_append` is called when a request has put records into the event log.
+    """
+    backend = Backend(database=database, clock=clock, provider=provider, new_id=id_source, after_append=after_append)
     dependencies: dict[str, Provide] = {
         "backend": Provide(lambda: backend, sync_to_thread=False),
         "call": Provide(authenticate),

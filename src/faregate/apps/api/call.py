@@ -34,6 +34,8 @@ class Backend:
     clock: Clock
     provider: BillingProvider
     new_id: IdSource
+    after_append: Callable[[], None]
+    """Called once records of a request stand in the event log: the applier reads on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,12 @@ class Call:
             return work(transaction, change)
 
         return await self.backend.database.write(run)
+
+    async def append(self, work: Callable[[Transaction, Change], T]) -> T:
+        """As `change`, for work that puts records behind the event log: they are applied next."""
+        done = await self.change(work)
+        self.backend.after_append()
+        return done
 
 
 async def authenticate(request: ApiRequest, backend: NamedDependency[Backend]) -> Call:

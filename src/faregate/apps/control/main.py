@@ -134,7 +134,7 @@ class _Parts:
         collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
             routes=_routes(collector=collector, link=link, health=health, metrics=metrics),
-            api=create_api(database, clock, provider),
+            api=create_api(database, clock, provider, after_append=self._applying.wake),
             link=link,
             feed=self._feed,
             counters=counters,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Raw, Struct
 
 from faregate.wire.api.common import DecimalText, Instant
+from faregate.wire.api.corrections import CorrectionView
 
 
 class Granularity(StrEnum):
@@ -31,7 +32,10 @@ class UsageView(Struct, frozen=True, kw_only=True):
 
 
 class ChargeView(Struct, frozen=True, kw_only=True):
-    """What one event used of one meter, and by how much that raised the period's amount."""
+    """What one event used of one meter, and by how much that raised the period's amount.
+
+    `corrects`: the charge takes back what that event was charged.
+    """
 
     position: int
     meter_id: str
@@ -42,6 +46,7 @@ class ChargeView(Struct, frozen=True, kw_only=True):
     quantity: DecimalText
     amount: DecimalText
     currency: str
+    corrects: str | None = None
 
 
 class UnmeterableView(Struct, frozen=True, kw_only=True):
@@ -65,7 +70,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     """One call and all that came of it. `event` is the event as it was received; `position` its place in the log.
 
     `request_id`: what the gateway told the caller; null for an event of another source. An event that could not be read
-    is set aside, and has nothing else; `event` is null where it is not even JSON.
+    is set aside, and has nothing else; `event` is null where it is not even JSON. `corrected_by`: what takes the event
+    back, with the charges that do so beside its own in `charges`; `corrects`: the event that this one stands for.
     """
 
     event_id: str
@@ -83,6 +89,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     charges: list[ChargeView]
     unmeterable: list[UnmeterableView]
     set_aside: SetAsideView | None
+    corrects: str | None
+    corrected_by: CorrectionView | None
     event: Raw | None
 
 
