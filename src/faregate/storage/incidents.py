@@ -9,7 +9,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from faregate.domain.metering.filter import Filter
 from faregate.domain.metering.filter_text import filter_text, parse_filter
@@ -126,7 +137,7 @@ def charges_of(transaction: Transaction, application_id: str, positions: Collect
         select(incident_call.c.position).where(
             incident_call.c.position == columns.position,
             incident_call.c.meter_id == columns.meter_id,
-            incident_call.c.credited,
+            _is_credited(),
         )
     )
     statement = (
@@ -170,12 +181,12 @@ def add_calls(transaction: Transaction, found: Incident, charges: Sequence[CallC
 
 def count_credited_elsewhere(transaction: Transaction, found: Incident) -> int:
     """Return how many of the incident's charges another one has credited."""
-    other = incident_call.alias()
+    other = incident_call.alias("other_call")
     statement = (
         select(func.count())
         .select_from(incident_call)
         .join(other, (other.c.position == incident_call.c.position) & (other.c.meter_id == incident_call.c.meter_id))
-        .where(*_calls(found), other.c.credited, other.c.incident_id != found.incident_id)
+        .where(*_calls(found), _is_credited("other_call"), other.c.incident_id != found.incident_id)
     )
     counted: int = transaction.execute(statement).scalar_one()
     return counted
@@ -207,7 +218,7 @@ def count_gone(transaction: Transaction, found: Incident) -> int:
 def incident_that_credited(transaction: Transaction, position: int) -> str | None:
     """Return the id of an incident that has credited charges of an event."""
     columns = incident_call.c
-    statement = select(columns.incident_id).where(columns.position == position, columns.credited).limit(1)
+    statement = select(columns.incident_id).where(columns.position == position, _is_credited()).limit(1)
     found: str | None = transaction.execute(statement).scalar()
     return found
 
@@ -304,6 +315,11 @@ def read_calls(transaction: Transaction, found: Incident, *, after: tuple[int, s
         .limit(limit)
     )
     return [CallCharge._make(row) for row in transaction.execute(statement)]
+
+
+def _is_credited(table_name: str = "incident_call") -> ColumnElement[bool]:
+    """Return the condition of the index, as it is written there: with a comparison SQLite would not use it."""
+    return literal_column(f"{table_name}.credited")
 
 
 def _calls(found: Incident) -> tuple[ColumnElement[bool], ...]:
