@@ -106,13 +106,6 @@ class Pool:
         self._taken_before = 0
         self._burn = 0
 
-    def oldest(self, count: int, now_ms: int, *, occurred_at: datetime) -> LeasedUnits | None:
-        """Return the oldest lease with idle units, if a call of that time may hold `count` of them now."""
-        for units in self.leases:
-            if units.idle:
-                return units if units.idle >= count and units.serves(now_ms, occurred_at) else None
-        return None
-
     def idle(self, now_ms: int, occurred_at: datetime, *, enough: int = sys.maxsize) -> int:
         """Return the units a call of that time may hold now; at `enough` the counting ends."""
         total = 0
@@ -229,14 +222,19 @@ class Account:
     def _take_from_oldest(self, want: Want, now_ms: int) -> list[HeldUnits] | None:
         """Hold the whole bound where the oldest lease of every price has enough, as nearly always; else nothing."""
         occurred_at, pools = want.occurred_at, self.pools
+        tokens_in, tokens_out = want.input, want.output
         parts = []
         for need in want.needs:
-            price_id = need.price_id
-            if price_id not in pools:
+            pool = pools.get(need.price_id)
+            if pool is None:
                 return None
-            count = need.per_input * want.input + need.per_output * want.output
-            units = pools[price_id].oldest(count, now_ms, occurred_at=occurred_at)
-            if units is None:
+            count = need.per_input * tokens_in + need.per_output * tokens_out
+            for units in pool.leases:
+                if units.idle:
+                    break
+            else:
+                return None
+            if units.idle < count or not units.serves(now_ms, occurred_at):
                 return None
             parts.append(HeldUnits(units, need, count))
         for part in parts:
