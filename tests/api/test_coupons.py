@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from faregate.base.limits import MAX_COUPON_PERIODS, MAX_COUPON_REDEMPTIONS, MAX_COUPONS
-from tests.api.world import SEED, Api, Json
+from tests.api.world import SEED, Api, Json, problem
 from tests.services.world import Call
 
 TENTH: Json = {"coupon_id": "TENTH", "percent": "10", "duration": "forever"}
@@ -181,6 +181,16 @@ def test_a_giving_that_cannot_be_is_refused_by_its_field(api: Api) -> None:
         api.ask("POST", "/subscriptions/none/coupons", body=b'{"coupon_id":"GONE"}', idempotency_key="k").status_code
         == 404
     )
+
+
+def test_a_subscription_that_has_ended_is_given_no_coupon(api: Api) -> None:
+    subscription_id = api.subscribe(pays="postpaid")
+    api.post("/coupons", TENTH)
+    api.post(f"/subscriptions/{subscription_id}/cancel", {"at": "now"})
+    path = f"/subscriptions/{subscription_id}/coupons"
+    answer = api.ask("POST", path, body=b'{"coupon_id":"TENTH"}', idempotency_key="k")
+    assert "ended" in problem(answer, 409)["subscription_id"]
+    assert api.get("/coupons/TENTH")["redemptions"] == 0
 
 
 def test_a_file_offers_coupons_and_gives_them_once(api_on_both: Api) -> None:

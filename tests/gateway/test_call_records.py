@@ -8,9 +8,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.apps.gateway.call_records import event_record, origin_of, plan_parts, request_record, start_record
+from faregate.apps.gateway.call_records import (
+    event_of,
+    event_tail,
+    origin_of,
+    plan_parts,
+    request_record,
+    start_record,
+)
 from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
-from faregate.apps.gateway.spool_records import HeldRecord, StartRecord
+from faregate.apps.gateway.spool_records import HeldRecord, NeedRecord, PlanRecord, StartRecord, sequence_of
 from faregate.wire.dialects.openai_chat import RequestSummary
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
 from faregate.wire.event import WireEvent, WireRequest
@@ -44,34 +51,38 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
     key = KeyState(
         key_id="key_1", application_id="app_1", key_hash="h", company_id=company_id, user_id=user_id, replay=replay
     )
-    plan = plan_parts(route, key, "sub_1")
+    plan = plan_parts(route, key, [NEED])
     request = request_record(
         plan, occurred_at=AT, uri=f"http://a/{name}", verb="POST", ip_address=None, summary=RequestSummary(model=name)
     )
     units = leased(company_id)
-    held = [HeldUnits(units, NEED, 7)]
-    start_line = start_record(plan, "req_1", request, epoch=3, input_estimate=5, held=held)
-    assert b"\n" not in start_line
+    start_line = start_record("req_1", request, epoch=3, input_estimate=5, held=[HeldUnits(units, NEED, 7)])
+    assert b"\n" not in plan.record + start_line
+    assert msgspec.json.decode(plan.record, type=PlanRecord) == PlanRecord(
+        attempt=1,
+        route_id="rte %d",
+        route=name,
+        key_id="key_1",
+        user_id=user_id,
+        company_id=company_id,
+        replay=replay,
+        needs=[NeedRecord(NEED.price_id, 1, 2)],
+    )
     start = msgspec.json.decode(start_line, type=StartRecord)
     assert msgspec.json.decode(start.request, type=WireRequest).uri == f"http://a/{name}"
-    assert (start.request_id, start.attempt, start.epoch, start.route_id) == ("req_1", 1, 3, "rte %d")
-    assert (start.key_id, start.user_id, start.company_id) == ("key_1", user_id, company_id)
-    assert (start.replay, start.subscription_id) == (replay, "sub_1")
-    assert start.input_estimate == 5
-    assert start.held == [HeldRecord(lease_id=company_id, price_id=NEED.price_id, units=7, per_input=1, per_output=2)]
-    event_line = event_record(
-        plan,
-        "req_1",
-        request,
-        origin=origin_of("gw_1", 3),
-        sequence=9,
-        status=200,
-        answered_at=AT,
-        summary=AnswerSummary(usage={"prompt_tokens": 1}),
+    assert (start.request_id, start.epoch, start.input_estimate) == ("req_1", 3, 5)
+    assert start.held == [HeldRecord(company_id, NEED.price_id, 7)]
+    tail = event_tail(
+        9,
         drawn={units: 6},
         estimated=estimated,
+        answered_at=AT,
+        status=200,
+        summary=AnswerSummary(usage={"prompt_tokens": 1}),
         blocked_by=blocked_by,
     )
+    assert sequence_of(tail) == 9
+    event_line = event_of(plan, "req_1", request, origin=origin_of("gw_1", 3), tail=tail)
     assert b"\n" not in event_line
     event = msgspec.json.decode(event_line, type=WireEvent)
     assert event.request.body == {"model": name}

@@ -12,12 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faregate.apps.gateway.call_records import event_of, event_tail, origin_of, parts_of, start_record
 from faregate.apps.gateway.spool import Spool, SpoolUnavailable
-from faregate.apps.gateway.spool_folder import SpoolFolder
-from faregate.apps.gateway.spool_records import CallMark, Kind, StartRecord, frame, frame_event, read_lines, split_event
+from faregate.apps.gateway.spool_folder import SpoolFolder, Started
+from faregate.apps.gateway.spool_records import (
+    CallMark,
+    Kind,
+    Line,
+    PlanRecord,
+    frame,
+    frame_event,
+    read_lines,
+    split_number,
+)
 from faregate.base.errors import ConfigurationError
-from faregate.wire.event import WireEvent, WireRequest, WireResponse
-from faregate.wire.gateway_protocol import GatewayFacts
+from faregate.wire.event import WireRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST = WireRequest(time=NOW, uri="http://a/ai/chat", verb="POST", route="/ai/chat")
@@ -27,29 +36,23 @@ def opened(folder: Path, *, segment_bytes: int = 8_192, most_bytes: int = 1 << 2
     return Spool(SpoolFolder(folder, lambda: "gw_1"), segment_bytes=segment_bytes, most_bytes=most_bytes)
 
 
-def start(request_id: str) -> bytes:
-    record = StartRecord(
-        request_id=request_id,
-        attempt=1,
-        epoch=1,
-        route_id="r",
-        key_id="k",
-        user_id=None,
-        company_id="acme",
-        replay=False,
-        subscription_id="sub_1",
-        request=msgspec.Raw(msgspec.json.encode(REQUEST)),
-        input_estimate=3,
-        held=[],
-    )
-    return msgspec.json.encode(record)
+PLAN = PlanRecord(
+    attempt=1, route_id="r", route="/ai/chat", key_id="k", user_id=None, company_id="acme", replay=False, needs=[]
+)
+PARTS = parts_of(PLAN)
 
 
-def end(spool: Spool, request_id: str, segment: object = None) -> int:
+def start(spool: Spool, request_id: str) -> Started:
+    record = start_record(request_id, msgspec.json.encode(REQUEST), epoch=1, input_estimate=3, held=[])
+    return spool.start(PARTS, record)
+
+
+def end(spool: Spool, request_id: str, started: Started | None = None) -> int:
+    """Write the end of a call; the event of a started one is written whole only where its start is not beside it."""
     sequence = spool.take_sequence()
-    facts = GatewayFacts(gateway_id="gw_1", epoch=1, sequence=sequence, request_id=request_id, attempt=1, route_id="r")
-    event = WireEvent(request=REQUEST, response=WireResponse(status=200), company_id="acme", faregate=facts)
-    spool.end(sequence, msgspec.json.encode(event), segment)  # type: ignore[arg-type]
+    tail = event_tail(sequence, drawn={}, estimated=False, answered_at=NOW, status=200, summary=None, blocked_by=None)
+    event = event_of(PARTS, request_id, msgspec.json.encode(REQUEST), origin=origin_of("gw_1", 1), tail=tail)
+    spool.end(sequence, event, started=started, tail=tail)
     return sequence
 
 
@@ -131,16 +134,16 @@ def test_acknowledged_segments_are_deleted_and_numbering_goes_on(tmp_path: Path)
 def test_a_segment_whose_call_still_runs_is_kept(tmp_path: Path) -> None:
     def body() -> None:
         spool = opened(tmp_path)
-        segment = spool.start(start("req_long"))
+        started = start(spool, "req_long")
         for number in range(100):
             end(spool, f"req_{number}")
         spool._sync.flush()
         spool.acknowledge(100)
-        assert files(tmp_path)[0] == segment.path.name
-        end(spool, "req_long", segment)
+        assert files(tmp_path)[0] == started.segment.path.name
+        end(spool, "req_long", started)
         spool._sync.flush()
         spool.acknowledge(101)
-        assert segment.path.name not in files(tmp_path)
+        assert started.segment.path.name not in files(tmp_path)
         crash(spool)
 
     scenario(body)
@@ -149,12 +152,12 @@ def test_a_segment_whose_call_still_runs_is_kept(tmp_path: Path) -> None:
 def test_starts_without_an_end_are_found_with_how_far_they_came(tmp_path: Path) -> None:
     def body() -> None:
         spool = opened(tmp_path)
-        spool.start(start("req_begun"))
-        spool.start(start("req_far"))
-        segment = spool.start(start("req_ended"))
+        start(spool, "req_begun")
+        start(spool, "req_far")
+        started = start(spool, "req_ended")
         spool.mark(Kind.FIRST_BYTE, CallMark(request_id="req_far", attempt=1))
         spool.mark(Kind.CHECKPOINT, CallMark(request_id="req_far", attempt=1, output=17))
-        end(spool, "req_ended", segment)
+        end(spool, "req_ended", started)
         crash(spool)
         folder = SpoolFolder(tmp_path, lambda: "gw_other")
         found = {key[0]: (begun.first_byte, begun.output) for key, begun in folder.recovered.open_starts.items()}
@@ -208,12 +211,12 @@ def test_a_damaged_record_costs_only_itself(tmp_path: Path) -> None:
 def test_a_full_spool_takes_no_new_start_but_every_end(tmp_path: Path) -> None:
     def body() -> None:
         spool = opened(tmp_path, most_bytes=4_000)
-        segment = spool.start(start("req_first"))
+        started = start(spool, "req_first")
         for number in range(10):
             end(spool, f"req_{number}")
         with pytest.raises(SpoolUnavailable):
-            spool.start(start("req_late"))
-        sequence = end(spool, "req_first", segment)
+            start(spool, "req_late")
+        sequence = end(spool, "req_first", started)
         assert spool.read(100)[-1][0] == sequence
         crash(spool)
 
@@ -231,11 +234,11 @@ def test_an_end_that_cannot_be_written_is_kept_and_written_later(tmp_path: Path)
         spool._folder.new_segment = full  # type: ignore[method-assign,assignment]
         written = [end(spool, f"req_{number}") for number in range(40)]
         with pytest.raises(SpoolUnavailable):
-            spool.start(start("req_late"))
+            start(spool, "req_late")
         spool._folder.new_segment = new_segment  # type: ignore[method-assign]
         spool.retry()
         assert [sequence for sequence, _ in spool.read(100)] == written
-        spool.start(start("req_later"))
+        start(spool, "req_later")
         crash(spool)
 
     scenario(body)
@@ -268,20 +271,83 @@ def test_everything_written_is_on_the_disk_after_sync(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_call_that_began_and_ended_is_read_back_byte_for_byte(tmp_path: Path) -> None:
+    def body() -> None:
+        spool = opened(tmp_path, segment_bytes=2_048)
+        assert spool.read(10) == []
+        for number in range(30):
+            started = start(spool, f"req_{number}")
+            end(spool, f"req_of_one_record_{number}")
+            end(spool, f"req_{number}", started)
+        written = spool.read(100)
+        assert len(written) == 60
+        kinds = [line.kind for path in tmp_path.glob("*.spool") for line in lines_of(path)]
+        assert (kinds.count("S"), kinds.count("D") + kinds.count("E")) == (30, 60)
+        assert 0 < kinds.count("D") < 30  # where a segment ends in between, the event is written whole
+        crash(spool)
+        again = opened(tmp_path)
+        assert again.read(100) == written
+        assert again._folder.recovered.open_starts == {}
+        crash(again)
+
+    scenario(body)
+
+
+def test_each_segment_says_what_its_starts_have_in_common(tmp_path: Path) -> None:
+    def body() -> None:
+        spool = opened(tmp_path, segment_bytes=2_048)
+        for number in range(30):
+            start(spool, f"req_{number}")
+        for path in tmp_path.glob("*.spool"):
+            kinds = [line.kind for line in lines_of(path)]
+            assert kinds[:3] == ["H", "P", "S"]
+            assert kinds.count("P") == 1
+        crash(spool)
+        found = SpoolFolder(tmp_path, lambda: "gw_other")
+        assert len(found.recovered.open_starts) == 30
+        assert all(begun.plan == PLAN for begun in found.recovered.open_starts.values())
+        found.close()
+
+    scenario(body)
+
+
+def test_a_damaged_start_costs_the_event_that_names_it_and_no_other(tmp_path: Path) -> None:
+    def body() -> None:
+        spool = opened(tmp_path)
+        started = [start(spool, f"req_{number}") for number in range(3)]
+        for number, place in enumerate(started):
+            end(spool, f"req_{number}", place)
+        path = spool._active.path
+        crash(spool)
+        with path.open("r+b") as file:
+            file.seek(started[1].place + 40)
+            file.write(b"#")
+        again = opened(tmp_path)
+        assert [sequence for sequence, _ in again.read(10)] == [1, 3]
+        assert again.next_sequence == 4
+        crash(again)
+
+    scenario(body)
+
+
+def lines_of(path: Path) -> list[Line]:
+    return [line for line in read_lines(path.read_bytes().rstrip(b"\0")) if line is not None]
+
+
 @given(st.lists(st.binary(max_size=60).map(lambda raw: raw.replace(b"\n", b"")), max_size=8), st.integers(0, 400))
 def test_a_cut_block_gives_exactly_its_whole_records(payloads: list[bytes], cut: int) -> None:
     lines = [frame(Kind.EVENT, payload) for payload in payloads]
     block = b"".join(lines)
-    found = [record for record in read_lines(block[:cut]) if record is not None]
+    found = [line for line in read_lines(block[:cut]) if line is not None]
     whole = 0
     while whole < len(lines) and len(b"".join(lines[: whole + 1])) <= cut:
         whole += 1
-    assert [record[2] for record in found] == payloads[:whole]
+    assert [line.payload for line in found] == payloads[:whole]
 
 
 @given(st.integers(1, 1 << 62), st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"")))
 def test_an_event_record_gives_back_its_sequence_and_event(sequence: int, event: bytes) -> None:
     (record,) = read_lines(frame_event(sequence, event))
     assert record is not None
-    assert record[1] == Kind.EVENT
-    assert split_event(record[2]) == (sequence, event)
+    assert record.kind == Kind.EVENT
+    assert split_number(record.payload) == (sequence, event)

@@ -139,7 +139,7 @@ def day_containing(instant: datetime, zone: tzinfo) -> Period:
 
 
 def days_between(start: datetime, end: datetime, zone: tzinfo) -> int:
-    """Return how many midnights of the zone lie in (start, end]: the days between two dates, whatever the hours."""
+    """Return the days between the dates of two instants in the zone, whatever the hours; one that was left out too."""
     return (end.astimezone(zone).date() - start.astimezone(zone).date()).days
 
 

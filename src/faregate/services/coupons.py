@@ -59,8 +59,8 @@ def give_coupon(
     """Give a subscription a coupon, from its open period on; a repeated `caller_id` answers with the first one.
 
     Raises `NotFound` for an unknown subscription, `InvalidInput` on `coupon_id` for a coupon that there is not or that
-    is of another currency, and `Conflict` on it where it can no longer be given, or the subscription has it or has as
-    many as it can have.
+    is of another currency, and `Conflict` where it can no longer be given, or where the subscription has ended, has it,
+    or has as many as it can have.
     """
     subscription = find_existing(transaction, change.application_id, subscription_id).subscription
     lock_accounts(transaction, [subscription_id])  # two at once would both find the coupon missing
@@ -72,6 +72,9 @@ def give_coupon(
             )
             raise Conflict("coupon_id", message)
         return repeated
+    ends_at = subscription.cycle.ends_at
+    if ends_at is not None and ends_at <= change.now:
+        raise Conflict("subscription_id", f"ended at {ends_at.isoformat()}, and no invoice is to come")
     row = stored.find_coupon(transaction, change.application_id, coupon_id, for_update=True)
     if row is None:
         raise InvalidInput.of("coupon_id", f"there is no coupon {coupon_id!r}")

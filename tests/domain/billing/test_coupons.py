@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -104,6 +105,17 @@ def test_the_discounts_of_a_period_are_those_of_the_coupons_that_cover_it() -> N
         (PercentCoupon(percent=Decimal(10)), 100),
         (PercentCoupon(percent=Decimal(20)), 180),
     ]
+
+
+@given(st.lists(st.integers(min_value=0, max_value=3)), st.none() | st.integers(min_value=1, max_value=4))
+def test_a_coupon_takes_from_the_first_periods_that_owe_something(owed: list[int], periods: int | None) -> None:
+    coupon, taken = a_coupon("100", periods=periods), []
+    for subtotal in owed:
+        found = period_discounts(subtotal, [coupon], MARCH)
+        taken.append(sum(discount.amount for discount in found))
+        coupon = replace(coupon, used=coupon.used + bool(taken[-1]))
+    paying = [index for index, subtotal in enumerate(owed) if subtotal]
+    assert taken == [subtotal if index in paying[:periods] else 0 for index, subtotal in enumerate(owed)]
 
 
 @pytest.mark.parametrize(

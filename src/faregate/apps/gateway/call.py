@@ -10,7 +10,7 @@ from msgspec import Struct
 from faregate.apps.gateway.headers import Headers
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
-from faregate.apps.gateway.spool_folder import Segment
+from faregate.apps.gateway.spool_folder import Started
 from faregate.wire.dialects.openai_chat import RequestSummary
 
 
@@ -19,7 +19,7 @@ class Call(Struct, eq=False):
 
     `uri` is without its query; `rest` is what follows the route's name in the path. `received`: the caller's headers,
     names in lower case; `named`: the same by name, the last of a name. `input_estimate` is None where the dialect reads
-    no usage. `started_in`: the spool segment of its start record. `request_json`: what its records say of the request.
+    no usage. `started`: where its start record stands. `request_json`: what its records say of the request.
     """
 
     plan: CallPlan
@@ -35,7 +35,7 @@ class Call(Struct, eq=False):
     summary: RequestSummary | None = None
     input_estimate: int | None = None
     hold: Hold | None = None
-    started_in: Segment | None = None
+    started: Started | None = None
     settled: bool = False
     request_json: bytes = b""
 

@@ -1,7 +1,8 @@
 """A call's start and its event as JSON, joined from parts that are encoded once a plan, a lease, a request.
 
 Every call writes both. To build the shapes and encode them took three times as long, so the shapes stand where they are
-read: `StartRecord` (spool_records.py) and `WireEvent` (wire/event.py).
+read: `PlanRecord` and `StartRecord` (spool_records.py) and `WireEvent` (wire/event.py). An event is joined
+by `event_of` alone, so that one read back from the spool is byte for byte what was written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from faregate.apps.gateway.pools import HeldUnits, LeasedUnits
+from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
+from faregate.apps.gateway.spool_records import NeedRecord, PlanRecord
 from faregate.wire.gateway_protocol import KeyState, RouteState
 
 ATTEMPT: Final = 1
@@ -24,25 +26,42 @@ NULL: Final = b"null"
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class PlanParts(Struct, frozen=True, kw_only=True):
-    """What the records of all calls of one plan have in common, as members of a JSON object.
+class PlanParts(Struct, frozen=True, eq=False):
+    """What the records of all calls of one plan have in common.
 
-    `caller`: user and company. `made`: attempt, route, key, replay.
+    `caller` (user and company) and `made` (attempt, route, key, replay) are members of a JSON object; `route` is the
+    route's name, `record` all of it as a `PlanRecord`.
     """
 
     caller: bytes
     made: bytes
     route: bytes
-    subscription: bytes
+    record: bytes
 
 
-def plan_parts(route: RouteState, key: KeyState, subscription_id: str | None) -> PlanParts:
+def plan_parts(route: RouteState, key: KeyState, needs: Iterable[PriceNeed]) -> PlanParts:
     """Encode what is known before a call comes."""
+    return parts_of(
+        PlanRecord(
+            attempt=ATTEMPT,
+            route_id=route.route_id,
+            route=route.name,
+            key_id=key.key_id,
+            user_id=key.user_id,
+            company_id=key.company_id,
+            replay=key.replay,
+            needs=[NeedRecord(need.price_id, need.per_input, need.per_output) for need in needs],
+        )
+    )
+
+
+def parts_of(plan: PlanRecord) -> PlanParts:
+    """Return the parts that a plan's calls were written with."""
     return PlanParts(
-        caller=_members(user_id=key.user_id, company_id=key.company_id),
-        made=_members(attempt=ATTEMPT, route_id=route.route_id, key_id=key.key_id, replay=key.replay),
-        route=encode(route.name),
-        subscription=encode(subscription_id),
+        caller=_members(user_id=plan.user_id, company_id=plan.company_id),
+        made=_members(attempt=plan.attempt, route_id=plan.route_id, key_id=plan.key_id, replay=plan.replay),
+        route=encode(plan.route),
+        record=encode(plan),
     )
 
 
@@ -61,58 +80,52 @@ def request_record(
 
 
 def start_record(
-    plan: PlanParts, request_id: str, request: bytes, *, epoch: int, input_estimate: int, held: Iterable[HeldUnits]
+    request_id: str, request: bytes, *, epoch: int, input_estimate: int, held: Iterable[HeldUnits]
 ) -> bytes:
     """Return a `StartRecord`; `request` as `request_record` gave it."""
-    return (
-        b'{"request_id":"%b","epoch":%d,%b,%b,"subscription_id":%b,"request":%b,"input_estimate":%d,"held":[%b]}'
-    ) % (
+    return b'["%b",%d,%d,[%b],%b]' % (
         request_id.encode(),
         epoch,
-        plan.made,
-        plan.caller,
-        plan.subscription,
-        request,
         input_estimate,
-        b",".join([b'{%b,%b,"units":%d}' % (part.units.json, part.need.json, part.count) for part in held]),
+        b",".join([b"[%b,%b,%d]" % (part.units.lease_json, part.units.price_json, part.count) for part in held]),
+        request,
     )
 
 
-def event_record(  # noqa: PLR0913 - an event's parts, once a call: a shape to carry them costs as much as writing them
-    plan: PlanParts,
-    request_id: str,
-    request: bytes,
-    *,
-    origin: bytes,
+def event_tail(
     sequence: int,
-    status: int,
-    answered_at: datetime,
-    summary: Struct | None,
+    *,
     drawn: Mapping[LeasedUnits, int],
     estimated: bool,
+    answered_at: datetime,
+    status: int,
+    summary: Struct | None,
     blocked_by: str | None,
 ) -> bytes:
-    """Return a `WireEvent`.
+    """Return an event's JSON from its sequence number on: what is known only at its end.
 
-    `request` as `request_record` gave it; `origin` (see `origin_of`) says which process wrote it; `summary`: what is
-    kept of the answer; `drawn`: units by lease.
+    `drawn`: units by lease; `summary`: what is kept of the answer.
     """
-    return (
-        b'{"request":%b,"response":{"time":%b,"status":%d,"body":%b},%b%b,"faregate":{%b,"sequence":%d,'
-        b'"request_id":"%b",%b,"drawn":[%b]%b}}'
-    ) % (
-        request,
+    return b'%d,"drawn":[%b]%b},"response":{"time":%b,"status":%d,"body":%b}%b}' % (
+        sequence,
+        b",".join([b'{"lease_id":%b,"units":%d}' % (units.lease_json, drawn[units]) for units in drawn]),
+        b',"estimated":true' if estimated else b"",
         encode(answered_at),
         status,
         NULL if summary is None else encode(summary),
-        plan.caller,
         b"" if blocked_by is None else b',"blocked_by":%b' % encode(blocked_by),
+    )
+
+
+def event_of(plan: PlanParts, request_id: str, request: bytes, *, origin: bytes, tail: bytes) -> bytes:
+    """Return a `WireEvent` that ends in an `event_tail`; `origin` (see `origin_of`) says which process wrote it."""
+    return b'{"request":%b,%b,"faregate":{%b,%b,"request_id":"%b","sequence":%b' % (
+        request,
+        plan.caller,
         origin,
-        sequence,
-        request_id.encode(),
         plan.made,
-        b",".join([b'{%b,"units":%d}' % (units.json, count) for units, count in drawn.items()]),
-        b',"estimated":true' if estimated else b"",
+        request_id.encode(),
+        tail,
     )
 
 

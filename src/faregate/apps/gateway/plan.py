@@ -154,7 +154,7 @@ def make_call_plan(
         unboundable=unboundable,
         limits_output=any(need.per_output for need in needs),
         meters=meters,
-        parts=plan_parts(route.state, key, subscription_id),
+        parts=plan_parts(route.state, key, needs),
     )
 
 

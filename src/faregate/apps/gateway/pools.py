@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -25,20 +25,11 @@ _HOLDING_PERCENT: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceNeed:
-    """How a call uses one price: units per input and per output token, summed over the price's meters.
-
-    `json`: price and factors as members of a JSON object, for the records of its calls.
-    """
+    """How a call uses one price: units per input and per output token, summed over the price's meters."""
 
     price_id: str
     per_input: int
     per_output: int
-    json: bytes = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Encode what every start names."""
-        members = {"price_id": self.price_id, "per_input": self.per_input, "per_output": self.per_output}
-        object.__setattr__(self, "json", msgspec.json.encode(members)[1:-1])
 
 
 class Want(Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +46,7 @@ class Want(Struct, frozen=True, kw_only=True, gc=False):
 class LeasedUnits:
     """One lease and where its units are. `returned`: a running total; `acknowledged`: what the ledger knows of it.
 
-    `json`: its name as a member of a JSON object, for the records of its calls.
+    `lease_json` and `price_json`: its names as JSON, for the records of its calls.
     """
 
     __slots__ = (
@@ -64,15 +55,17 @@ class LeasedUnits:
         "acknowledged",
         "held",
         "idle",
-        "json",
         "lease",
+        "lease_json",
+        "price_json",
         "returned",
         "stop_at_ms",
     )
 
     def __init__(self, lease: Lease, *, asked_at_ms: int) -> None:
         self.lease = lease
-        self.json = msgspec.json.encode({"lease_id": lease.lease_id})[1:-1]
+        self.lease_json = msgspec.json.encode(lease.lease_id)
+        self.price_json = msgspec.json.encode(lease.price_id)
         self._period_start = lease.period_start
         self._period_end = lease.period_end
         self.idle = lease.units

@@ -64,7 +64,7 @@ class Relay:
         self, call: Call, answer: UpstreamAnswer, *, watch: CallerWatch | None, strip_usage: bool
     ) -> None:
         """Send server-sent events on as they come; at `[DONE]` or the end, settle and send the rest."""
-        if call.started_in is not None:
+        if call.started is not None:
             self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
         reader = StreamReader(strip_usage=strip_usage)
         self._streams[call] = (reader, 0)
@@ -99,7 +99,7 @@ class Relay:
         """Write how far each started stream has come since the last time; called about every second."""
         for call, (reader, written) in self._streams.items():
             output = _output_so_far(reader)
-            if call.started_in is not None and output > written:
+            if call.started is not None and output > written:
                 self._streams[call] = (reader, output)
                 mark = CallMark(request_id=call.request_id, attempt=ATTEMPT, output=output)
                 self._spool.mark(Kind.CHECKPOINT, mark)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -14,7 +14,8 @@ from faregate.apps.gateway.call_records import (
     NULL,
     PlanParts,
     encode,
-    event_record,
+    event_of,
+    event_tail,
     origin_of,
     request_record,
     start_record,
@@ -26,7 +27,7 @@ from faregate.apps.gateway.plan import RefusalAnswer
 from faregate.apps.gateway.pools import Hold, LeasedUnits
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart
-from faregate.apps.gateway.spool_records import HeldRecord
+from faregate.apps.gateway.spool_records import PlanRecord, StartRecord
 from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
@@ -55,18 +56,12 @@ class Settlement:
 
     def start(self, call: Call, hold: Hold) -> None:
         """Write the call's start ahead of it; raises `SpoolUnavailable`."""
-        parts = call.plan.parts
-        call.request_json = request = _request(call, parts)
-        call.started_in = self._spool.start(
-            start_record(
-                parts,
-                call.request_id,
-                request,
-                epoch=self._epoch,
-                input_estimate=call.input_estimate or 0,
-                held=hold.parts,
-            )
+        plan = call.plan.parts
+        call.request_json = request = _request(call, plan)
+        start = start_record(
+            call.request_id, request, epoch=self._epoch, input_estimate=call.input_estimate or 0, held=hold.parts
         )
+        call.started = self._spool.start(plan, start)
 
     def release(self, call: Call) -> None:
         """Let go of a hold whose call was never started."""
@@ -96,20 +91,18 @@ class Settlement:
         plan, hold, spool = call.plan, call.hold, self._spool
         drawn = _NOTHING_DRAWN if hold is None else self._draw(call, hold, status=status, answer=answer)
         sequence = spool.take_sequence()
-        event = event_record(
-            plan.parts,
-            call.request_id,
-            call.request_json or _request(call, plan.parts),
-            origin=self._origin,
-            sequence=sequence,
-            status=status,
-            answered_at=self._now() + plan.route.offset,
-            summary=answer,
+        tail = event_tail(
+            sequence,
             drawn=drawn,
             estimated=estimated,
+            answered_at=self._now() + plan.route.offset,
+            status=status,
+            summary=answer,
             blocked_by=blocked_by,
         )
-        spool.end(sequence, event, call.started_in)
+        request = call.request_json or _request(call, plan.parts)
+        event = event_of(plan.parts, call.request_id, request, origin=self._origin, tail=tail)
+        spool.end(sequence, event, started=call.started, tail=tail)
         metrics = self._metrics
         metrics.events_written += 1
         metrics.answered(plan.route.state.name, status)
@@ -123,7 +116,7 @@ class Settlement:
 
         Without a first byte nothing is billed; else the input's estimate and the output of the last checkpoint.
         """
-        start, spool = begun.start, self._spool
+        plan, start, spool = begun.plan, begun.start, self._spool
         usage: dict[str, object] | None = None
         drawn: list[Drawn] = []
         if begun.first_byte:
@@ -132,7 +125,7 @@ class Settlement:
                 "completion_tokens": begun.output,
                 "total_tokens": start.input_estimate + begun.output,
             }
-            drawn = _draw_from_record(start.held, start.input_estimate, begun.output)
+            drawn = _draw_from_record(plan, start, completion=begun.output)
         sequence = spool.take_sequence()
         request = msgspec.json.decode(start.request, type=WireRequest)
         event = WireEvent(
@@ -142,22 +135,22 @@ class Settlement:
                 status=_OK if begun.first_byte else 502,
                 body=Raw(NULL if usage is None else encode(AnswerSummary(usage=usage))),
             ),
-            user_id=start.user_id,
-            company_id=start.company_id,
+            user_id=plan.user_id,
+            company_id=plan.company_id,
             faregate=GatewayFacts(
                 gateway_id=spool.gateway_id,
                 epoch=start.epoch,
                 sequence=sequence,
                 request_id=start.request_id,
-                attempt=start.attempt,
-                route_id=start.route_id,
-                key_id=start.key_id,
+                attempt=plan.attempt,
+                route_id=plan.route_id,
+                key_id=plan.key_id,
                 drawn=drawn,
                 estimated=begun.first_byte,
-                replay=start.replay,
+                replay=plan.replay,
             ),
         )
-        spool.end(sequence, encode(event), begun.segment)
+        spool.end(sequence, encode(event), started=begun.started)
         self._metrics.events_written += 1
 
     def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerSummary | None) -> Mapping[LeasedUnits, int]:
@@ -227,14 +220,13 @@ def _body(answer: AnswerSummary | None) -> dict[str, object] | None:
     return None if answer is None else {"id": answer.id, "model": answer.model, "usage": answer.usage}
 
 
-def _draw_from_record(held: Sequence[HeldRecord], prompt: int, completion: int) -> list[Drawn]:
+def _draw_from_record(plan: PlanRecord, start: StartRecord, *, completion: int) -> list[Drawn]:
     """Return what a recovered call draws: its tokens at each price, never more than was held."""
-    left: dict[str, int] = {}
+    left = {need.price_id: need.per_input * start.input_estimate + need.per_output * completion for need in plan.needs}
     drawn = []
-    for part in held:
-        want = left.setdefault(part.price_id, part.per_input * prompt + part.per_output * completion)
-        taken = min(want, part.units)
-        left[part.price_id] = want - taken
+    for part in start.held:
+        taken = min(left[part.price_id], part.units)
+        left[part.price_id] -= taken
         if taken:
             drawn.append(Drawn(lease_id=part.lease_id, units=taken))
     return drawn

@@ -17,18 +17,24 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import Struct
 
-from faregate.apps.gateway.spool_folder import Segment, SpoolFolder
+from faregate.apps.gateway.call_records import PlanParts, event_of, origin_of, parts_of
+from faregate.apps.gateway.spool_folder import Segment, SpoolFolder, Started
 from faregate.apps.gateway.spool_records import (
     Acknowledged,
     CallMark,
     Header,
     Kind,
+    PlanRecord,
+    StartRecord,
     frame,
+    frame_done,
     frame_event,
     frame_start,
     read_lines,
-    split_event,
+    sequence_of,
+    split_number,
 )
 from faregate.apps.gateway.spool_sync import SyncThread
 from faregate.base.errors import Unavailable
@@ -39,6 +45,10 @@ _READ_BYTES: Final = 1 << 20
 _MOST_RECENT_BYTES: Final = 8 << 20
 """How much of what was written is kept at hand for the shipper; beyond, it is read back."""
 
+_MOST_FRAME_BYTES: Final = 128
+"""More than what frames, places and a sequence number add to a plan and its start, or to an event."""
+
+_ENDS: Final = frozenset((Kind.DONE, Kind.EVENT))
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -67,28 +77,35 @@ class Spool:
         # While a deque: all events that were not read, by sequence number. None: they are read from the files.
         self._recent: deque[tuple[int, bytes]] | None = None
         self._recent_bytes = 0
-        self._unwritten: list[tuple[int, bytes, Segment | None]] = []
+        self._plans: dict[PlanParts, int] = {}  # where they stand in the active segment
+        self._unwritten: list[tuple[int, bytes, Started | None, bytes]] = []
         self._sync = SyncThread()
         self.on_event: Callable[[], None] = _nothing  # called when there is something to read again
 
-    def start(self, record: bytes) -> Segment:
-        """Write a start (an encoded `StartRecord`) ahead of its call; raises `SpoolUnavailable`: nothing is written."""
+    def start(self, plan: PlanParts, start: bytes) -> Started:
+        """Write an encoded `StartRecord` ahead of its call; raises `SpoolUnavailable`: no call may be made."""
         if self._unwritten:
             self.retry()
         if self._unwritten or self._finished_bytes + self._active.length >= self._most_bytes:
             raise SpoolUnavailable("the spool is full or cannot be written")
         try:
-            self._write(frame_start(record))
+            active = self._with_room(len(start) + len(plan.record))
+            plan_at = self._plans.get(plan)
+            if plan_at is None:
+                plan_at = self._plans[plan] = active.length
+                self._write(active, frame(Kind.PLAN, plan.record))
+            place = active.length
+            self._write(active, frame_start(plan_at, start))
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror)
             raise SpoolUnavailable("the spool cannot be written") from error
-        self._active.open_starts += 1
-        return self._active
+        active.open_starts += 1
+        return Started(active, place)
 
     def mark(self, kind: Kind, mark: CallMark) -> None:
         """Write how far a started call has come; a failure only makes a later bill smaller."""
         try:
-            self._write(frame(kind, _ENCODER.encode(mark)))
+            self._write_frame(kind, mark)
         except OSError as error:
             _log.warning("spool.mark_failed", error=error.strerror)
 
@@ -98,22 +115,26 @@ class Spool:
         self.next_sequence = sequence + 1
         return sequence
 
-    def end(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
-        """Write a call's event. On a failing disk it is kept in memory and written as soon as that works."""
+    def end(self, sequence: int, event: bytes, *, started: Started | None = None, tail: bytes = b"") -> None:
+        """Write a call's event; of a call that was `started` in the segment in use, only the event's `tail`.
+
+        On a failing disk it is kept in memory and written as soon as that works.
+        """
         if self._unwritten:
-            self._unwritten.append((sequence, event, started_in))
+            self._unwritten.append((sequence, event, started, tail))
             return
         try:
-            self._write_event(sequence, event, started_in)
+            self._write_end(sequence, event, started=started, tail=tail)
         except OSError as error:
             _log.error("spool.write_failed", error=error.strerror, kept_in_memory=True)
-            self._unwritten.append((sequence, event, started_in))
+            self._unwritten.append((sequence, event, started, tail))
 
     def retry(self) -> None:
         """Write what could not be written before."""
         while self._unwritten:
+            sequence, event, started, tail = self._unwritten[0]
             try:
-                self._write_event(*self._unwritten[0])
+                self._write_end(sequence, event, started=started, tail=tail)
             except OSError:
                 return
             del self._unwritten[0]
@@ -143,7 +164,7 @@ class Spool:
             return
         self.acknowledged = through
         try:
-            self._write(frame(Kind.ACKNOWLEDGED, _ENCODER.encode(Acknowledged(through=through))))
+            self._write_frame(Kind.ACKNOWLEDGED, Acknowledged(through=through))
         except OSError as error:
             _log.warning("spool.mark_failed", error=error.strerror)
         self._delete_finished()
@@ -170,11 +191,15 @@ class Spool:
             os.close(segment.descriptor)
         self._folder.close()
 
-    def _write_event(self, sequence: int, event: bytes, started_in: Segment | None) -> None:
-        self._write(frame_event(sequence, event))
-        self._active.last_sequence = self._last_written = sequence
-        if started_in is not None:
-            started_in.open_starts -= 1
+    def _write_end(self, sequence: int, event: bytes, *, started: Started | None, tail: bytes) -> None:
+        active = self._with_room(len(event))
+        if started is not None and started.segment is active and tail:
+            self._write(active, frame_done(started.place, tail))
+        else:
+            self._write(active, frame_event(sequence, event))
+        active.last_sequence = self._last_written = sequence
+        if started is not None:
+            started.segment.open_starts -= 1
         recent = self._recent
         if recent is None:
             self.on_event()
@@ -186,27 +211,31 @@ class Spool:
         elif self._recent_bytes > _MOST_RECENT_BYTES:
             self._forget_recent(recent)
 
-    def _write(self, line: bytes) -> None:
-        active = self._active
+    def _write_frame(self, kind: Kind, record: Struct) -> None:
+        line = frame(kind, _ENCODER.encode(record))
+        self._write(self._with_room(len(line)), line)
+
+    def _with_room(self, payload_bytes: int) -> Segment:
+        """Return the segment in use, a new one where that has no room for payloads of so many bytes."""
+        if self._active.length + payload_bytes + _MOST_FRAME_BYTES > self._segment_bytes:
+            self._rotate()
+        return self._active
+
+    def _write(self, active: Segment, line: bytes) -> None:
         begin = active.length
-        end = begin + len(line)
-        if end > self._segment_bytes:
-            active = self._rotate()
-            begin = active.length
-            end = begin + len(line)
+        active.length = end = begin + len(line)
         assert active.memory is not None  # noqa: S101 - the segment in use is mapped
         active.memory[begin:end] = line
-        active.length = end
         if not active.unsynced:
             self._sync.note(active)
 
-    def _rotate(self) -> Segment:
+    def _rotate(self) -> None:
         full = self._active
         self._active = self._open_segment()
+        self._plans.clear()
         self._finished_bytes += full.length
         self._folder.finish(full)
         self._delete_finished()
-        return self._active
 
     def _open_segment(self) -> Segment:
         header = Header(gateway_id=self._folder.gateway_id, next_sequence=self._last_written + 1)
@@ -231,18 +260,43 @@ class Spool:
 
     def _read_block(self, block: bytes, most: int, events: list[tuple[int, bytes]]) -> int:
         taken = 0
-        for record in read_lines(block):
-            if record is None:
+        for line in read_lines(block):
+            if line is None:
                 continue
-            taken, kind, payload = record
-            if kind == Kind.EVENT:
-                sequence, event = split_event(payload)
-                if sequence > max(self._read_through, self.acknowledged):
-                    self._read_through = sequence
-                    events.append((sequence, event))
-                    if len(events) == most:
-                        return taken
+            taken = line.end
+            if line.kind not in _ENDS:
+                continue
+            number, written = split_number(line.payload)
+            is_whole = line.kind == Kind.EVENT
+            sequence = number if is_whole else sequence_of(written)
+            if sequence <= max(self._read_through, self.acknowledged):
+                continue
+            self._read_through = sequence
+            event = written if is_whole else self._joined(number, written)
+            if event:
+                events.append((sequence, event))
+                if len(events) == most:
+                    break
         return taken
+
+    def _joined(self, place: int, tail: bytes) -> bytes:
+        """Return the event of a call by its start and its tail; b"" where the start, or its plan, is damaged."""
+        segment = self._read_from
+        start_line = segment.line_at(place)
+        if start_line is not None:
+            plan_at, record = split_number(start_line.payload)
+            plan_line = segment.line_at(plan_at)
+            if plan_line is not None:
+                start = msgspec.json.decode(record, type=StartRecord)
+                return event_of(
+                    parts_of(msgspec.json.decode(plan_line.payload, type=PlanRecord)),
+                    start.request_id,
+                    bytes(start.request),
+                    origin=origin_of(self.gateway_id, start.epoch),
+                    tail=tail,
+                )
+        _log.error("spool.event_lost", segment=segment.path.name, sequence=sequence_of(tail))
+        return b""
 
     def _next_segment(self) -> bool:
         following = [segment for segment in self._segments if segment.number > self._read_from.number]

@@ -19,9 +19,12 @@ from faregate.apps.gateway.spool_records import (
     CallMark,
     Header,
     Kind,
+    Line,
+    PlanRecord,
     StartRecord,
     read_lines,
-    split_event,
+    sequence_of,
+    split_number,
 )
 from faregate.base.errors import ConfigurationError
 from faregate.wire.event import WireEvent
@@ -31,6 +34,8 @@ _log = structlog.get_logger(__name__)
 _IDENTITY: Final = "gateway.json"
 _LOCK: Final = "lock"
 _SUFFIX: Final = ".spool"
+_LINE_BYTES: Final = 4_096
+"""How much is read at first to find one record."""
 
 
 class _Identity(Struct, frozen=True, kw_only=True):
@@ -55,13 +60,28 @@ class Segment:
     unsynced: bool = False
     syncing: bool = False
 
+    def line_at(self, place: int) -> Line | None:
+        """Return the record that begins there, None where it is damaged."""
+        size = _LINE_BYTES
+        while b"\n" not in (block := os.pread(self.descriptor, size, place)) and len(block) == size:
+            size *= 2
+        return next(read_lines(block), None)
+
+
+class Started(Struct, frozen=True):
+    """Where the start of a call stands."""
+
+    segment: Segment
+    place: int
+
 
 @dataclass(slots=True, kw_only=True)
 class OpenStart:
     """A call that began and has no end: the first byte came or not, and the output counted at the last checkpoint."""
 
+    plan: PlanRecord
     start: StartRecord
-    segment: Segment
+    started: Started
     first_byte: bool = False
     output: int = 0
 
@@ -74,6 +94,13 @@ class Recovered:
     next_sequence: int = 1
     acknowledged: int = 0
     open_starts: dict[tuple[str, int], OpenStart] = field(default_factory=dict)
+
+
+class _Places(Struct):
+    """What the records of one segment refer to, by place."""
+
+    plans: dict[int, PlanRecord] = msgspec.field(default_factory=dict)
+    calls: dict[int, tuple[str, int]] = msgspec.field(default_factory=dict)
 
 
 class SpoolFolder:
@@ -162,53 +189,75 @@ def _recover(folder: Path) -> Recovered:
             _log.error("spool.damaged", segment=path.name, records=damaged)
         os.ftruncate(descriptor, segment.length)
     for start in recovered.open_starts.values():
-        start.segment.open_starts += 1
+        start.started.segment.open_starts += 1
     return recovered
 
 
 def _read_segment(segment: Segment, block: bytes, recovered: Recovered) -> int:
     """Take in a segment's records up to the last whole one; return how many damaged ones lie before it."""
     damaged = pending = 0
-    for record in read_lines(block):
-        if record is None:
+    places = _Places()
+    for line in read_lines(block):
+        if line is None:
             pending += 1
             continue
         damaged += pending
         pending = 0
-        segment.length, kind, payload = record
-        _take(kind, payload, segment=segment, recovered=recovered)
+        segment.length = line.end
+        _take(line, places, segment=segment, recovered=recovered)
     return damaged
 
 
-def _take(kind: str, payload: bytes, *, segment: Segment, recovered: Recovered) -> None:
-    match kind:
+def _take(line: Line, places: _Places, *, segment: Segment, recovered: Recovered) -> None:
+    payload = line.payload
+    match line.kind:
         case Kind.HEADER:
             header = msgspec.json.decode(payload, type=Header)
             recovered.next_sequence = max(recovered.next_sequence, header.next_sequence)
             # Whatever came before this segment and is no longer here was acknowledged.
             if len(recovered.segments) == 1:
                 recovered.acknowledged = max(recovered.acknowledged, header.next_sequence - 1)
+        case Kind.PLAN:
+            places.plans[line.begin] = msgspec.json.decode(payload, type=PlanRecord)
         case Kind.START:
-            start = msgspec.json.decode(payload, type=StartRecord)
-            recovered.open_starts[start.request_id, start.attempt] = OpenStart(start=start, segment=segment)
+            _take_start(line, places, segment=segment, recovered=recovered)
         case Kind.FIRST_BYTE | Kind.CHECKPOINT:
             mark = msgspec.json.decode(payload, type=CallMark)
             begun = recovered.open_starts.get((mark.request_id, mark.attempt))
             if begun is not None:
                 begun.first_byte = True
                 begun.output = max(begun.output, mark.output)
+        case Kind.DONE:
+            place, tail = split_number(payload)
+            _take_end(sequence_of(tail), places.calls.get(place), segment=segment, recovered=recovered)
         case Kind.EVENT:
-            sequence, event = split_event(payload)
+            sequence, event = split_number(payload)
             facts = msgspec.json.decode(event, type=WireEvent).faregate
-            segment.last_sequence = sequence
-            recovered.next_sequence = max(recovered.next_sequence, sequence + 1)
-            if facts is not None:
-                recovered.open_starts.pop((facts.request_id, facts.attempt), None)
+            call = None if facts is None else (facts.request_id, facts.attempt)
+            _take_end(sequence, call, segment=segment, recovered=recovered)
         case Kind.ACKNOWLEDGED:
             acknowledged = msgspec.json.decode(payload, type=Acknowledged)
             recovered.acknowledged = max(recovered.acknowledged, acknowledged.through)
         case _:
-            _log.warning("spool.record_unknown", kind=kind)
+            _log.warning("spool.record_unknown", kind=line.kind)
+
+
+def _take_start(line: Line, places: _Places, *, segment: Segment, recovered: Recovered) -> None:
+    plan_at, record = split_number(line.payload)
+    plan = places.plans.get(plan_at)
+    if plan is None:
+        _log.error("spool.start_without_plan", segment=segment.path.name, place=line.begin)
+        return
+    start = msgspec.json.decode(record, type=StartRecord)
+    call = places.calls[line.begin] = (start.request_id, plan.attempt)
+    recovered.open_starts[call] = OpenStart(plan=plan, start=start, started=Started(segment, line.begin))
+
+
+def _take_end(sequence: int, call: tuple[str, int] | None, *, segment: Segment, recovered: Recovered) -> None:
+    segment.last_sequence = sequence
+    recovered.next_sequence = max(recovered.next_sequence, sequence + 1)
+    if call is not None:
+        recovered.open_starts.pop(call, None)
 
 
 def _allocate(descriptor: int, size_bytes: int) -> None:
