@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
 from faregate.services.change import Change
+from faregate.services.corrections import cancel_event
 from faregate.services.incidents import apply_incident, create_incident, draft_next, undo_incident
 from faregate.storage.database import Database
 from faregate.storage.incidents import Incident, IncidentLine, find_incident, incident_that_credited, read_lines
-from faregate.storage.tables import admitted_event, price_total
+from faregate.storage.tables import price_total
 from faregate.wire.api.incidents import IncidentCreate
 from tests.billing.desk import Desk
 from tests.services.world import APP, DOLLAR, NOW, SUBSCRIPTION, Call, World, make_world
@@ -152,12 +153,33 @@ def test_a_draft_that_another_incident_overtook_is_refused(outage: World) -> Non
         give(outage)
 
 
-def test_a_draft_with_a_call_that_counts_no_longer_is_refused(outage: World) -> None:
+def cancel(world: World, event_id: str) -> None:
+    with world.database.begin() as transaction:
+        cancel_event(transaction, change(world), event_id, correction_id=event_id, reason="")
+
+
+def test_a_draft_with_a_call_that_is_cancelled_is_refused_and_the_next_one_is_without_it(outage: World) -> None:
     draft(outage)
-    with outage.database.begin() as transaction:
-        transaction.execute(delete(admitted_event).where(admitted_event.c.position == 5))
+    cancel(outage, "evt_5")
     with pytest.raises(Conflict, match="another draft"):
         give(outage)
+    outage.apply()
+    with pytest.raises(Conflict, match="another draft"):
+        give(outage)
+    draft(outage, "second")
+    give(outage, "second")
+    assert (lines(outage, "second")[0].calls, balance(outage)) == (1, -3 * DOLLAR)
+
+
+def test_a_call_that_is_credited_is_cancelled_only_after_that_is_undone(outage: World) -> None:
+    draft(outage)
+    give(outage)
+    with pytest.raises(Conflict, match="'outage'; undo that first"):
+        cancel(outage, "evt_5")
+    undo(outage)
+    cancel(outage, "evt_5")
+    outage.apply()
+    assert balance(outage) == -4 * DOLLAR
 
 
 def test_who_credited_a_call_is_known_until_it_is_undone(outage: World) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from faregate.base.errors import InvalidInput, NotFound, TooLarge
 from faregate.services.change import Change
+from faregate.services.corrections import cancel_event, correct_event
 from faregate.services.costs import archive_cost, create_cost
 from faregate.services.keep_margins import MarginKeeper
 from faregate.services.margins import MarginQuery, read_margin_report
@@ -190,6 +191,21 @@ def test_what_a_backfill_charges_is_in_the_revenue(postpaid: World) -> None:
     assert total(postpaid).revenue == "4.50"
     debits = Decimal(postpaid.debits()).scaleb(-9)
     assert Decimal(total(postpaid).revenue) == debits
+
+
+def test_a_cancelled_call_is_in_no_margin_and_a_corrected_one_as_it_was_corrected(postpaid: World) -> None:
+    a_cost(postpaid)
+    postpaid.take(*calls(3))
+    keep(postpaid)
+    fields: dict[str, object] = {"response": {"body": {"usage": {"prompt_tokens": 4}}}}
+    with postpaid.database.begin() as transaction:
+        cancel_event(transaction, _change(postpaid), "evt_1", correction_id="one", reason="")
+        correct_event(transaction, _change(postpaid), "evt_2", correction_id="two", reason="", fields=fields)
+    postpaid.apply()
+    keep(postpaid, most=1)
+    row = total(postpaid)
+    assert (row.events, row.cost, row.revenue) == (2, "1.40", "7.00")
+    assert Decimal(row.revenue) == Decimal(postpaid.debits()).scaleb(-9)
 
 
 def test_refused_calls_and_calls_of_nobody(postpaid: World) -> None:

@@ -19,6 +19,7 @@ from faregate.storage.corrections import (
 )
 from faregate.storage.database import Transaction
 from faregate.storage.events import append_to_log, consumer_position, log_head
+from faregate.storage.incidents import incident_that_credited
 from faregate.wire.api.corrections import CorrectionKind, CorrectionView
 from faregate.wire.event import as_utc, corrected_body, decode_event, patch_text
 
@@ -97,6 +98,9 @@ def _require_free(transaction: Transaction, position: int) -> None:
         raise Unavailable("the event is not metered yet; send the request again in a moment")
     standing = correction_of(transaction, position)
     if standing is None:
+        credited_by = incident_that_credited(transaction, position)
+        if credited_by is not None:
+            raise Conflict("event_id", f"is credited by the incident credit {credited_by!r}; undo that first")
         return
     if standing.replacement_position is None:
         raise Conflict("event_id", f"is cancelled already, by the correction {standing.correction_id!r}")

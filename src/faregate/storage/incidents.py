@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
     update,
@@ -27,7 +28,15 @@ from faregate.domain.metering.filter_text import filter_text, parse_filter
 from faregate.storage.database import Transaction
 from faregate.storage.kept_events import KeptRange
 from faregate.storage.ledger import TotalKey
-from faregate.storage.tables import admitted_event, charge, incident, incident_call, incident_line, subscription
+from faregate.storage.tables import (
+    admitted_event,
+    charge,
+    correction,
+    incident,
+    incident_call,
+    incident_line,
+    subscription,
+)
 from faregate.storage.upsert import chunks, upsert
 
 
@@ -204,12 +213,13 @@ def charged_now(transaction: Transaction, found: Incident) -> int:
 
 
 def count_gone(transaction: Transaction, found: Incident) -> int:
-    """Return how many of the incident's charges are of events that count no longer."""
+    """Return how many of the incident's charges are of events that count no longer, or will not once it is applied."""
     statement = (
         select(func.count())
         .select_from(incident_call)
         .join(admitted_event, admitted_event.c.position == incident_call.c.position, isouter=True)
-        .where(*_calls(found), admitted_event.c.position.is_(None))
+        .join(correction, correction.c.event_position == incident_call.c.position, isouter=True)
+        .where(*_calls(found), or_(admitted_event.c.position.is_(None), correction.c.event_position.is_not(None)))
     )
     counted: int = transaction.execute(statement).scalar_one()
     return counted
