@@ -15,6 +15,7 @@ from faregate.wire.api.explanations import BilledAs, EventExplanationView, Fate,
 from faregate.wire.gateway_protocol import Drawn
 from tests.billing.desk import Desk, FaultyProvider
 from tests.builders import priced
+from tests.services.test_corrections import cancel, correct
 from tests.services.world import APP, NOW, PERIOD_START, SUBSCRIPTION, Call
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
@@ -219,3 +220,40 @@ def test_a_late_event_waits_for_the_next_invoice_and_then_names_its_line(postpai
     billed = outcome(explained(postpaid, "req_2")).counted
     assert billed is not None
     assert (billed.billed, billed.invoice_id, billed.invoice_line) == (BilledAs.INVOICED, second.invoice_id, 1)
+
+
+def test_an_event_that_was_taken_back_says_by_what_and_its_record_what_it_takes_back(postpaid: Desk) -> None:
+    postpaid.set_terms("prc_in", priced(PerUnit(amount=Decimal(1))))
+    postpaid.use(5, 0)
+    postpaid.use(7, 0)
+    corrected = correct(postpaid.world, "req_1", 2)
+    cancelled = cancel(postpaid.world, "req_2", name="c2")
+    wrong = explained(postpaid, f"evt_{corrected.event_position}")
+    assert (wrong.fate, wrong.company_id) == (Fate.CORRECTED, "acme")
+    assert wrong.corrected_by is not None
+    assert wrong.corrected_by.replacement_event_id == f"evt_{corrected.replacement_position}"
+    counted = outcome(wrong).counted
+    assert counted is not None
+    assert counted.taken_back is not None
+    assert (counted.quantity, counted.taken_back.quantity, counted.taken_back.amount) == ("5", "-5", "-5.00")
+    record = explained(postpaid, f"evt_{corrected.position}")
+    assert (record.fate, record.corrects, record.meters) == (Fate.CORRECTION, wrong.event_id, [])
+    right = explained(postpaid, f"evt_{corrected.replacement_position}")
+    assert (right.fate, right.corrects) == (Fate.ADMITTED, wrong.event_id)
+    gone = explained(postpaid, f"evt_{cancelled.event_position}")
+    assert (gone.fate, gone.reason) == (Fate.CANCELLED, f"taken back by the correction 'c2': {cancelled.reason}")
+
+
+def test_a_correction_of_an_invoiced_period_names_the_adjustment_that_bills_it(postpaid: Desk) -> None:
+    postpaid.set_terms("prc_in", priced(PerUnit(amount=Decimal(1))))
+    postpaid.use(5, 0)
+    postpaid.close_month(APRIL)
+    corrected = correct(postpaid.world, "req_1", 9)
+    replacement = f"evt_{corrected.replacement_position}"
+    waiting = outcome(explained(postpaid, replacement)).counted
+    assert waiting is not None
+    assert waiting.billed is BilledAs.ADJUSTMENT
+    postpaid.close_month(datetime(2026, 5, 1, tzinfo=UTC))
+    billed = outcome(explained(postpaid, replacement)).counted
+    assert billed is not None
+    assert (billed.billed, billed.invoice_id) == (BilledAs.INVOICED, postpaid.invoices()[1].invoice_id)

@@ -1,6 +1,7 @@
 """From an invoice line to its windows and events: sums agree at every level."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +27,7 @@ from faregate.wire.api.explanations import LineExplanationView, LineWindowView, 
 from tests.billing.desk import Desk
 from tests.billing.test_every_model import add_version, every_price
 from tests.builders import a_meter, priced
+from tests.services.test_corrections import cancel, correct
 from tests.services.world import APP, NOW, PERIOD_START, Call, make_world
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
@@ -66,6 +68,17 @@ def use(desk: Desk, tokens: int, after: timedelta, user_id: str | None = None, c
         replay=True,
     )
     desk.world.take(call)
+
+
+def put_right(desk: Desk, wrong: Mapping[int, int | None], *, of: int) -> None:
+    """Cancel calls, or correct what they used, by their numbers."""
+    for number, tokens in wrong.items():
+        if number > of:
+            continue
+        if tokens is None:
+            cancel(desk.world, f"req_{number}", name=f"c{number}")
+        else:
+            correct(desk.world, f"req_{number}", tokens, name=f"c{number}")
 
 
 def explained(desk: Desk, ref: LineRef) -> LineExplanationView:
@@ -110,7 +123,8 @@ def sums_agree(desk: Desk, ref: LineRef) -> LineExplanationView:
     quantity = debited = Decimal(0)
     for window in windows(desk, ref):
         inside = events(desk, ref, window.window)
-        assert [window.start <= event.occurred_at < window.end for event in inside] == [True] * window.event_count
+        assert all(window.start <= event.occurred_at < window.end for event in inside)
+        assert len(inside) - 2 * sum(event.corrects is not None for event in inside) == window.event_count
         assert sum(Decimal(event.quantity) for event in inside) == Decimal(window.billed_quantity)
         assert sum(Decimal(event.amount) for event in inside) == Decimal(window.amount)
         quantity += Decimal(window.billed_quantity)
@@ -129,7 +143,15 @@ def every_line(desk: Desk) -> list[LineExplanationView]:
 
 
 @settings(max_examples=30)
-@given(price=every_price, metric=metrics, group_by=st.sampled_from([(), ("user_id",)]), sent=calls, late=calls)
+@given(
+    price=every_price,
+    metric=metrics,
+    group_by=st.sampled_from([(), ("user_id",)]),
+    sent=calls,
+    late=calls,
+    wrong=st.dictionaries(st.integers(1, 8), st.none() | st.integers(71, 99), max_size=3),
+    wrong_later=st.booleans(),
+)
 def test_steps_windows_and_events_add_up_to_the_line_whenever_they_come(
     *,
     price: object,
@@ -137,6 +159,8 @@ def test_steps_windows_and_events_add_up_to_the_line_whenever_they_come(
     group_by: tuple[str, ...],
     sent: list[tuple[int, timedelta, str | None]],
     late: list[tuple[int, timedelta, str | None]],
+    wrong: dict[int, int | None],
+    wrong_later: bool,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         provider = EmbeddedProvider(Path(folder) / "sandbox.sqlite3")
@@ -147,11 +171,15 @@ def test_steps_windows_and_events_add_up_to_the_line_whenever_they_come(
         set_meter(desk, metric, group_by=group_by)
         for tokens, after, user_id in sent:
             use(desk, tokens, after, user_id)
+        if not wrong_later:
+            put_right(desk, wrong, of=len(sent))
         desk.close_month(APRIL)
         on_time = every_line(desk)
         assert all(Decimal(line.changed_quantity) == Decimal(line.changed_debited) == 0 for line in on_time)
         for tokens, after, user_id in late:
             use(desk, tokens, after, user_id)
+        if wrong_later:
+            put_right(desk, wrong, of=len(sent))
         desk.close_month(MAY)
         known = ("steps", "debited", "closing", "rounding", "amount")
         for before, now in zip(on_time, every_line(desk), strict=False):
@@ -258,3 +286,22 @@ def test_an_invoice_from_before_lines_kept_their_totals_is_explained_by_the_peri
         lines = msgspec.json.encode([replace(line, totals=()) for line in invoice.lines]).decode()
         transaction.execute(update(tables.invoice).values(lines=lines))
     sums_agree(postpaid, LineRef(APP, invoice.invoice_id, 1))
+
+
+def test_a_window_lists_what_was_taken_back_beside_what_took_it_back(postpaid: Desk) -> None:
+    postpaid.set_terms("prc_in", priced(PerUnit(amount=ONE)))
+    use(postpaid, 5, timedelta(0))
+    use(postpaid, 7, timedelta(minutes=1))
+    correct(postpaid.world, "req_1", 2)
+    postpaid.close_month(APRIL)
+    ref = LineRef(APP, postpaid.invoices()[0].invoice_id, 1)
+    assert sums_agree(postpaid, ref).quantity == "9"
+    (window,) = windows(postpaid, ref)
+    inside = events(postpaid, ref, window.window)
+    assert [(event.quantity, event.amount) for event in inside] == [
+        ("5", "5.00"),
+        ("-5", "-5.00"),
+        ("2", "2.00"),
+        ("7", "7.00"),
+    ]
+    assert [event.corrects for event in inside] == [None, inside[0].event_id, None, None]

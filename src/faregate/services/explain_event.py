@@ -7,25 +7,26 @@ from datetime import datetime
 from typing import Final
 
 from faregate.base.errors import InvalidInput
-from faregate.base.money import currency, from_ledger_units
+from faregate.base.money import Currency, currency, from_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.metering.event import Event, compile_field
 from faregate.domain.metering.matching import Mismatch, explain_mismatch
 from faregate.domain.metering.meter import Meter, compile_group
 from faregate.domain.metering.metric import Unmeterable
+from faregate.services.corrections import correction_view
 from faregate.services.find_event import event_id_of, find_event, late_events, readable_event
 from faregate.services.meter_totals import group_text
 from faregate.services.place_usage import dimension_of
 from faregate.storage.adjustments import Adjustment, adjustments_of_total
 from faregate.storage.billing import invoices_of_subscription
+from faregate.storage.corrections import Correction, correction_of, correction_that_made, find_admitted
 from faregate.storage.database import Transaction
 from faregate.storage.effects import (
     BilledWindow,
     EventEffect,
     WindowPlace,
     effects_of_event,
-    find_admitted,
     find_window,
 )
 from faregate.storage.events import IngestedEvent, find_identities
@@ -46,6 +47,7 @@ from faregate.wire.api.explanations import (
     Fate,
     MeterOutcomeView,
     Outcome,
+    TakenBackView,
 )
 from faregate.wire.api.meter_trials import MismatchView
 from faregate.wire.event import WireEvent, as_utc, content_hash, identity, raw_hash, to_event
@@ -73,6 +75,8 @@ class _Known:
     event: Event
     fate: Fate
     effects: dict[str, EventEffect]
+    record: int | None
+    compensating: dict[str, EventEffect]
     unmeterable: dict[str, str]
     prices: PriceList
 
@@ -81,9 +85,13 @@ def explain_event(transaction: Transaction, application_id: str, event_id: str) 
     """Return what became of an event and why, by either id that `find_event` knows; `NotFound` if there is none."""
     logged = find_event(transaction, application_id, event_id)
     wire = readable_event(logged)
-    admitted = find_admitted(transaction, logged.position)
+    admitted = find_admitted(transaction, application_id, logged.position)
+    correction = correction_of(transaction, logged.position)
+    made_by = correction_that_made(transaction, logged.position)
     fate = _Fate(fate=Fate.ADMITTED) if admitted is not None else _not_admitted(transaction, logged, wire)
-    company_id = admitted.company_id if admitted is not None else wire.company_id if wire else None
+    company_id = wire.company_id if wire else None
+    if admitted is not None or correction is not None:
+        company_id = admitted.company_id if admitted is not None else correction.company_id if correction else None
     event = None if wire is None else _event(wire, company_id)
     return EventExplanationView(
         event_id=event_id_of(logged.position),
@@ -98,7 +106,9 @@ def explain_event(transaction: Transaction, application_id: str, event_id: str) 
         fate=fate.fate,
         reason=fate.reason,
         repeat_of=None if fate.repeat_of is None else event_id_of(fate.repeat_of),
-        meters=[] if event is None else _outcomes(transaction, logged, event, fate=fate.fate),
+        corrects=None if made_by is None else event_id_of(made_by.event_position),
+        corrected_by=None if correction is None else correction_view(correction),
+        meters=[] if event is None else _outcomes(transaction, logged, event, fate=fate.fate, correction=correction),
         leases=[] if wire is None else _drawn(transaction, wire),
     )
 
@@ -116,6 +126,15 @@ def _not_admitted(transaction: Transaction, logged: IngestedEvent, wire: WireEve
         return _Fate(fate=Fate.SET_ASIDE, reason=f"{aside.reason}: {aside.detail}")
     if logged.position > applied_position(transaction):
         return _Fate(fate=Fate.WAITING, reason=_NOT_YET)
+    taken_back = correction_of(transaction, logged.position)
+    if taken_back is not None:
+        return _Fate(
+            fate=Fate.CANCELLED if taken_back.replacement_position is None else Fate.CORRECTED,
+            reason=f"taken back by the correction {taken_back.correction_id!r}: {taken_back.reason}",
+        )
+    record = correction_that_made(transaction, logged.position)
+    if record is not None:
+        return _Fate(fate=Fate.CORRECTION, reason=f"takes {event_id_of(record.event_position)} back: {record.reason}")
     earlier = None if wire is None else _earlier(transaction, logged, wire)
     if earlier is None:
         return _Fate(fate=Fate.REPEAT, reason="the same call was applied before")
@@ -132,13 +151,17 @@ def _earlier(transaction: Transaction, logged: IngestedEvent, wire: WireEvent) -
     return None if found is None else found.position
 
 
-def _outcomes(transaction: Transaction, logged: IngestedEvent, event: Event, *, fate: Fate) -> list[MeterOutcomeView]:
+def _outcomes(
+    transaction: Transaction, logged: IngestedEvent, event: Event, *, fate: Fate, correction: Correction | None
+) -> list[MeterOutcomeView]:
     known = _Known(
         application_id=logged.application_id,
         position=logged.position,
         event=event,
         fate=fate,
         effects=effects_of_event(transaction, logged.position),
+        record=None if correction is None else correction.position,
+        compensating={} if correction is None else effects_of_event(transaction, correction.position),
         unmeterable={row.meter_id: row.reason for row in unmeterable_of_event(transaction, logged.position)},
         prices=read_all_prices(transaction),
     )
@@ -223,6 +246,18 @@ def _counted(transaction: Transaction, known: _Known, meter: Meter, *, effect: E
         billed=billed,
         invoice_id=invoice_id,
         invoice_line=number,
+        taken_back=_taken_back(known, meter, unit),
+    )
+
+
+def _taken_back(known: _Known, meter: Meter, unit: Currency) -> TakenBackView | None:
+    effect = known.compensating.get(meter.meter_id)
+    if effect is None or known.record is None:
+        return None
+    return TakenBackView(
+        event_id=event_id_of(known.record),
+        quantity=plain(effect.quantity),
+        amount=plain(from_ledger_units(effect.amount, unit)),
     )
 
 

@@ -17,6 +17,7 @@ from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.money import EXACT, Currency, from_ledger_units, from_minor_units, minor_to_ledger_units
 from faregate.base.periods import Period
+from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.domain.billing.invoice import Invoice, InvoiceLine, closing_entries
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceSeries, PriceVersion
@@ -159,6 +160,7 @@ def window_events(
                 amount=plain(from_ledger_units(row.amount, unit)),
                 currency=unit.code,
                 entry_id=row.entry_id,
+                corrects=None if row.corrects is None else event_id_of(row.corrects),
             )
             for row in shown
         ],
@@ -249,7 +251,7 @@ def _adjustment_sums(transaction: Transaction, found: _Line) -> _Sums:
 def _cause(adjustment: Adjustment) -> str:
     """Return what moved a period, in words."""
     span = late_events(adjustment)
-    if span is None:
+    if span is None or adjustment.source is not AdjustmentSource.LATE_EVENT:
         return f"{adjustment.source.value.replace('_', ' ')} {adjustment.source_id}: {plain(adjustment.quantity)} units"
     return f"late events {event_id_of(span[0])} to {event_id_of(span[1])}: {plain(adjustment.quantity)} units"
 

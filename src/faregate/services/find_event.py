@@ -13,6 +13,8 @@ from faregate.storage.events import IngestedEvent, find_identities, read_logged_
 from faregate.wire.event import WireEvent, call_identity, decode_event
 
 _EVENT_ID: Final = re.compile(r"evt_([1-9][0-9]{0,17})")
+_OF_EVENTS: Final = (AdjustmentSource.LATE_EVENT, AdjustmentSource.CORRECTION)
+_EVENTS: Final = re.compile(r".*:([0-9]{1,18})-([0-9]{1,18})", re.DOTALL)
 _MOST_ATTEMPTS: Final = 8
 """Attempts of one call that are looked for."""
 
@@ -37,11 +39,9 @@ def find_event(transaction: Transaction, application_id: str, event_id: str) -> 
 
 
 def late_events(adjustment: Adjustment) -> tuple[int, int] | None:
-    """Return between which positions of the log an adjustment's late events stand; None for one of another source."""
-    if adjustment.source is not AdjustmentSource.LATE_EVENT:
-        return None
-    first, _, last = adjustment.source_id.rpartition(":")[2].partition("-")
-    return int(first), int(last)
+    """Return between which positions of the log an adjustment's events stand; None where it is not of new events."""
+    found = _EVENTS.fullmatch(adjustment.source_id) if adjustment.source in _OF_EVENTS else None
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def readable_event(logged: IngestedEvent) -> WireEvent | None:

@@ -11,12 +11,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Row, func, literal, or_, select, tuple_, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, FromClause, Row, case, func, literal, or_, select, tuple_, type_coerce
 
 from faregate.storage.columns import Instant
 from faregate.storage.database import Transaction
-from faregate.storage.events import Admitted
-from faregate.storage.tables import admitted_event, charge, event_log, ledger_entry, usage_window
+from faregate.storage.tables import admitted_event, charge, correction, event_log, ledger_entry, usage_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,10 @@ class BilledWindow:
 
 
 class WindowCharge(NamedTuple):
-    """An event's effect within a window: when it happened in microseconds, what it used and what that cost."""
+    """An event's effect within a window: when it happened in microseconds, what it used and what that cost.
+
+    `corrects`: the place of the event whose charge this one takes back.
+    """
 
     position: int
     occurred_at_us: int
@@ -73,14 +75,7 @@ class WindowCharge(NamedTuple):
     entry_id: int | None
     body: bytes
     company_id: str
-
-
-def find_admitted(transaction: Transaction, position: int) -> Admitted | None:
-    """Return the event at a position as it was admitted; None for one that was not."""
-    row = transaction.execute(select(admitted_event).where(admitted_event.c.position == position)).first()
-    if row is None:
-        return None
-    return Admitted(position=row.position, company_id=row.company_id, occurred_at=row.occurred_at)
+    corrects: int | None
 
 
 def effects_of_event(transaction: Transaction, position: int) -> dict[str, EventEffect]:
@@ -154,12 +149,13 @@ def charges_of_window(
     window: BilledWindow,
     *,
     after: tuple[int, int] | None,
-    limit: int | None,
+    limit: int,
     with_bodies: bool,
 ) -> list[WindowCharge]:
     """Return a window's charges by time and position, from the first one after the key (instant, position).
 
-    Of all groups: a charge does not say its own. `body` is empty without `with_bodies`.
+    Of all groups: a charge does not say its own. `body` is empty without `with_bodies`. An event that was taken back
+    has its charge and the one that compensates it.
     """
     columns = admitted_event.c
     at = type_coerce(columns.occurred_at, BigInteger)
@@ -179,13 +175,16 @@ def charges_of_window(
             charge.c.entry_id,
             body.label("body"),
             columns.company_id,
+            literal(None, BigInteger),
         )
         .select_from(source)
         .where(*conditions)
         .order_by(at, columns.position)
         .limit(limit)
     )
-    return list(map(WindowCharge._make, transaction.execute(statement).all()))
+    counted = list(map(WindowCharge._make, transaction.execute(statement).all()))
+    corrected = [row for row in _taken_back(transaction, place, window) if after is None or _place(row) > after]
+    return sorted([*counted, *corrected], key=_place)[:limit] if corrected else counted
 
 
 def sum_charges_of_window(transaction: Transaction, place: WindowPlace, window: BilledWindow) -> int:
@@ -195,7 +194,44 @@ def sum_charges_of_window(transaction: Transaction, place: WindowPlace, window: 
         .select_from(admitted_event.join(charge, charge.c.position == admitted_event.c.position))
         .where(*_charged(place, window))
     )
-    return int(transaction.execute(statement).scalar_one())
+    counted = int(transaction.execute(statement).scalar_one())
+    return counted + sum(row.amount for row in _taken_back(transaction, place, window))
+
+
+def _taken_back(transaction: Transaction, place: WindowPlace, window: BilledWindow) -> list[WindowCharge]:
+    """Return charges of a window's events that no longer count, and those that compensate them."""
+    columns = correction.c
+    statement = (
+        select(
+            charge.c.position,
+            type_coerce(columns.occurred_at, BigInteger),
+            charge.c.quantity,
+            charge.c.amount,
+            charge.c.entry_id,
+            event_log.c.body,
+            columns.company_id,
+            case((charge.c.position == columns.position, columns.event_position)),
+        )
+        .select_from(
+            correction.join(
+                charge, or_(charge.c.position == columns.position, charge.c.position == columns.event_position)
+            ).join(event_log, event_log.c.position == columns.event_position)
+        )
+        .where(
+            columns.application_id == place.application_id,
+            columns.occurred_at >= window.start_at,
+            columns.occurred_at < window.end_at,
+            columns.company_id == place.company_id,
+            columns.applied_at.is_not(None),
+            charge.c.meter_id == window.meter_id,
+            charge.c.subscription_id == place.subscription_id,
+        )
+    )
+    return list(map(WindowCharge._make, transaction.execute(statement).all()))
+
+
+def _place(row: WindowCharge) -> tuple[int, int]:
+    return row.occurred_at_us, row.position
 
 
 def _charged(place: WindowPlace, window: BilledWindow) -> list[ColumnElement[bool]]:

@@ -157,7 +157,7 @@ def _show_events(console: Console, page: Page[WindowEventView]) -> None:
     table = Table("event", "at (UTC)", "quantity", "charged", "ledger entry")
     for event in page.data:
         table.add_row(
-            event.event_id,
+            event.event_id if event.corrects is None else f"{event.event_id} takes back {event.corrects}",
             f"{event.occurred_at:%Y-%m-%d %H:%M:%S}",
             event.quantity,
             f"{event.amount} {event.currency}",
@@ -200,6 +200,9 @@ def _counted_lines(counted: CountedView) -> list[str]:
     if counted.entry is not None:
         entry = counted.entry
         lines.append(f"in ledger entry {entry.entry_id} ({entry.description} of its batch: {entry.amount})")
+    if counted.taken_back is not None:
+        back = counted.taken_back
+        lines.append(f"taken back by {back.event_id}: {back.quantity} units, {back.amount}")
     if counted.invoice_id is not None:
         lines.append(f"on invoice {counted.invoice_id}, line {counted.invoice_line or '-'}")
     else:

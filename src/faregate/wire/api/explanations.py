@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from faregate.domain.pricing.explaining import Step, StepKind
 from faregate.wire.api.common import DecimalText, Instant, plain
+from faregate.wire.api.corrections import CorrectionView
 from faregate.wire.api.meter_trials import MismatchView
 
 
@@ -85,6 +86,7 @@ class WindowEventView(Struct, frozen=True, kw_only=True):
     """An event of a window: by how much it moved the period's total, and what it was charged.
 
     `entry_id`: the ledger entry that took it, with what other events of its batch cost; null where all cost nothing.
+    `corrects`: the event whose charge this one takes back; its own is listed too.
     """
 
     event_id: str
@@ -93,15 +95,22 @@ class WindowEventView(Struct, frozen=True, kw_only=True):
     amount: DecimalText
     currency: str
     entry_id: int | None
+    corrects: str | None
 
 
 class Fate(StrEnum):
-    """What became of an event: not applied yet, counted as a call, known before, or kept and not metered."""
+    """What became of an event: not applied yet, counted as a call, known before, or kept and not metered.
+
+    `cancelled` and `corrected` counted once and were taken back; `correction` is the record that takes one back.
+    """
 
     WAITING = "waiting"
     ADMITTED = "admitted"
     REPEAT = "repeat"
     SET_ASIDE = "set_aside"
+    CANCELLED = "cancelled"
+    CORRECTED = "corrected"
+    CORRECTION = "correction"
 
 
 class Outcome(StrEnum):
@@ -134,6 +143,14 @@ class EntryRefView(Struct, frozen=True, kw_only=True):
     description: str
 
 
+class TakenBackView(Struct, frozen=True, kw_only=True):
+    """The charge that compensates one; `event_id` is the record of the correction in the log."""
+
+    event_id: str
+    quantity: DecimalText
+    amount: DecimalText
+
+
 class CountedView(Struct, frozen=True, kw_only=True):
     """What an event counted for on a meter, and what came of that. `dimension`: the row of a price by dimension."""
 
@@ -153,6 +170,7 @@ class CountedView(Struct, frozen=True, kw_only=True):
     billed: BilledAs
     invoice_id: str | None
     invoice_line: int | None
+    taken_back: TakenBackView | None
 
 
 class MeterOutcomeView(Struct, frozen=True, kw_only=True):
@@ -175,7 +193,10 @@ class DrawnView(Struct, frozen=True, kw_only=True):
 
 
 class EventExplanationView(Struct, frozen=True, kw_only=True):
-    """What became of an event, and why: admitted or not, what every meter made of it, where each charge is billed."""
+    """What became of an event, and why: admitted or not, what every meter made of it, where each charge is billed.
+
+    `corrects`: the event that it takes back, or stands for. `corrected_by`: what takes this one back.
+    """
 
     event_id: str
     request_id: str | None
@@ -189,6 +210,8 @@ class EventExplanationView(Struct, frozen=True, kw_only=True):
     fate: Fate
     reason: str | None
     repeat_of: str | None
+    corrects: str | None
+    corrected_by: CorrectionView | None
     meters: list[MeterOutcomeView]
     leases: list[DrawnView]
 
