@@ -166,6 +166,7 @@ def test_rewriting_keeps_every_field_and_never_raises_the_limit(
     assert request.input_bound() > sum(len(text.encode()) + 16 for text in contents)
     assert request.input_estimate() == max(1, -(-sum(map(len, contents)) // 4))
     assert (request.choices, request.most_output_per_choice, request.least_output_per_choice) == (1, own, 1)
+    assert request.streams is False
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,9 @@ def test_what_follows_the_end_is_kept_for_the_caller(dialect: MeteredDialect) ->
     meter.feed(sample.bytes + b": bye\n")
     assert meter.feed(b"\n") == b""
     assert meter.end() == sample.events[-1] + b": bye\n\n"
+    at_once = meter_of(dialect)
+    at_once.feed(sample.bytes + UNKNOWN[1] + b": bye\n\n")
+    assert at_once.end() == sample.events[-1] + UNKNOWN[1] + b": bye\n\n"
 
 
 @by_dialect

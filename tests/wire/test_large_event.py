@@ -80,6 +80,15 @@ def test_a_stream_is_billed_what_its_last_event_reports_however_large_that_is(
     assert passed != stream
 
 
+def test_a_usage_that_is_no_json_in_a_large_event_is_estimated() -> None:
+    large = b'data: {"type":"response.completed","response":{"a":"' + b"x" * 900 + b'","usage":{"input_tokens":}}}\n\n'
+    meter = ResponsesStream(most_output=None, limit=500)
+    assert meter.feed(large) + meter.end() == large
+    reading = meter.read(input_estimate=3, complete=False)
+    assert reading.estimated
+    assert reading.record.usage == {"input_tokens": 3, "output_tokens": 0, "total_tokens": 3}
+
+
 def test_a_stream_that_breaks_off_inside_a_large_event_ends_it_before_the_error() -> None:
     sample = responses_stream(["a"], instructions="x" * 2_000)
     meter = ResponsesStream(most_output=None, limit=500)

@@ -142,6 +142,43 @@ def test_null_fields_count_as_absent() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
+        ({"audio": {"voice": "alloy"}}, "modalities"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"prediction": {"type": "content"}}, "prediction"),
+        ({"web_search_options": {}}, "web_search_options"),
+    ],
+)
+def test_what_the_request_does_not_bound_is_refused_by_its_name(fields: dict[str, object], named: str) -> None:
+    request = read_request(json.dumps({"messages": []} | fields).encode())
+    with pytest.raises(InvalidInput) as refused:
+        require_bounded(request)
+    assert refused.value.faults[0].field == named
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({}, None),
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 6}, 6),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, 6),
+    ],
+)
+def test_the_callers_own_limit_is_the_larger_of_the_two_it_may_name(
+    fields: dict[str, object], most: int | None
+) -> None:
+    body = json.dumps({"messages": []} | fields).encode()
+    request = read_request(body)
+    assert request.most_output_per_choice == most
+    sent = json.loads(rewrite(request, body, most_output_per_choice=3))
+    assert {name: sent[name] for name in fields or {"max_tokens": 3}} == dict.fromkeys(fields or ["max_tokens"], 3)
+
+
+@pytest.mark.parametrize(
     ("rest", "path"),
     [
         ("", "/chat/completions"),
