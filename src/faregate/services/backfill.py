@@ -3,7 +3,7 @@
 A backfill has a position of its own in the log, which moves in the transaction of the effects: a crash repeats work,
 never effects. It goes up to the last event that was applied when it was asked for; the meter itself counts those that
 come later. An event that the meter has counted, in whatever way, is left out. Usage is dated by its event, and charged
-as a late event is: to its billing period, or to the open one where that is invoiced.
+as a late event is: to its billing period, as an adjustment where that is invoiced.
 """
 
 from __future__ import annotations
