@@ -16,7 +16,8 @@ from faregate.services.change import Change
 from faregate.services.corrections import cancel_event
 from faregate.services.incidents import apply_incident, create_incident, draft_next, undo_incident
 from faregate.storage.database import Database
-from faregate.storage.incidents import Incident, IncidentLine, find_incident, incident_that_credited, read_lines
+from faregate.storage.incident_calls import incident_that_credited
+from faregate.storage.incidents import Incident, IncidentLine, find_incident, read_lines
 from faregate.storage.tables import price_total
 from faregate.wire.api.incidents import IncidentCreate
 from tests.billing.desk import Desk

@@ -19,7 +19,7 @@ from faregate.storage.corrections import (
 )
 from faregate.storage.database import Transaction
 from faregate.storage.events import append_to_log, consumer_position, log_head
-from faregate.storage.incidents import incident_that_credited
+from faregate.storage.incident_calls import incident_that_credited
 from faregate.wire.api.corrections import CorrectionKind, CorrectionView
 from faregate.wire.event import as_utc, corrected_body, decode_event, patch_text
 

@@ -7,7 +7,8 @@ from faregate.base.money import currency, from_ledger_units
 from faregate.domain.metering.filter_text import filter_text
 from faregate.services.find_event import event_id_of
 from faregate.storage.database import Transaction
-from faregate.storage.incidents import CallCharge, Incident, IncidentLine, read_calls, read_lines, read_lines_after
+from faregate.storage.incident_calls import CallCharge, read_calls
+from faregate.storage.incidents import Incident, IncidentLine, read_lines, read_lines_after
 from faregate.storage.metered import read_subscriptions
 from faregate.wire.api.common import CursorInstant, Page, decode_cursor, encode_cursor, plain
 from faregate.wire.api.incidents import IncidentCallView, IncidentLineView, IncidentTotalView, IncidentView

@@ -29,20 +29,22 @@ from faregate.services.accounts import refresh_accounts
 from faregate.services.adjustments import adjust
 from faregate.services.change import Change
 from faregate.storage.database import Transaction
-from faregate.storage.incidents import (
+from faregate.storage.incident_calls import (
     CallCharge,
-    Incident,
-    IncidentLine,
-    IncidentStatus,
     add_calls,
     charged_now,
     charges_of,
     count_credited_elsewhere,
     count_gone,
+    mark_credited,
+)
+from faregate.storage.incidents import (
+    Incident,
+    IncidentLine,
+    IncidentStatus,
     credited_so_far,
     find_incident,
     insert_incident,
-    mark_credited,
     read_lines,
     read_lines_of,
     update_incident,
