@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from faregate.base.money import currency, minor_to_ledger_units
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceStatus, closing_entries, is_overdue
+from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceStatus, closing_entries, is_overdue
 from faregate.domain.catalog.models import Package
 from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
 from faregate.domain.pricing.rating import Totals, debit_total, line_amount, whole
@@ -47,6 +47,12 @@ def package_price(amount: Decimal, size: int, code: str = "USD") -> Price:
 def test_an_open_invoice_is_overdue_from_the_very_instant_it_is_due() -> None:
     assert not is_overdue(OPEN, DUE - timedelta(microseconds=1))
     assert is_overdue(OPEN, DUE)
+
+
+def test_the_subtotal_is_what_the_invoice_came_to_before_coupons() -> None:
+    off = [InvoiceDiscount(redemption_id=f"rdm_{cents}", coupon_id="C", name="C", amount=cents) for cents in (30, 20)]
+    assert replace(OPEN, discounts=tuple(off)).subtotal == 300
+    assert OPEN.subtotal == OPEN.total
 
 
 def test_a_paid_invoice_is_never_overdue() -> None:
