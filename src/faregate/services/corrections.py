@@ -10,6 +10,7 @@ from faregate.base.errors import Conflict, InvalidInput, Unavailable
 from faregate.base.limits import MAX_EVENT_BYTES
 from faregate.services.change import Change
 from faregate.services.find_event import event_id_of, find_event
+from faregate.services.take_back import require_as_charged
 from faregate.storage.corrections import (
     Correction,
     correction_of,
@@ -74,6 +75,7 @@ def _ask(
     admitted = find_admitted(transaction, change.application_id, logged.position)
     if admitted is None:
         raise Conflict("event_id", "counts nowhere: it was set aside, repeats another event, or is no event")
+    require_as_charged(transaction, logged.position, admitted.occurred_at)
     body = None if fields is None else _corrected(logged.body, fields)
     record = {"cancels": event_id_of(logged.position), "correction_id": correction_id, "reason": reason}
     position = _append(transaction, change, msgspec.json.encode(record))

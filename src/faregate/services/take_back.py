@@ -15,6 +15,7 @@ from functools import reduce
 from typing import Final
 
 from faregate.base.clock import to_microseconds
+from faregate.base.errors import Conflict
 from faregate.base.money import EXACT
 from faregate.base.periods import Period, window_containing
 from faregate.domain.billing.adjustment import AdjustmentSource
@@ -34,6 +35,7 @@ from faregate.storage.closing import open_periods
 from faregate.storage.corrections import (
     Correction,
     standing_charges,
+    was_rerated,
     window_holding,
 )
 from faregate.storage.database import Transaction
@@ -56,6 +58,17 @@ _NOTHING: Final = Decimal(0)
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def require_as_charged(transaction: Transaction, event_position: int, occurred_at: datetime) -> None:
+    """Raise `Conflict` where a re-rating has put other figures in place of what the event was charged."""
+    subscription_ids = {one.subscription_id for one in standing_charges(transaction, event_position)} - {""}
+    for subscription in read_subscriptions(transaction, subscription_ids).values():
+        period = subscription.period_at(max(occurred_at, subscription.started_at))
+        if period is not None and was_rerated(transaction, subscription.subscription_id, period.start):
+            raise Conflict(
+                "event_id", "is of a billing period that was re-rated since: its charges are no longer what it costs"
+            )
+
+
 def take_back(
     transaction: Transaction, correction: Correction, event: Event, *, prices: PriceList, now: datetime
 ) -> set[str]:
@@ -63,6 +76,7 @@ def take_back(
 
     The event no longer counts (`stop_counting`). What it moved of an invoiced period becomes an adjustment.
     """
+    require_as_charged(transaction, correction.event_position, correction.occurred_at)
     charges = standing_charges(transaction, correction.event_position)
     meters = {meter.meter_id: meter for meter in meters_of_application(transaction, correction.application_id)}
     subscriptions = read_subscriptions(transaction, {one.subscription_id for one in charges if one.subscription_id})
