@@ -37,7 +37,10 @@ class CallerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRecord:
-    """A call as the upstream logged it. `completion_tokens`: what it had handed over; all, where it is `completed`."""
+    """A call as the upstream logged it. `completion_tokens`: what it had handed over; all, where it is `completed`.
+
+    `chunks`: of a stream that were handed over; 0 of a JSON answer.
+    """
 
     request_id: str
     completed: bool

@@ -151,11 +151,12 @@ def with_account(**changes: int) -> Evidence:
 
 def test_the_judge_acquits_what_is_right() -> None:
     assert judge(right()) == []
+    assert judge(without_event(WAITING)) == []
 
 
 DOCTORED: Final = {
     "a complete answer is billed": with_event(event(COMPLETE, 1)),
-    "every call that the upstream began has an event": without_event(WAITING),
+    "every stream that the upstream began has an event": without_event(STREAM),
     "no call is billed twice": with_event(event(COMPLETE, 6, tokens=(40, 100))),
     "a complete answer is billed by the upstream's counts": with_event(event(COMPLETE, 1, tokens=(40, 99))),
     "a complete answer is completed in the upstream's log": with_upstream(

@@ -82,7 +82,7 @@ class ChatCalls:
             if plan.subscription_id is not None:
                 want = _want(call, request, body)
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
-                most = self._start(call, want, hold=hold)
+                most = self._start(call, want, hold=hold, streams=request.stream is True)
             body = rewrite(request, body, most_output_per_choice=most)
         headers = upstream_headers(call.received, call.named, route.dropped_headers)
         headers += route.upstream_headers
@@ -130,12 +130,12 @@ class ChatCalls:
             raise self._settlement.refuse(call, plan.no_credit)
         return outcome
 
-    def _start(self, call: Call, want: Want, *, hold: Hold) -> int | None:
-        """Record the start of a held call; return the most output per choice, None where output is free."""
+    def _start(self, call: Call, want: Want, *, hold: Hold, streams: bool) -> int | None:
+        """Record the start of a held call that streams; return the most output a choice, None where output is free."""
         call.hold = hold
         self._metrics.holds += 1
         try:
-            self._settlement.start(call, hold)
+            self._settlement.start(call, hold, streams=streams)
         except SpoolUnavailable:
             self._settlement.release(call)
             raise answers.UNRECORDED from None

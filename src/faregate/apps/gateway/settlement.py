@@ -54,8 +54,14 @@ class Settlement:
         self._epoch = epoch
         self._origin = origin_of(self._spool.gateway_id, epoch)
 
-    def start(self, call: Call, hold: Hold) -> None:
-        """Write the call's start ahead of it; raises `SpoolUnavailable`."""
+    def start(self, call: Call, hold: Hold, *, streams: bool) -> None:
+        """Write the start of a call that streams ahead of it; raises `SpoolUnavailable`.
+
+        An answer that is sent whole is settled first: until then its caller has nothing, and there is nothing to bill.
+        """
+        if not streams:
+            self._spool.require_room()
+            return
         plan = call.plan.parts
         call.request_json = request = _request(call, plan)
         start = start_record(

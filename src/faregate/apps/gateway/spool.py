@@ -1,7 +1,7 @@
 """The spool: the gateway's own log on disk, from which events are shipped and, after a crash, calls are billed.
 
 Every record is in the file's pages, by a shared mapping, before the step it announces: like write(2) it survives the
-process's death (kill -9), but without giving the interpreter's lock away. A group fsync within 10 ms makes it survive a
+process's death (kill -9), but without giving the interpreter's lock away. A group fsync within 25 ms makes it survive a
 power cut. Segments are allocated in full beforehand, so that running calls can be finished on a full disk. A segment is
 deleted, oldest first, when its events are acknowledged and its starts have ended.
 """
@@ -82,12 +82,16 @@ class Spool:
         self._sync = SyncThread()
         self.on_event: Callable[[], None] = _nothing  # called when there is something to read again
 
-    def start(self, plan: PlanParts, start: bytes) -> Started:
-        """Write an encoded `StartRecord` ahead of its call; raises `SpoolUnavailable`: no call may be made."""
+    def require_room(self) -> None:
+        """Raise `SpoolUnavailable` where a call's end could not be written: no call may be made."""
         if self._unwritten:
             self.retry()
         if self._unwritten or self._finished_bytes + self._active.length >= self._most_bytes:
             raise SpoolUnavailable("the spool is full or cannot be written")
+
+    def start(self, plan: PlanParts, start: bytes) -> Started:
+        """Write an encoded `StartRecord` ahead of its call; raises `SpoolUnavailable`: no call may be made."""
+        self.require_room()
         try:
             active = self._with_room(len(start) + len(plan.record))
             plan_at = self._plans.get(plan)

@@ -2,7 +2,7 @@
 
 H  header      Header                       first line of a segment
 P  plan        PlanRecord                   before the first start of a plan in the segment
-S  start       `<place of the plan> <StartRecord>`  before a strict call goes upstream
+S  start       `<place of the plan> <StartRecord>`  before a strict call that streams goes upstream
 F  first byte  CallMark                     the upstream's head is here
 C  checkpoint  CallMark                     output counted so far
 D  done        `<place of the start> <event's tail>`  the end of a call that began in this segment

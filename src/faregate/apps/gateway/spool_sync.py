@@ -17,13 +17,13 @@ from faregate.apps.gateway.spool_folder import Segment
 
 _log = structlog.get_logger(__name__)
 
-_GATHER_S: Final = 0.008
+_GATHER_S: Final = 0.02
 
 _sync_file = getattr(os, "fdatasync", os.fsync)
 
 
 class SyncThread:
-    """Syncs segments within about 10 ms of their first write. `note` and `close` are the writer's, of one thread.
+    """Syncs segments within about 25 ms of their first write. `note` and `close` are the writer's, of one thread.
 
     While there is writing the thread looks by itself every few milliseconds; it is woken only after a pause. No lock is
     needed for that: each step below is one step for the interpreter, and their order is what counts.
