@@ -253,20 +253,6 @@ def test_a_correction_that_fails_is_set_aside_and_its_event_still_counts(
     assert "still counts" in aside[3]
 
 
-def test_an_event_of_a_period_that_was_re_rated_cannot_be_corrected_by_its_charges(postpaid: World) -> None:
-    postpaid.take(call(1, 3))
-    ask(postpaid, "evt_1", name="before")
-    with postpaid.database.begin() as transaction:
-        first = transaction.execute(tables.ledger_entry.select()).mappings().all()[0]
-        moved = {**first, "entry_id": first["entry_id"] + 1_000, "kind": "rerating", "caller_id": "rerating-1"}
-        transaction.execute(tables.ledger_entry.insert().values(moved))
-    postpaid.take(call(2, 4))
-    assert postpaid.total("prc_in").settled == 7
-    assert "was re-rated" in str(postpaid.rows("set_aside")[0]["detail"])
-    with pytest.raises(Conflict, match="was re-rated"):
-        ask(postpaid, "r2", name="after")
-
-
 kinds = st.sampled_from(["cancel", "correct"])
 steps = st.lists(st.tuples(kinds, st.integers(0, 7), st.integers(0, 20)), max_size=6)
 amounts = st.lists(st.integers(0, 20), min_size=1, max_size=8)

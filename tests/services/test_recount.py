@@ -17,7 +17,7 @@ from faregate.base.periods import Period, Span
 from faregate.domain.catalog.price import Price
 from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.event import FieldPath
-from faregate.domain.metering.history import Correction, MeterHistory
+from faregate.domain.metering.history import MeterChange, MeterHistory
 from faregate.domain.metering.metric import (
     Average,
     Count,
@@ -198,17 +198,17 @@ def postpaid(database: Database) -> World:
     return make_world(database, pays="postpaid", input_size=1)
 
 
-def history_of(transaction: Transaction, *corrections: Correction) -> list[MeterHistory]:
+def history_of(transaction: Transaction, *changes: MeterChange) -> list[MeterHistory]:
     (made,) = scope(transaction).meters
-    return [MeterHistory(made=made.made, corrections=corrections)]
+    return [MeterHistory(made=made.made, changes=changes)]
 
 
-def corrected(field: str, position: int, span: Span = EVER) -> Correction:
+def corrected(field: str, position: int, span: Span = EVER) -> MeterChange:
     meter = a_meter(a_filter(response__status=200), metric=Sum(path=FieldPath(field)), meter_id="mtr_in")
-    return Correction(meter=replace(meter, price_id="prc_in"), position=position, span=span)
+    return MeterChange(meter=replace(meter, price_id="prc_in"), position=position, span=span)
 
 
-def recounted(world: World, *corrections: Correction, span: Span = EVER) -> dict[str, Decimal]:
+def recounted(world: World, *changes: MeterChange, span: Span = EVER) -> dict[str, Decimal]:
     """The units of each subscription, counted again."""
     with world.database.snapshot() as transaction:
         wanted = scope(transaction, span=span)
@@ -216,7 +216,7 @@ def recounted(world: World, *corrections: Correction, span: Span = EVER) -> dict
             application_id=APP,
             prices=wanted.prices,
             series=wanted.series,
-            meters=history_of(transaction, *corrections),
+            meters=history_of(transaction, *changes),
             subscriptions=wanted.subscriptions,
             span=span,
         )

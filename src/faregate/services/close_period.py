@@ -39,6 +39,7 @@ from faregate.services.provider_prices import is_rated_by_provider
 from faregate.storage.billing import insert_invoice, invoices_of_subscription
 from faregate.storage.closing import (
     OpenPeriod,
+    is_being_rerated,
     move_billed_until,
     open_periods,
     totals_of_period,
@@ -63,10 +64,13 @@ def end_periods(transaction: Transaction, subscription_id: str, *, now: datetime
     """End every period of a subscription that is over, in order; return how many.
 
     A period with units still out in leases waits for them, up to `UNRETURNED_UNITS_GRACE`: a call that began in it
-    should be charged to it. One without usage makes no invoice, unless a price costs something without it.
+    should be charged to it. One whose prices are being re-rated waits too. One without usage makes no invoice, unless
+    a price costs something without it.
     """
     read_account(transaction, subscription_id)  # locks the totals
     open_period = open_periods(transaction, [subscription_id])[subscription_id]
+    if is_being_rerated(transaction, open_period.subscription.plan_id):
+        return 0
     ended = 0
     while (period := ended_period(open_period, now)) is not None:
         totals = totals_of_period(transaction, subscription_id, period.start)

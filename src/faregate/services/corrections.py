@@ -75,7 +75,7 @@ def _ask(
     admitted = find_admitted(transaction, change.application_id, logged.position)
     if admitted is None:
         raise Conflict("event_id", "counts nowhere: it was set aside, repeats another event, or is no event")
-    require_as_charged(transaction, logged.position, admitted.occurred_at)
+    require_as_charged(transaction, change.application_id, admitted)
     body = None if fields is None else _corrected(logged.body, fields)
     record = {"cancels": event_id_of(logged.position), "correction_id": correction_id, "reason": reason}
     position = _append(transaction, change, msgspec.json.encode(record))

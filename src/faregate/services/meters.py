@@ -16,16 +16,18 @@ from faregate.services.below_cost import warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
 from faregate.storage.database import Transaction
+from faregate.storage.events import consumer_position
 from faregate.storage.metered import find_series
 from faregate.storage.meters import (
-    delete_meter as delete_row,
-)
-from faregate.storage.meters import (
+    add_meter_change,
     find_meter,
     find_meter_by_name,
     insert_meter,
     meter_counts_in_open_period,
     meter_has_counted,
+)
+from faregate.storage.meters import (
+    delete_meter as delete_row,
 )
 from faregate.storage.meters import (
     update_meter as update_row,
@@ -52,7 +54,7 @@ def create_meter(transaction: Transaction, change: Change, request: MeterCreate)
         raise InvalidInput.of("price_id", f"there is no price {meter.price_id!r}")
     _require_free_name(transaction, change, meter.name)
     insert_meter(transaction, change.application_id, meter, created_at=change.now)
-    _follow(transaction, change, meter)
+    follow_meter(transaction, change, meter)
     if not change.is_part:
         # A price is compared by what its meters count: a new one's warnings come with the first of them.
         warn_of_below_cost(transaction, change.application_id, at=change.now, price_id=meter.price_id)
@@ -83,8 +85,9 @@ def change_meter(transaction: Transaction, change: Change, request: MeterChange,
     _require_changeable(transaction, before, changed)
     if after.name != before.name:
         _require_free_name(transaction, change, after.name)
+    _keep_what_it_counted(transaction, before, after)
     update_row(transaction, after)
-    _follow(transaction, change, after)
+    follow_meter(transaction, change, after)
     return after
 
 
@@ -94,7 +97,7 @@ def delete_meter(transaction: Transaction, change: Change, meter_id: str) -> Non
     if meter_has_counted(transaction, meter_id):
         raise Conflict("meter_id", "the meter has counted usage, which must stay explained; correct it by a re-rating")
     delete_row(transaction, meter_id)
-    _follow(transaction, change, meter)
+    follow_meter(transaction, change, meter)
 
 
 def find_existing(transaction: Transaction, application_id: str, meter_id: str) -> Meter:
@@ -140,7 +143,13 @@ def _require_free_name(transaction: Transaction, change: Change, name: str) -> N
         raise Conflict("name", f"there is already a meter {name!r}")
 
 
-def _follow(transaction: Transaction, change: Change, meter: Meter) -> None:
+def _keep_what_it_counted(transaction: Transaction, before: Meter, after: Meter) -> None:
+    changed = write_definition(after.definition) != write_definition(before.definition)
+    if changed and meter_has_counted(transaction, before.meter_id):
+        add_meter_change(transaction, before, after, position=consumer_position(transaction), span=None)
+
+
+def follow_meter(transaction: Transaction, change: Change, meter: Meter) -> None:
     """Bring what depends on a plan's metered prices up to date, and tell the gateways."""
     require_reservable(transaction, change, "metric.field")
     record_change(transaction, "meter", meter.meter_id)

@@ -31,14 +31,15 @@ from faregate.services.account_book import AccountBook, Rated
 from faregate.services.adjustments import UsageChange, carry, owed_before
 from faregate.services.left_usage import Left, Place, add_up_left, place_of, state_units
 from faregate.services.meter_totals import group_text
+from faregate.services.rerated import rerating_over
 from faregate.storage.closing import open_periods
 from faregate.storage.corrections import (
     Correction,
     standing_charges,
-    was_rerated,
     window_holding,
 )
 from faregate.storage.database import Transaction
+from faregate.storage.events import Admitted
 from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, post_entry
 from faregate.storage.metered import read_subscriptions
 from faregate.storage.meters import meters_of_application
@@ -58,15 +59,21 @@ _NOTHING: Final = Decimal(0)
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def require_as_charged(transaction: Transaction, event_position: int, occurred_at: datetime) -> None:
+def require_as_charged(transaction: Transaction, application_id: str, event: Admitted) -> None:
     """Raise `Conflict` where a re-rating has put other figures in place of what the event was charged."""
-    subscription_ids = {one.subscription_id for one in standing_charges(transaction, event_position)} - {""}
-    for subscription in read_subscriptions(transaction, subscription_ids).values():
-        period = subscription.period_at(max(occurred_at, subscription.started_at))
-        if period is not None and was_rerated(transaction, subscription.subscription_id, period.start):
-            raise Conflict(
-                "event_id", "is of a billing period that was re-rated since: its charges are no longer what it costs"
-            )
+    rerating_id = rerating_over(
+        transaction,
+        application_id,
+        company_id=event.company_id or "",
+        position=event.position,
+        occurred_at=event.occurred_at,
+    )
+    if rerating_id is not None:
+        raise Conflict(
+            "event_id",
+            f"was counted again by the re-rating {rerating_id!r}: its charges are no longer what it costs;"
+            " give a credit instead",
+        )
 
 
 def take_back(
@@ -76,7 +83,10 @@ def take_back(
 
     The event no longer counts (`stop_counting`). What it moved of an invoiced period becomes an adjustment.
     """
-    require_as_charged(transaction, correction.event_position, correction.occurred_at)
+    admitted = Admitted(
+        position=correction.event_position, company_id=correction.company_id, occurred_at=correction.occurred_at
+    )
+    require_as_charged(transaction, correction.application_id, admitted)
     charges = standing_charges(transaction, correction.event_position)
     meters = {meter.meter_id: meter for meter in meters_of_application(transaction, correction.application_id)}
     subscriptions = read_subscriptions(transaction, {one.subscription_id for one in charges if one.subscription_id})

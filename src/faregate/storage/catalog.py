@@ -10,8 +10,8 @@ from faregate.domain.catalog.price import Plan
 from faregate.domain.catalog.terms_text import write_terms
 from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.storage.database import Transaction
-from faregate.storage.metered import series_from_rows
-from faregate.storage.tables import plan, price
+from faregate.storage.metered import price_versions, series_from_rows
+from faregate.storage.tables import plan, price, price_replacement
 
 
 def insert_plan(transaction: Transaction, application_id: str, new: Plan, *, created_at: datetime) -> None:
@@ -45,7 +45,7 @@ def list_plans(transaction: Transaction, application_id: str, *, after: str, lim
 def insert_version(
     transaction: Transaction, application_id: str, version: PriceVersion, *, of: PriceSeries, created_at: datetime
 ) -> None:
-    """Keep a version of a price."""
+    """Keep a version of a price, and what it replaces."""
     transaction.execute(
         insert(price).values(
             price_id=version.price_id,
@@ -64,6 +64,17 @@ def insert_version(
         )
     )
 
+    if version.replaces is not None:
+        transaction.execute(
+            insert(price_replacement).values(
+                price_id=version.price_id,
+                replaces=version.replaces.price_id,
+                from_at=version.replaces.span.start,
+                to_at=version.replaces.span.end,
+                rerating_id=version.replaces.rerating_id,
+            )
+        )
+
 
 def list_series(
     transaction: Transaction, application_id: str, *, plan_id: str | None, after: str, limit: int
@@ -75,7 +86,7 @@ def list_series(
     if plan_id is not None:
         first = first.where(price.c.plan_id == plan_id)
     wanted = transaction.execute(first.order_by(price.c.series_id).limit(limit)).scalars().all()
-    statement = select(price).where(price.c.series_id.in_(wanted)).order_by(price.c.series_id, price.c.version)
+    statement = price_versions().where(price.c.series_id.in_(wanted)).order_by(price.c.series_id, price.c.version)
     return series_from_rows(transaction.execute(statement))
 
 

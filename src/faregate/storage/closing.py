@@ -14,7 +14,8 @@ from faregate.domain.customers.subscription import Subscription
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import PriceTotal, total_from_row
 from faregate.storage.metered import series_of_plan, subscription_from_row
-from faregate.storage.tables import company, meter, plan, price_total, subscription, usage_window
+from faregate.storage.reratings import ReratingStatus
+from faregate.storage.tables import company, meter, plan, price, price_total, rerating, subscription, usage_window
 from faregate.storage.usage import WindowKey
 
 _SHORTEST_PERIOD = timedelta(days=28)
@@ -55,10 +56,28 @@ class BilledCustomer:
 def unreported_windows(
     transaction: Transaction, application_id: str, *, ended_by: datetime, limit: int
 ) -> list[UnreportedWindow]:
-    """Return windows that ended by an instant and changed since they were reported, earliest first."""
+    """Return windows that ended by an instant and changed since they were reported, earliest first.
+
+    Those of a price that is being re-rated wait: which version they are of is not settled for all of them yet.
+    """
+    unsettled = select(rerating.c.series_id).where(rerating.c.status == ReratingStatus.APPLYING.value)
     return _windows(
-        transaction, usage_window.c.application_id == application_id, usage_window.c.end_at <= ended_by, limit=limit
+        transaction,
+        usage_window.c.application_id == application_id,
+        usage_window.c.end_at <= ended_by,
+        meter.c.price_id.not_in(unsettled),
+        limit=limit,
     )
+
+
+def is_being_rerated(transaction: Transaction, plan_id: str) -> bool:
+    """Return whether a re-rating of a price of the plan is being applied."""
+    statement = (
+        select(rerating.c.rerating_id)
+        .join(price, price.c.price_id == rerating.c.series_id)
+        .where(price.c.plan_id == plan_id, rerating.c.status == ReratingStatus.APPLYING.value)
+    )
+    return transaction.execute(statement).first() is not None
 
 
 def unreported_windows_of_period(

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, or_, select, update
 
-from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.storage.database import Transaction
 from faregate.storage.events import Admitted
 from faregate.storage.tables import (
@@ -19,7 +18,6 @@ from faregate.storage.tables import (
     charge,
     correction,
     event_log,
-    ledger_entry,
     unmeterable,
     usage_window,
 )
@@ -150,17 +148,6 @@ def standing_charges(transaction: Transaction, position: int) -> list[StandingCh
     )
     found = transaction.execute(statement.where(columns.position == position).order_by(columns.meter_id))
     return [StandingCharge(*row) for row in found]
-
-
-def was_rerated(transaction: Transaction, subscription_id: str, period_start: datetime) -> bool:
-    """Return whether a re-rating has moved a period since its events were charged."""
-    columns = ledger_entry.c
-    statement = select(columns.entry_id).where(
-        columns.subscription_id == subscription_id,
-        columns.period_start == period_start,
-        columns.kind == AdjustmentSource.RERATING.value,
-    )
-    return transaction.execute(statement.limit(1)).first() is not None
 
 
 def meters_that_met(transaction: Transaction, position: int) -> set[str]:

@@ -98,6 +98,11 @@ def consumer_position(transaction: Transaction) -> int:
     return found
 
 
+def applied_position(transaction: Transaction) -> int:
+    """Return the position up to which events are applied, without a lock."""
+    return transaction.execute(select(consumer.c.position).where(consumer.c.name == APPLIER)).scalar() or 0
+
+
 def move_consumer(transaction: Transaction, position: int) -> None:
     """Set the position up to which events are applied."""
     transaction.execute(update(consumer).where(consumer.c.name == APPLIER).values(position=position))

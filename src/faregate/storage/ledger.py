@@ -29,6 +29,7 @@ class EntryKind(StrEnum):
     `incident_credit` gives calls back, or takes that back.
 
     `closing` is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
+    `rerating` is the difference that a corrected price or meter makes, either way.
     """
 
     GRANT = "grant"
@@ -36,6 +37,7 @@ class EntryKind(StrEnum):
     ROUNDING = "rounding"
     CLOSING = "closing"
     DISCOUNT = "discount"
+    RERATING = "rerating"
     INVOICED = "invoiced"
     INCIDENT_CREDIT = "incident_credit"
 

@@ -6,20 +6,22 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, Select, select
 
 from faregate.base.money import currency
+from faregate.base.periods import Span
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
 from faregate.domain.catalog.terms_text import read_terms
-from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion
+from faregate.domain.catalog.versions import AppliesTo, PriceList, PriceSeries, PriceVersion, Replaced
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.metering.definition import read_definition
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.storage.billing_cycle import read_cycle
 from faregate.storage.database import Transaction
-from faregate.storage.tables import meter, price, subscription, user
+from faregate.storage.tables import meter, price, price_replacement, subscription, user
 
 
 def read_all_meters(transaction: Transaction) -> dict[str, list[Meter]]:
@@ -109,28 +111,42 @@ def meter_from_row(row: Row[tuple[object, ...]]) -> Meter:
 
 
 def _series(transaction: Transaction, *conditions: ColumnElement[bool]) -> list[PriceSeries]:
-    statement = select(price).where(*conditions).order_by(price.c.series_id, price.c.version)
+    statement = price_versions().where(*conditions).order_by(price.c.series_id, price.c.version)
     return series_from_rows(transaction.execute(statement))
+
+
+def price_versions() -> Select[Any]:
+    """Return the statement of all versions of prices, for `series_from_rows`."""
+    made = price_replacement.c
+    return select(price, made.replaces, made.from_at, made.to_at, made.rerating_id).outerjoin(
+        price_replacement, made.price_id == price.c.price_id
+    )
 
 
 def _one_series(rows: list[Row[tuple[object, ...]]]) -> PriceSeries:
     first = rows[0]
+    versions = [_version(row) for row in rows]
     return PriceSeries(
         series_id=first.series_id,
         plan_id=first.plan_id,
         name=first.name,
         period=BillingPeriod(first.period),
         tax_behavior=TaxBehavior(first.tax_behavior),
-        versions=tuple(
-            PriceVersion(
-                price_id=row.price_id,
-                number=row.version,
-                effective_at=row.effective_at,
-                applies_to=AppliesTo(row.applies_to),
-                terms=read_terms(row.terms),
-            )
-            for row in rows
-        ),
+        versions=tuple(version for version in versions if version.replaces is None),
+        replacements=tuple(version for version in versions if version.replaces is not None),
+    )
+
+
+def _version(row: Row[tuple[object, ...]]) -> PriceVersion:
+    return PriceVersion(
+        price_id=row.price_id,
+        number=row.version,
+        effective_at=row.effective_at,
+        applies_to=AppliesTo(row.applies_to),
+        terms=read_terms(row.terms),
+        replaces=None
+        if row.replaces is None
+        else Replaced(price_id=row.replaces, span=Span(row.from_at, row.to_at), rerating_id=row.rerating_id),
     )
 
 

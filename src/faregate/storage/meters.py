@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 
-from faregate.domain.metering.definition import write_definition
+from faregate.base.periods import Span
+from faregate.domain.metering.definition import read_definition, write_definition
+from faregate.domain.metering.history import MeterChange, MeterHistory
 from faregate.domain.metering.meter import Meter
 from faregate.storage.database import Transaction
 from faregate.storage.metered import meter_from_row
-from faregate.storage.tables import meter, subscription, unmeterable, usage_window
+from faregate.storage.tables import meter, meter_change, subscription, unmeterable, usage_window
 
 
 def insert_meter(transaction: Transaction, application_id: str, new: Meter, *, created_at: datetime) -> None:
@@ -30,6 +33,52 @@ def insert_meter(transaction: Transaction, application_id: str, new: Meter, *, c
 def update_meter(transaction: Transaction, changed: Meter) -> None:
     """Replace all of a meter but the price that it feeds."""
     transaction.execute(update(meter).where(meter.c.meter_id == changed.meter_id).values(**_changeable(changed)))
+
+
+def add_meter_change(
+    transaction: Transaction, before: Meter, after: Meter, *, position: int, span: Span | None
+) -> None:
+    """Remember what a meter counted up to a position of the log, and that a re-rating corrected it in a span."""
+    transaction.execute(
+        insert(meter_change).values(
+            meter_id=before.meter_id,
+            position=position,
+            before=write_definition(before.definition),
+            after=write_definition(after.definition),
+            from_at=None if span is None else span.start,
+            to_at=None if span is None else span.end,
+        )
+    )
+
+
+def history_of_meter(transaction: Transaction, of: Meter) -> MeterHistory:
+    """Return a meter with everything that it has counted before."""
+    statement = select(meter_change).where(meter_change.c.meter_id == of.meter_id).order_by(meter_change.c.change_id)
+    rows = transaction.execute(statement).all()
+    if not rows:
+        return MeterHistory(made=of)
+    return MeterHistory(
+        made=_defined(of, rows[0].before),
+        changes=tuple(
+            MeterChange(
+                meter=_defined(of, row.after),
+                position=row.position,
+                span=None if row.from_at is None else Span(row.from_at, row.to_at),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _defined(of: Meter, text: str) -> Meter:
+    definition = read_definition(text)
+    return replace(
+        of,
+        filter=definition.filter,
+        metric=definition.metric,
+        group_by=definition.group_by,
+        units=definition.units,
+    )
 
 
 def delete_meter(transaction: Transaction, meter_id: str) -> None:

@@ -148,6 +148,16 @@ price = Table(
     UniqueConstraint("series_id", "version"),
 )
 
+price_replacement = Table(
+    "price_replacement",
+    metadata,
+    Column("price_id", Text, primary_key=True),
+    Column("replaces", Text, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant),
+    Column("rerating_id", Text, nullable=False),
+)
+
 meter = Table(
     "meter",
     metadata,
@@ -633,6 +643,60 @@ redemption = Table(
     Column("removed_at", Instant),
     UniqueConstraint("subscription_id", "caller_id"),
     sqlite_autoincrement=True,
+)
+
+meter_change = Table(
+    "meter_change",
+    metadata,
+    Column("change_id", Serial, primary_key=True, autoincrement=True),
+    Column("meter_id", Text, nullable=False),
+    Column("position", Units, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("from_at", Instant),
+    Column("to_at", Instant),
+    Index("meter_change_meter", "meter_id"),
+    sqlite_autoincrement=True,
+)
+
+rerating = Table(
+    "rerating",
+    metadata,
+    Column("rerating_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("series_id", Text, nullable=False),
+    Column("meter_id", Text),
+    Column("price_id", Text),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("from_at", Instant, nullable=False),
+    Column("to_at", Instant),
+    Column("through", Units, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("position", Units),
+    Column("done_through", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("applied_at", Instant),
+    Index("rerating_series", "series_id", "status"),
+)
+
+rerating_difference = Table(
+    "rerating_difference",
+    metadata,
+    Column("rerating_id", Text, primary_key=True),
+    Column("company_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("period_end", Instant, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("is_invoiced", Boolean, nullable=False),
+    Column("quantity_before", Exact, nullable=False),
+    Column("quantity_after", Exact, nullable=False),
+    Column("amount_before", Units, nullable=False),
+    Column("amount_after", Units, nullable=False),
 )
 
 # --- governance ---------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def read_windows(transaction: Transaction, keys: Collection[WindowKey]) -> dict[
     found = {}
     for chunk in chunks(wanted):
         for row in transaction.execute(select(usage_window).where(identity.in_(chunk))):
-            window = _window(row)
+            window = window_from_row(row)
             found[window.key] = window
     return found
 
@@ -156,7 +156,8 @@ _CHARGE_COLUMNS = (
 )
 
 
-def _window(row: Row[tuple[object, ...]]) -> Window:
+def window_from_row(row: Row[tuple[object, ...]]) -> Window:
+    """Return a row of `usage_window`."""
     return Window(
         key=WindowKey(
             row.application_id, row.company_id, row.meter_id, row.subscription_id, row.start_at, row.group_key

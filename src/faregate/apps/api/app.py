@@ -21,6 +21,7 @@ from faregate.apps.api import (
     governance,
     incidents,
     meters,
+    reratings,
     subscriptions,
     usage,
 )
@@ -43,6 +44,7 @@ _WITH_TOKEN: Final = [
     *meters.HANDLERS,
     *costs.HANDLERS,
     *incidents.HANDLERS,
+    *reratings.HANDLERS,
     *governance.HANDLERS,
     *customers.HANDLERS,
     *subscriptions.HANDLERS,

@@ -10,7 +10,14 @@ from typing import Annotated, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from faregate.apps.cli import commands, cost_commands, explain_command, invoice_commands, meter_commands
+from faregate.apps.cli import (
+    commands,
+    cost_commands,
+    explain_command,
+    invoice_commands,
+    meter_commands,
+    rerate_command,
+)
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
 
@@ -28,6 +35,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     explain_command.explain,
     cost_commands.margin,
     cost_commands.incident_credit,
+    rerate_command.rerate,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (

@@ -57,9 +57,9 @@ def stream_lines(url: str, token: str, body: bytes) -> Iterator[bytes]:
         yield from _lines(client, url, token, body=body)
 
 
-def ask(method: str, url: str, token: str, *, body: bytes | None = None) -> bytes:
+def ask(method: str, url: str, token: str, *, body: bytes | None = None, timeout: timedelta = _ASK_TIMEOUT) -> bytes:
     """Return the answer's body; `Refused` where it is a problem document. Failures as `stream_lines`."""
-    with SyncClientBuilder().no_proxy().follow_redirects(enable=False).timeout(_ASK_TIMEOUT).build() as client:
+    with SyncClientBuilder().no_proxy().follow_redirects(enable=False).timeout(timeout).build() as client:
         for pause_s in _PAUSES_S:
             try:
                 return _ask(client, method, url, token=token, body=body)

@@ -1,4 +1,4 @@
-"""What a meter counted, and when: a re-rating corrects its definition for some billing periods and all later events."""
+"""What a meter counted, and when: its definition is changed for later events, or corrected for earlier ones too."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from faregate.domain.metering.meter import Meter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """A meter as it was corrected.
+class MeterChange:
+    """A meter as it was changed.
 
-    So it counts every event after `position` of the log, and all kept events up to there, whether it had counted them
-    or not, of the billing periods that touch `span`.
+    So it counts every event after `position` of the log; and, where a re-rating corrected it, all kept events up to
+    there, whether it had counted them or not, of the billing periods that touch `span`.
     """
 
     meter: Meter
     position: int
-    span: Span
+    span: Span | None = None
 
 
 class CountedAs(NamedTuple):
@@ -35,10 +35,10 @@ class CountedAs(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterHistory:
-    """A meter as it was made, and its corrections in the order in which they were applied."""
+    """A meter as it was made, and its changes in their order."""
 
     made: Meter
-    corrections: tuple[Correction, ...] = ()
+    changes: tuple[MeterChange, ...] = ()
 
     @property
     def meter_id(self) -> str:
@@ -48,17 +48,17 @@ class MeterHistory:
     @property
     def meters(self) -> tuple[Meter, ...]:
         """Return the meter in every state that it has had."""
-        return (self.made, *(correction.meter for correction in self.corrections))
+        return (self.made, *(change.meter for change in self.changes))
 
     def counted_as(self, position: int, period: Period) -> CountedAs:
         """Return the meter that counts an event of a billing period."""
-        for number, correction in reversed([*enumerate(self.corrections, start=1)]):
-            if position > correction.position:
-                return CountedAs(number, correction.meter, live=True)
-            if correction.span.touches(period):
-                return CountedAs(number, correction.meter, live=False)
+        for number, change in reversed([*enumerate(self.changes, start=1)]):
+            if position > change.position:
+                return CountedAs(number, change.meter, live=True)
+            if change.span is not None and change.span.touches(period):
+                return CountedAs(number, change.meter, live=False)
         return CountedAs(0, self.made, live=True)
 
-    def corrected(self, correction: Correction) -> MeterHistory:
-        """Return the history with one more correction."""
-        return MeterHistory(made=self.made, corrections=(*self.corrections, correction))
+    def changed(self, change: MeterChange) -> MeterHistory:
+        """Return the history with one more change."""
+        return MeterHistory(made=self.made, changes=(*self.changes, change))

@@ -81,7 +81,11 @@ class TermsView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PriceVersionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A version of a price; invoice lines and charges name it by `version_id`."""
+    """A version of a price; invoice lines and charges name it by `version_id`.
+
+    One that puts another right `replaces` it, by the re-rating `rerating_id`, in every billing period that has an
+    instant from `replaces_from` until before `replaces_to` (for good, where that is left out).
+    """
 
     version_id: str
     version: int
@@ -90,6 +94,10 @@ class PriceVersionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: ModelView
     adjustments: AdjustmentsView | None = None
     currency_options: dict[str, TermsView] = {}
+    replaces: str | None = None
+    replaces_from: Instant | None = None
+    replaces_to: Instant | None = None
+    rerating_id: str | None = None
 
 
 class PriceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,6 +198,7 @@ def _options_view(terms: Mapping[Currency, Terms]) -> dict[str, TermsView]:
 
 def _version_view(version: PriceVersion) -> PriceVersionView:
     terms = next(iter(version.terms.values()))
+    made = version.replaces
     return PriceVersionView(
         version_id=version.price_id,
         version=version.number,
@@ -198,4 +207,8 @@ def _version_view(version: PriceVersion) -> PriceVersionView:
         model=model_view(terms.model),
         adjustments=adjustments_view(terms.adjustments),
         currency_options=_options_view(version.terms),
+        replaces=None if made is None else made.price_id,
+        replaces_from=None if made is None else made.span.start,
+        replaces_to=None if made is None else made.span.end,
+        rerating_id=None if made is None else made.rerating_id,
     )
