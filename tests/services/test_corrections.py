@@ -284,9 +284,14 @@ def _world(folder: str, name: str, metric: tuple[Metric, Units], price: Price) -
     return world
 
 
-def _has_allowance(price: Price) -> bool:
+def _depends_on_order(price: Price, metric: tuple[Metric, Units]) -> bool:
+    """Of a percentage, every change of the total is an event: which ones there are depends on the order of a state."""
+    is_additive = metric in METRICS[:2]
     models = [*leaves(price.model)] if isinstance(price.model, ByDimension) else [price.model]
-    return any(isinstance(model, Percentage) and (model.free_events or model.free_value) for model in models)
+    return any(
+        isinstance(model, Percentage) and bool(model.free_events or model.free_value or not is_additive)
+        for model in models
+    )
 
 
 @settings(max_examples=30)
@@ -319,8 +324,8 @@ def test_what_is_left_is_what_would_be_had_the_right_events_come_alone(
             ask(world, f"r{number}", name=f"c{number}", fields=None if prompt is None else tokens(prompt))
         world.apply(most=most)
         order = sorted(left)
-        if _has_allowance(price):
-            # An allowance is used in log order; a corrected event has the place of its correction.
+        if _depends_on_order(price, metric):
+            # It is the log's; a corrected event has the place of its correction.
             corrected = [number for number, prompt in asked if prompt is not None]
             order = [number for number in order if number not in corrected] + corrected
         plain.take(*(call(number, left[number], user_id=users[number % 2]) for number in order))
