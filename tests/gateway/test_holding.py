@@ -274,3 +274,99 @@ def test_a_small_call_never_overtakes_a_large_one_that_waits() -> None:
         assert ledger.asked[:3] == [50, 50, 50]
 
     run(scenario())
+
+
+class Generous:
+    """A control plane that grants the slice that is asked for, up to `most`; nothing at 0."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.asked: list[tuple[int, int]] = []
+
+    async def lease(self, request: LeaseRequest) -> LeaseAnswer:
+        await asyncio.sleep(0)
+        (units,) = request.units
+        self.asked.append((units.call, units.slice))
+        granted = min(max(units.call, units.slice), self.most)
+        if granted < units.call:
+            return LeaseAnswer(refused=Refused.EXHAUSTED)
+        lease = Lease(
+            lease_id=f"lea_{len(self.asked)}",
+            price_id=units.price_id,
+            period_start=NOW,
+            period_end=NOW + timedelta(days=1),
+            units=granted,
+            duration_ms=10_000,
+        )
+        return LeaseAnswer(leases=[lease] if granted else [])
+
+
+NEED = PriceNeed(price_id="pri_1", per_input=1, per_output=0)
+TEN_UNITS = Want(needs=(NEED,), input=10, output=0, least_output=0, choices=1, occurred_at=NOW)
+
+
+def holding_of(ledger: Generous) -> Holding:
+    return Holding(
+        ledger,  # type: ignore[arg-type]
+        identity=lambda: ("gw_1", 1),
+        clock=SystemClock(),
+        new_id=new_id,
+        metrics=GatewayMetrics(),
+    )
+
+
+async def call_times(holding: Holding, count: int) -> None:
+    for _ in range(count):
+        hold = holding.try_hold("sub_1", TEN_UNITS) or await holding.hold("sub_1", TEN_UNITS, wait_ms=100)
+        assert isinstance(hold, Hold)
+        hold.settle({"pri_1": 10})
+        holding.settled(hold)
+
+
+def test_many_calls_find_more_before_the_last_unit_is_used() -> None:
+    async def scenario() -> None:
+        ledger = Generous(most=10_000)
+        holding = holding_of(ledger)
+        await call_times(holding, 13)
+        asked = len(ledger.asked)
+        holding.look_ahead()
+        # One request at a time, for no call in particular, and for what two seconds burn.
+        holding.look_ahead()
+        await asyncio.sleep(0.01)
+        assert ledger.asked[asked:] == [(0, 130)]
+        await call_times(holding, 9)
+        assert len(ledger.asked) == asked + 1
+        holding.look_ahead()
+        await asyncio.sleep(0.01)
+        assert len(ledger.asked) == asked + 2
+
+    run(scenario())
+
+
+def test_who_calls_seldom_asks_a_call_at_a_time() -> None:
+    async def scenario() -> None:
+        ledger = Generous(most=10_000)
+        holding = holding_of(ledger)
+        holding.look_ahead()
+        await call_times(holding, 7)
+        asked = len(ledger.asked)
+        holding.look_ahead()
+        await asyncio.sleep(0.01)
+        assert len(ledger.asked) == asked
+
+    run(scenario())
+
+
+def test_near_the_end_of_the_credit_nothing_is_taken_ahead() -> None:
+    async def scenario() -> None:
+        ledger = Generous(most=10_000)
+        holding = holding_of(ledger)
+        await call_times(holding, 13)
+        asked = len(ledger.asked)
+        ledger.most = 0
+        for _ in range(3):
+            holding.look_ahead()
+            await asyncio.sleep(0.01)
+        assert ledger.asked[asked:] == [(0, 130)]
+
+    run(scenario())

@@ -1,7 +1,8 @@
 """Holding credit for a call: from memory where there is enough, else from the ledger, in the order the calls came.
 
 Calls of one account that find too little queue up; one task per account asks the ledger for the first of them and lets
-the others look again after each answer, so that one lease request is in flight per account at a time.
+the others look again after each answer, so that one lease request is in flight per account at a time. Where calls are
+many, more is asked for before it is needed, so that none of them waits.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _POLL_MOST_S: Final = 0.1
 _COUNTED_WAITING: Final = 256
 """How many waiting calls a lease request asks units for."""
 
+_NOT_AHEAD_MS: Final = 2_000
+"""How long nothing is asked for ahead after the ledger gave less than was wished: its rest is for calls that wait."""
+
 _IDLE_AFTER_MS: Final = 3_000
 """An account that no call used for so long gives its units back, so that its money is free elsewhere."""
 
@@ -67,7 +71,10 @@ class _Denial:
 
 @dataclass(slots=True, eq=False)
 class _Desk:
-    """An account and its queue. `changes` counts what may have made units free since a refusal."""
+    """An account and its queue. `changes` counts what may have made units free since a refusal.
+
+    `ahead_from_ms`: before that nothing is asked for ahead.
+    """
 
     account: Account
     waiting: deque[_Waiting] = field(default_factory=deque)
@@ -75,6 +82,7 @@ class _Desk:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     changes: int = 0
     denied: _Denial | None = None
+    ahead_from_ms: int = 0
 
 
 class Holding:
@@ -141,6 +149,15 @@ class Holding:
         """Return the units of all leases that are idle or held."""
         return sum(desk.account.outstanding() for desk in self._desks.values())
 
+    def look_ahead(self) -> None:
+        """Ask for units before they are needed, for each account with many calls that will soon run out."""
+        now_ms = self._clock.steady_ms()
+        for desk in self._desks.values():
+            if desk.asking is None and now_ms >= desk.ahead_from_ms:
+                want = desk.account.runs_low(now_ms)
+                if want is not None:
+                    desk.asking = asyncio.get_running_loop().create_task(self._serve(desk, ahead=want))
+
     async def sweep(self, *, everything: bool = False) -> None:
         """Give back what is idle: of leases near their end, of accounts nobody calls, or of all (`everything`)."""
         now_ms = self._clock.steady_ms()
@@ -160,9 +177,11 @@ class Holding:
         for desk in [found for found in self._desks.values() if _is_spent(found)]:
             del self._desks[desk.account.subscription_id]
 
-    async def _serve(self, desk: _Desk) -> None:
-        """Answer the queue until it is empty."""
+    async def _serve(self, desk: _Desk, *, ahead: Want | None = None) -> None:
+        """Ask for what is wanted ahead, then answer the queue until it is empty."""
         try:
+            if ahead is not None:
+                await self._ask_ahead(desk, ahead)
             while desk.waiting:
                 ticket = desk.waiting[0]
                 if ticket.outcome.done():
@@ -222,12 +241,26 @@ class Holding:
     def _partial(self, account: Account, want: Want) -> Hold | None:
         return account.hold(want, self._clock.steady_ms(), least=want.least_output)
 
-    async def _ask(self, desk: _Desk, want: Want, *, give_back: bool = False) -> LeaseAnswer | None:
+    async def _ask_ahead(self, desk: _Desk, want: Want) -> None:
+        """Ask the ledger for what the account burns in a while, and for no call in particular."""
+        answer = await self._ask(desk, want, is_ahead=True)
+        if answer is not None and answer.refused is Refused.FENCED:
+            self._fence()
+        now_ms = self._clock.steady_ms()
+        if answer is None or not answer.leases or desk.account.runs_low(now_ms) is not None:
+            desk.ahead_from_ms = now_ms + _NOT_AHEAD_MS
+
+    async def _ask(
+        self, desk: _Desk, want: Want, *, give_back: bool = False, is_ahead: bool = False
+    ) -> LeaseAnswer | None:
         """Ask the ledger for what `want` lacks; None where it cannot be asked."""
         account = desk.account
         asked_at_ms = self._clock.steady_ms()
         returns = account.give_back(asked_at_ms, everything=give_back)
-        units = [self._unit_request(desk, want, need=need, now_ms=asked_at_ms) for need in want.needs]
+        if is_ahead:
+            units = [_ahead_request(account, need, now_ms=asked_at_ms) for need in want.needs]
+        else:
+            units = [self._unit_request(desk, want, need=need, now_ms=asked_at_ms) for need in want.needs]
         answer = await self._request(
             returns, subscription_id=account.subscription_id, occurred_at=want.occurred_at, units=units
         )
@@ -291,6 +324,12 @@ class Holding:
         if not self.fenced:
             self.fenced = True
             _log.error("gateway.was_fenced", reason="another process opened a later epoch of this gateway")
+
+
+def _ahead_request(account: Account, need: PriceNeed, *, now_ms: int) -> UnitRequest:
+    pool = account.pools.get(need.price_id)
+    burn = pool.recent_burn(now_ms) if pool is not None else 0
+    return UnitRequest(price_id=need.price_id, floor=0, call=0, slice=min(burn, MAX_LEASE_UNITS))
 
 
 def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:

@@ -39,6 +39,7 @@ _log = structlog.get_logger(__name__)
 _BACKLOG: Final = 1_024
 _COLLECT_AFTER_OBJECTS: Final = 50_000
 _SWEEP_EVERY_S: Final = 1.0
+_LOOK_AHEAD_EVERY_S: Final = 0.2
 _LAST_SHIPPING_S: Final = 3.0
 _CUT_WITHIN_S: Final = 2.0
 _MILLISECONDS: Final = 1_000
@@ -125,7 +126,7 @@ class Gateway:
 
     def background(self) -> list[Coroutine[object, object, None]]:
         """Return what runs beside the calls; none of it ends by itself."""
-        return [self._open_epoch(), self.shipper.run(), self._follower.run(), self._sweep()]
+        return [self._open_epoch(), self.shipper.run(), self._follower.run(), self._sweep(), self._look_ahead()]
 
     async def stop_calls(self, serving: asyncio.Task[None]) -> None:
         """Take no new calls, let the running ones finish for a while, then cut them."""
@@ -191,6 +192,11 @@ class Gateway:
                 continue
             break
         await asyncio.Event().wait()
+
+    async def _look_ahead(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AHEAD_EVERY_S)
+            self.holding.look_ahead()
 
     async def _sweep(self) -> None:
         while True:

@@ -21,6 +21,8 @@ BURN_WINDOW_MS: Final = 2_000
 """A gateway keeps about what a pool burned in this time at hand."""
 
 _HOLDING_PERCENT: Final = 80
+_MANY_CALLS: Final = 8
+"""Calls within the window from which on units are asked for ahead: who calls seldom asks a call at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,13 +188,14 @@ class Hold(Struct, eq=False):
 class Account:
     """The pools of one subscription, by price, and how many of its calls hold from them."""
 
-    __slots__ = ("in_flight", "last_used_ms", "pools", "subscription_id")
+    __slots__ = ("in_flight", "last_used_ms", "last_want", "pools", "subscription_id")
 
     def __init__(self, subscription_id: str) -> None:
         self.subscription_id = subscription_id
         self.pools: dict[str, Pool] = {}
         self.in_flight = 0
         self.last_used_ms = 0
+        self.last_want: Want | None = None
 
     def hold(self, want: Want, now_ms: int, *, least: int) -> Hold | None:
         """Hold the input's bound and as much output as there is, at least `least`; None where there is less."""
@@ -210,6 +213,7 @@ class Account:
                     pool.take(parts, need, count=count, now_ms=now_ms, occurred_at=want.occurred_at)
         self.in_flight += 1
         self.last_used_ms = now_ms
+        self.last_want = want
         return Hold(self, output, parts)
 
     def _take_from_oldest(self, want: Want, now_ms: int) -> list[HeldUnits] | None:
@@ -264,6 +268,22 @@ class Account:
             if need.per_output:
                 output = min(output, left // need.per_output)
         return output if output == want.output else output // want.choices * want.choices
+
+    def runs_low(self, now_ms: int) -> Want | None:
+        """Return what is wanted of an account with many calls whose units at hand last for less than a second."""
+        want = self.last_want
+        if want is None:
+            return None
+        for need in want.needs:
+            pool = self.pools.get(need.price_id)
+            burn = pool.recent_burn(now_ms) if pool is not None else 0
+            call = need.per_input * want.input + need.per_output * want.output
+            if pool is None or burn < _MANY_CALLS * call:
+                continue
+            enough = burn // 2
+            if pool.idle(now_ms, want.occurred_at, enough=enough) < enough:
+                return want
+        return None
 
     def has_leases(self) -> bool:
         """Return whether any lease has something left to follow."""
