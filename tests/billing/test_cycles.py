@@ -69,6 +69,19 @@ def test_a_calendar_month_ends_at_the_customers_midnight(postpaid: Desk) -> None
     assert sorted(lines(desk)) == [("03-01 05", 100), ("04-01 04", 200)]
 
 
+def test_a_first_part_of_a_calendar_month_owes_its_share_of_what_a_month_owes(postpaid: Desk) -> None:
+    desk = on_cycle(postpaid, BillingCycle(alignment=Alignment.CALENDAR))
+    begun = datetime(2026, 3, 9, 6, tzinfo=UTC)
+    with desk.world.database.begin() as transaction:
+        transaction.execute(update(tables.subscription).values(started_at=begun, billed_until=begun))
+    desk.set_terms("prc_in", priced(PerUnit(amount=Decimal(1)), Adjustments(minimum_spend=Decimal(31))))
+    desk.use(4, 0, at=NOW)
+    desk.move(datetime(2026, 5, 1, 1, tzinfo=UTC))
+    desk.tick()
+    # 22.75 of 31 days at a dollar a day, and then a whole month.
+    assert sorted(lines(desk)) == [("03-09 06", 2_275), ("04-01 00", 3_100)]
+
+
 def test_a_cancelled_subscription_gets_a_last_invoice_and_no_more(postpaid: Desk) -> None:
     desk = on_cycle(postpaid, BillingCycle(ends_at=NOW + DAY))
     desk.set_terms("prc_in", priced(PerUnit(amount=Decimal(1)), Adjustments(minimum_spend=Decimal(10))))

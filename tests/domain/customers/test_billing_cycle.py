@@ -144,3 +144,40 @@ def test_everything_is_free_in_the_trial_and_only_there() -> None:
         usd,
     )
     assert rate_period(subscription.as_paid(flat, period_start=NOON), {}) == 0
+
+
+def test_a_first_part_of_a_calendar_period_owes_its_share_and_later_ones_all() -> None:
+    usd = currency("USD")
+    version = PriceVersion(
+        price_id="prc_1",
+        number=1,
+        effective_at=NOON,
+        applies_to=AppliesTo.ALL,
+        terms={usd: Terms(model=Flat(amount=Decimal(31)))},
+    )
+    series = PriceSeries(
+        series_id="prc_1",
+        plan_id="pln_1",
+        name="Seat",
+        period=BillingPeriod.MONTH,
+        tax_behavior=TaxBehavior.AUTO,
+        versions=(version,),
+    )
+    price = series.price(version, usd)
+    begun = datetime(2026, 3, 9, 6, tzinfo=UTC)
+    calendar = a_subscription(started_at=begun, cycle=BillingCycle(alignment=Alignment.CALENDAR))
+    anniversary = a_subscription(started_at=begun, cycle=BillingCycle())
+    on_a_border = a_subscription(
+        started_at=datetime(2026, 3, 1, tzinfo=UTC), cycle=BillingCycle(alignment=Alignment.CALENDAR)
+    )
+    after_a_trial = a_subscription(
+        started_at=NOON, cycle=BillingCycle(alignment=Alignment.CALENDAR, trial_ends_at=begun)
+    )
+    for subscription, period_start, amount in (
+        (calendar, begun, "22.75"),
+        (calendar, datetime(2026, 4, 1, tzinfo=UTC), "31"),
+        (anniversary, begun, "31"),
+        (on_a_border, on_a_border.started_at, "31"),
+        (after_a_trial, begun, "22.75"),
+    ):
+        assert rate_period(subscription.as_paid(price, period_start=period_start), {}) == Decimal(amount)

@@ -7,17 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.periods import Period
-from faregate.domain.catalog.models import Graduated, Tier
+from faregate.domain.catalog.adjustments import Adjustments
+from faregate.domain.catalog.models import ByDimension, Flat, Graduated, PerUnit, Tier
+from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.prorated_tiers import ProratedUnits, prorated_graduated_amount
 from faregate.domain.pricing.proration import (
     Proration,
     prorated_change,
+    prorated_price,
     prorated_seats,
     share_left,
     share_of_days,
 )
-from faregate.domain.pricing.rating import gross_amount
-from tests.domain.pricing.models import graduateds
+from faregate.domain.pricing.rating import gross_amount, rate_period
+from tests.builders import priced
+from tests.domain.pricing.models import adjustment_sets, flats, graduateds, table_prices
 
 APRIL = Period(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC))
 instants = st.integers(min_value=0, max_value=30 * 86_400).map(lambda seconds: APRIL.start + timedelta(seconds=seconds))
@@ -77,3 +81,33 @@ def test_units_that_are_taken_away_pay_back_their_own_tier() -> None:
     removed = ProratedUnits(full=Decimal(-2), prorated=Decimal(-1))
     # Half of the sixth unit at 4, half of the fifth at 10.
     assert prorated_graduated_amount(model, [added, nothing, removed]) == 54 - 2 - 5
+
+
+shares = st.fractions(min_value=0, max_value=1, max_denominator=31_622_400)
+
+
+@given(flats, adjustment_sets(included=False), shares)
+def test_what_is_due_for_a_part_of_a_period_is_its_share(
+    model: Flat, adjustments: Adjustments, share: Fraction
+) -> None:
+    price = priced(model, adjustments)
+    whole, part = rate_period(price, {}), rate_period(prorated_price(price, share), {})
+    assert abs(Fraction(part) - share * Fraction(whole)) < Fraction(1, 10**13)
+
+
+@given(table_prices, shares)
+def test_units_cost_the_same_in_a_part_of_a_period(price: Price, share: Fraction) -> None:
+    prorated = prorated_price(price, share).model
+    assert isinstance(price.model, ByDimension)
+    assert isinstance(prorated, ByDimension)
+    before = [*price.model.table.values(), price.model.default]
+    after = [*prorated.table.values(), prorated.default]
+    for one, other in zip(before, after, strict=True):
+        assert one == other or (isinstance(one, Flat) and isinstance(other, Flat))
+
+
+def test_all_of_a_period_is_the_price_itself() -> None:
+    price = priced(Flat(amount=Decimal("0.10")), Adjustments(minimum_spend=Decimal(3)))
+    assert prorated_price(price, Fraction(1)) == price
+    per_unit = priced(PerUnit(amount=Decimal(2)))
+    assert prorated_price(per_unit, Fraction(1, 3)) == per_unit

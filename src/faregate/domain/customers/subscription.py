@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final
 
 from faregate.base.errors import Conflict
 from faregate.base.money import Currency
-from faregate.base.periods import MONTHLY, Alignment, Cadence, Period, PeriodCalendar
+from faregate.base.periods import MONTHLY, Alignment, Cadence, Period, PeriodCalendar, share_of
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceSeries
 from faregate.domain.pricing.adjusting import free_of_charge
+from faregate.domain.pricing.proration import prorated_price
 
 
 class Pays(StrEnum):
@@ -74,14 +76,10 @@ class Subscription:
         cycle = self.cycle
         if instant < self.started_at or (cycle.ends_at is not None and cycle.ends_at <= instant):
             return None
-        anchor = self.started_at
-        if cycle.trial_ends_at is not None:
-            if instant < cycle.trial_ends_at:
-                return self._cut(Period(self.started_at, cycle.trial_ends_at))
-            anchor = cycle.trial_ends_at
-        calendar = PeriodCalendar(anchor=anchor, cadence=cycle.cadence, zone=cycle.zone, alignment=cycle.alignment)
-        found = calendar.period_containing(instant)
-        return self._cut(Period(max(found.start, anchor), found.end))
+        if cycle.trial_ends_at is not None and instant < cycle.trial_ends_at:
+            return self._cut(Period(self.started_at, cycle.trial_ends_at))
+        found = self._whole_period(instant)
+        return self._cut(Period(max(found.start, self._anchor), found.end))
 
     def can_use(self, instant: datetime) -> bool:
         """Return whether usage of an instant is the subscription's: it has begun, has not ended and is not paused."""
@@ -101,11 +99,13 @@ class Subscription:
         return self.as_paid(series.price(version, self.currency), period_start=period.start)
 
     def as_paid(self, price: Price, *, period_start: datetime) -> Price:
-        """Return the price in a period: free in the trial."""
-        trial_ends_at = self.cycle.trial_ends_at
-        if trial_ends_at is None or trial_ends_at <= period_start:
+        """Return the price in a period: free in the trial, and of a first part of a calendar period its share."""
+        if period_start < self._anchor:
+            return replace(price, adjustments=free_of_charge(price.adjustments))
+        if self.cycle.alignment is Alignment.ANNIVERSARY or period_start > self._anchor:
             return price
-        return replace(price, adjustments=free_of_charge(price.adjustments))
+        share = self._leading_share()
+        return price if share == 1 else prorated_price(price, share)
 
     def cancelled(self, now: datetime, *, at_period_end: bool) -> Subscription:
         """Return the subscription ending now, or with the period that holds `now`; `Conflict` where it has ended."""
@@ -126,6 +126,24 @@ class Subscription:
             raise Conflict("subscription_id", "is not paused")
         pauses = tuple(replace(pause, end=now) if now in pause else pause for pause in self.cycle.pauses)
         return self._with(replace(self.cycle, pauses=pauses))
+
+    @property
+    def _anchor(self) -> datetime:
+        """Return where the paid periods begin."""
+        return self.cycle.trial_ends_at or self.started_at
+
+    def _whole_period(self, instant: datetime) -> Period:
+        """Return the cycle's period that holds an instant, from before the paid ones begin, if need be."""
+        cycle = self.cycle
+        calendar = PeriodCalendar(
+            anchor=self._anchor, cadence=cycle.cadence, zone=cycle.zone, alignment=cycle.alignment
+        )
+        return calendar.period_containing(instant)
+
+    def _leading_share(self) -> Fraction:
+        """Return which share the first paid period is of the calendar period that it ends with."""
+        whole = self._whole_period(self._anchor)
+        return share_of(whole, Period(self._anchor, whole.end))
 
     def _live_period(self, now: datetime) -> Period:
         period = self.period_at(now)

@@ -7,13 +7,20 @@ each for itself, half away from zero, and the net is the sum of what is shown.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from typing import Final
 
-from faregate.base.money import quantize_share
+from faregate.base.money import EXACT, quantize_share
 from faregate.base.periods import Period, day_containing, days_between, share_of
+from faregate.domain.catalog.adjustments import Adjustments, Discount, FixedDiscount
+from faregate.domain.catalog.models import ByDimension, Flat, LeafModel, PricingModel
+from faregate.domain.catalog.price import Price
+
+_SHARE_PLACES: Final = 15
+"""Shares of amounts are kept to so many decimals: no line, rounded to the minor unit later, can tell the difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,14 @@ class Proration:
     def net(self) -> int:
         """Return what the change costs; below zero it gives back."""
         return self.credit + self.charge
+
+
+def prorated_price(price: Price, share: Fraction) -> Price:
+    """Return the price for a part of its period: what is agreed for a period counts for its share, units stay whole.
+
+    Flat fees, the minimum or commitment, the maximum and fixed discounts; to 15 decimals, half away from zero.
+    """
+    return replace(price, model=_model(price.model, share), adjustments=_adjustments(price.adjustments, share))
 
 
 def share_left(period: Period, at: datetime) -> Fraction:
@@ -57,3 +72,36 @@ def share_of_days(period: Period, present: Iterable[Period], zone: tzinfo) -> Fr
             days.add(day.start)
             start = day.end
     return Fraction(len(days), days_between(period.start, period.end, zone))
+
+
+def _model(model: PricingModel, share: Fraction) -> PricingModel:
+    if not isinstance(model, ByDimension):
+        return _leaf(model, share)
+    table = {key: _leaf(leaf, share) for key, leaf in model.table.items()}
+    return replace(model, table=table, default=None if model.default is None else _leaf(model.default, share))
+
+
+def _leaf(model: LeafModel, share: Fraction) -> LeafModel:
+    return Flat(amount=_part(model.amount, share)) if isinstance(model, Flat) else model
+
+
+def _adjustments(adjustments: Adjustments, share: Fraction) -> Adjustments:
+    maximum, minimum, commitment = adjustments.maximum_spend, adjustments.minimum_spend, adjustments.commitment
+    return replace(
+        adjustments,
+        discounts=tuple(_discount(discount, share) for discount in adjustments.discounts),
+        maximum_spend=None if maximum is None else _part(maximum, share),
+        minimum_spend=None if minimum is None else _part(minimum, share),
+        commitment=None if commitment is None else replace(commitment, amount=_part(commitment.amount, share)),
+    )
+
+
+def _discount(discount: Discount, share: Fraction) -> Discount:
+    return FixedDiscount(amount=_part(discount.amount, share)) if isinstance(discount, FixedDiscount) else discount
+
+
+def _part(amount: Decimal, share: Fraction) -> Decimal:
+    """Return the share of an amount of zero or more."""
+    exact = Fraction(amount) * share * 10**_SHARE_PLACES
+    rounded = (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+    return EXACT.scaleb(Decimal(rounded), -_SHARE_PLACES).normalize(EXACT)
