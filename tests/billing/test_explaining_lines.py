@@ -130,7 +130,7 @@ def sums_agree(desk: Desk, ref: LineRef) -> LineExplanationView:
         quantity += Decimal(window.billed_quantity)
         debited += Decimal(window.amount)
     assert quantity == Decimal(line.quantity) + Decimal(line.changed_quantity)
-    assert debited == Decimal(line.debited) + Decimal(line.changed_debited)
+    assert debited + Decimal(line.rerated) == Decimal(line.debited) + Decimal(line.changed_debited)
     return line
 
 

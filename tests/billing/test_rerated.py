@@ -5,11 +5,13 @@ from decimal import Decimal
 
 from msgspec import UNSET
 
+from faregate.services.explain_line import LineRef
 from faregate.wire.api.pricing import AdjustmentsShape, FlatModel, PackageModel, PerUnitModel
 from faregate.wire.api.reratings import PriceCorrection, ReratingCreate
 from tests.billing.desk import Desk
+from tests.billing.test_explaining_lines import every_line, explained
 from tests.services.test_rerating import COMPLETIONS, Operator
-from tests.services.world import NOW, PERIOD_START
+from tests.services.world import APP, NOW, PERIOD_START
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -51,6 +53,8 @@ def test_an_open_period_is_invoiced_by_the_corrected_price_although_its_usage_wa
     postpaid.close_month(APRIL)
     require_agreement(postpaid)
     assert lines(postpaid) == [[(Decimal(6), 600)]]
+    # Four calls' charges are as they were: 2.00 of what is now 4.00.
+    assert [line.rerated for line in every_line(postpaid)] == ["2.00"]
 
 
 def test_an_open_period_is_invoiced_by_the_corrected_meter(postpaid: Desk) -> None:
@@ -76,6 +80,8 @@ def test_a_corrected_price_of_an_invoiced_period_is_billed_by_adjustments_of_the
     require_agreement(postpaid)
     first, second = postpaid.invoices()
     assert (first.total, second.total) == (200, 300)
+    of_march = explained(postpaid, LineRef(APP, first.invoice_id, 1))
+    assert (of_march.changed_debited, of_march.rerated) == ("-2.00", "-2.00")
     assert {line.adjusts for line in second.lines} == {None, PERIOD_START}
     assert postpaid.balance() == 0
 

@@ -40,7 +40,7 @@ from faregate.storage.effects import (
     sum_charges_of_window,
     windows_of_period,
 )
-from faregate.storage.ledger import TotalKey, empty_total, read_totals
+from faregate.storage.ledger import TotalKey, empty_total, read_totals, rerated_of_totals
 from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.wire.api.common import CursorInstant, CursorNumber, Page, decode_cursor, encode_cursor, plain
@@ -119,6 +119,7 @@ def explain_line(transaction: Transaction, ref: LineRef) -> LineExplanationView:
         rounding=plain(from_ledger_units(sums.rounding, unit)),
         changed_quantity=plain(sums.changed_quantity),
         changed_debited=plain(from_ledger_units(sums.changed_debited, unit)),
+        rerated=plain(from_ledger_units(sums.rerated, unit)),
     )
 
 
@@ -213,6 +214,7 @@ class _Sums:
     rounding: int
     changed_quantity: Decimal = Decimal(0)
     changed_debited: int = 0
+    rerated: int = 0
 
 
 def _usage_sums(transaction: Transaction, found: _Line) -> _Sums:
@@ -231,7 +233,18 @@ def _usage_sums(transaction: Transaction, found: _Line) -> _Sums:
         rounding=rounding,
         changed_quantity=EXACT.subtract(total.settled, line.quantity),
         changed_debited=total.debited - debited,
+        rerated=rerated_of_totals(transaction, key, _rerated_versions(found)),
     )
+
+
+def _rerated_versions(found: _Line) -> list[str]:
+    """Return the versions whose re-ratings made the line's total: a replacement took over what it stands for."""
+    own = found.line.price_id
+    original = _original(found.series, own)
+    if own == original:
+        return [own]
+    versions = [version.price_id for version in found.series.every_version]
+    return [price_id for price_id in versions if _original(found.series, price_id) == original]
 
 
 def _adjustment_sums(transaction: Transaction, found: _Line) -> _Sums:

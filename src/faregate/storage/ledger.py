@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Row, insert, select, tuple_, update
+from sqlalchemy import Row, func, insert, select, tuple_, update
 
 from faregate.base.errors import NotFound
 from faregate.base.periods import Period
@@ -187,6 +187,18 @@ def read_totals(transaction: Transaction, keys: Collection[TotalKey]) -> dict[To
         key = TotalKey(row.subscription_id, row.price_id, row.period_start)
         found[key] = total_from_row(row)
     return found
+
+
+def rerated_of_totals(transaction: Transaction, key: TotalKey, price_ids: Collection[str]) -> int:
+    """Return what re-ratings have debited more, in ledger units, on the totals of these prices in the key's period."""
+    columns = ledger_entry.c
+    statement = select(func.coalesce(func.sum(columns.amount), 0)).where(
+        columns.subscription_id == key.subscription_id,
+        columns.kind == EntryKind.RERATING,
+        columns.price_id.in_(price_ids),
+        columns.period_start == key.period_start,
+    )
+    return -int(transaction.execute(statement).scalar_one())
 
 
 def empty_total(subscription_id: str, price_id: str, period: Period) -> PriceTotal:

@@ -132,6 +132,10 @@ def _show_movements(console: Console, line: LineExplanationView) -> None:
             f"Since the invoice: {line.changed_quantity} units, {line.changed_debited} {line.currency};"
             " the windows below have them."
         )
+    if _is_something(line.rerated):
+        console.print(
+            f"Re-ratings moved {line.rerated} {line.currency} of that; events show what they were charged before."
+        )
 
 
 def _show_windows(console: Console, line: LineExplanationView, page: Page[LineWindowView]) -> None:

@@ -38,7 +38,10 @@ class LineExplanationView(Struct, frozen=True, kw_only=True):
     The amounts of `steps` add up to `amount`, and so do the account's movements: `debited` (by events, as they came) +
     `closing` (due beyond usage) + `rounding`. Quantities of its windows add up to `quantity`, and what the windows'
     events were charged to `debited`; what came after the invoice is in `changed_quantity` and `changed_debited`, which
-    the windows have as well. An adjustment's steps are what moved the earlier period, and its windows that period's.
+    the windows have as well. A re-rating moves debits and no event's charge: `rerated` says by how much, so that
+    charges and `rerated` add up to `debited` + `changed_debited`. Where it replaced the version of an invoiced line,
+    all of its usage went to the replacement. An adjustment's steps are what moved the earlier period, and its windows
+    that period's.
     """
 
     invoice_id: str
@@ -61,6 +64,7 @@ class LineExplanationView(Struct, frozen=True, kw_only=True):
     rounding: DecimalText
     changed_quantity: DecimalText
     changed_debited: DecimalText
+    rerated: DecimalText
 
 
 class LineWindowView(Struct, frozen=True, kw_only=True):
