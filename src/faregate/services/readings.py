@@ -146,7 +146,7 @@ def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
         set_aside=None if aside is None else _set_aside_view(aside),
         corrects=None if made_by is None else event_id_of(made_by.event_position),
         corrected_by=None if corrected_by is None else correction_view(corrected_by),
-        event=Raw(logged.body) if is_json(logged.body) else None,
+        event=Raw(logged.body if is_json(logged.body) else b"null"),
     )
 
 

@@ -91,7 +91,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     set_aside: SetAsideView | None
     corrects: str | None
     corrected_by: CorrectionView | None
-    event: Raw | None
+    event: Raw
 
 
 class PriceBalanceView(Struct, frozen=True, kw_only=True):
