@@ -50,9 +50,7 @@ class AccountBook:
         self._transaction = transaction
         subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys}) if keys else {}
         self._prices = {
-            key: subscriptions[key.subscription_id].as_paid(
-                prices.version(key.price_id, subscriptions[key.subscription_id].currency), period_start=key.period_start
-            )
+            key: subscriptions[key.subscription_id].version_paid(prices, key.price_id, period_start=key.period_start)
             for key in keys
         }
         self._subscriptions = subscriptions

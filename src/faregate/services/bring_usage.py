@@ -124,9 +124,7 @@ def _brought(
 
 
 def _price(bringing: Bringing, price_id: str, period: Period) -> Price:
-    subscription = bringing.row.subscription
-    version = bringing.rerated.prices.version(price_id, subscription.currency)
-    return subscription.as_paid(version, period_start=period.start)
+    return bringing.row.subscription.version_paid(bringing.rerated.prices, price_id, period_start=period.start)
 
 
 def _post_differences(

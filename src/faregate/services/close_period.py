@@ -163,10 +163,7 @@ def _expected_lines(
     """
     prices = read_all_prices(transaction)
     used = {total.key.price_id: total for total in totals if total.settled or any(total.totals.values())}
-    due = {
-        price_id: subscription.as_paid(prices.version(price_id, subscription.currency), period_start=period.start)
-        for price_id in used
-    }
+    due = {price_id: subscription.version_paid(prices, price_id, period_start=period.start) for price_id in used}
     for series in prices.of_plan(subscription.plan_id):
         price = subscription.price_of(series, at=period.start, period=period)
         if is_due_without_usage(price) and subscription.can_use(period.start):

@@ -179,7 +179,6 @@ def _find_line(transaction: Transaction, ref: LineRef) -> _Line:
     series = prices.series_of(line.price_id)
     if series is None:
         raise NotFound("price", line.price_id)
-    price = prices.version(line.price_id, subscription.currency)
     period = invoice.period if line.adjusts is None else subscription.period_at(line.adjusts)
     if period is None:
         raise NotFound("period", str(line.adjusts))
@@ -190,7 +189,7 @@ def _find_line(transaction: Transaction, ref: LineRef) -> _Line:
         period=period,
         subscription=subscription,
         series=series,
-        price=subscription.as_paid(price, period_start=period.start),
+        price=subscription.version_paid(prices, line.price_id, period_start=period.start),
     )
 
 

@@ -91,8 +91,7 @@ def place_of(
     period = None if subscription is None else subscription.period_at(max(event.occurred_at, subscription.started_at))
     if subscription is None or period is None:
         return Place(charge=charge, meter=meter, group=group, period=None, key=None, price=None, dimension=WHOLE)
-    version = prices.version(charge.price_id, subscription.currency)
-    price = subscription.as_paid(version, period_start=period.start)
+    price = subscription.version_paid(prices, charge.price_id, period_start=period.start)
     return Place(
         charge=charge,
         meter=meter,

@@ -109,8 +109,7 @@ class Recount:
         """Return what each version of the price comes to in each period, with `debited` as the account is."""
         for key, total in self._totals.items():
             subscription = self._by_id[key.subscription_id]
-            version = self._scope.prices.version(key.price_id, subscription.currency)
-            price = subscription.as_paid(version, period_start=key.period_start)
+            price = subscription.version_paid(self._scope.prices, key.price_id, period_start=key.period_start)
             total.debited = debit_total(price, total.totals)
         return self._totals
 

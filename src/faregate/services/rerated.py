@@ -149,7 +149,7 @@ def period_amounts(
     """
     amounts = {}
     for price_id, total in totals.items():
-        price = subscription.as_paid(prices.version(price_id, subscription.currency), period_start=period.start)
+        price = subscription.version_paid(prices, price_id, period_start=period.start)
         if total.settled or any(total.totals.values()):
             amounts[price_id] = _amount(price, total, is_invoiced=is_invoiced)
     if is_invoiced and subscription.can_use(period.start):

@@ -12,7 +12,7 @@ from faregate.base.errors import Conflict
 from faregate.base.money import Currency
 from faregate.base.periods import MONTHLY, Alignment, Cadence, Period, PeriodCalendar, share_of
 from faregate.domain.catalog.price import Price
-from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.catalog.versions import PriceList, PriceSeries
 from faregate.domain.pricing.adjusting import free_of_charge
 from faregate.domain.pricing.proration import prorated_price
 
@@ -97,6 +97,10 @@ class Subscription:
         """Return what the subscription pays of a price for usage of an instant that is billed in a period."""
         version = series.in_force(subscribed_at=self.started_at, at=at, period=period)
         return self.as_paid(series.price(version, self.currency), period_start=period.start)
+
+    def version_paid(self, prices: PriceList, price_id: str, *, period_start: datetime) -> Price:
+        """Return what the subscription pays of a version of a price in a period, in its own currency."""
+        return self.as_paid(prices.version(price_id, self.currency), period_start=period_start)
 
     def as_paid(self, price: Price, *, period_start: datetime) -> Price:
         """Return the price in a period: free in the trial, and of a first part of a calendar period its share."""
