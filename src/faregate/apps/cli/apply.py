@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from pyreqwest.client import SyncClientBuilder
@@ -18,7 +16,9 @@ from pyreqwest.request import SyncConsumedRequest
 from rich.console import Console
 from rich.markup import escape
 
-from faregate.apps.cli.catalog_file import CatalogFile, CatalogFileError, read_catalog_file
+from faregate.apps.cli.answering import fail
+from faregate.apps.cli.catalog_file import CatalogFile, CatalogFileError, faults_in_file, read_catalog_file
+from faregate.apps.cli.management import Refused, is_url
 from faregate.wire.api.catalog_document import Action, CatalogApplied, ResourceDifference
 from faregate.wire.problem import Problem
 
@@ -32,45 +32,28 @@ _SIGNS: Final = {
 }
 
 
-class _Refused(Exception):
-    """The control plane did not apply the file."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 def run_apply(file: Path, *, api_url: str, token: str, dry_run: bool) -> int:
     """Apply the file and print the difference; with `dry_run`, only print it. Return 0, or 1 after printing why not.
 
     `api_url` is the control plane's, such as `http://127.0.0.1:8080`. An error is one line: the file, the line
     in it, the field and what would be right.
     """
-    if not _is_url(api_url):
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
+    if not is_url(api_url):
+        return fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
     try:
         catalog = read_catalog_file(file)
     except CatalogFileError as error:
-        place = str(file) if error.line is None else f"{file}:{error.line}"
-        return _fail(f"{place}: {error.message}")
+        return fail(error.in_file(file))
     try:
         applied = _send(catalog, api_url=api_url, token=token, dry_run=dry_run)
-    except _Refused as refused:
-        return _fail(*_lines(file, catalog, refused.problem))
+    except Refused as refused:
+        return fail(*faults_in_file(file, catalog, refused.problem, prefix=_ROOT))
     except ValueError:
-        return _fail("api_token: has characters that no token has")
+        return fail("api_token: has characters that no token has")
     except (PyreqwestError, msgspec.DecodeError) as error:
-        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
+        return fail(f"the control plane at {api_url} did not answer as expected: {error}")
     _show(applied)
     return 0
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _send(catalog: CatalogFile, *, api_url: str, token: str, dry_run: bool) -> CatalogApplied:
@@ -85,7 +68,7 @@ def _send(catalog: CatalogFile, *, api_url: str, token: str, dry_run: bool) -> C
         )
         status, answer = _exchange(request)
     if status != HTTPStatus.OK:
-        raise _Refused(msgspec.json.decode(answer, type=Problem))
+        raise Refused(msgspec.json.decode(answer, type=Problem))
     return msgspec.json.decode(answer, type=CatalogApplied)
 
 
@@ -99,17 +82,6 @@ def _exchange(request: SyncConsumedRequest) -> tuple[int, bytes]:
             time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter
     answer = request.send()
     return answer.status, bytes(answer.bytes())
-
-
-def _lines(file: Path, catalog: CatalogFile, problem: Problem) -> list[str]:
-    if not problem.errors:
-        return [f"{file}: {problem.detail}"]
-    lines = []
-    for error in problem.errors:
-        field = error.field.removeprefix(_ROOT)
-        line = catalog.line_of(field)
-        lines.append(f"{file}{'' if line is None else f':{line}'}: {field}: {error.message}")
-    return lines
 
 
 def _show(applied: CatalogApplied) -> None:
@@ -133,9 +105,3 @@ def _summary(differences: list[ResourceDifference], *, dry_run: bool) -> str:
         )
     done = f"Created {counts[Action.CREATE]}, updated {counts[Action.UPDATE]}"
     return f"{done}, kept {counts[Action.UNCHANGED]} as they are."
-
-
-def _fail(*lines: str) -> int:
-    for line in lines:
-        print(line, file=sys.stderr)
-    return 1

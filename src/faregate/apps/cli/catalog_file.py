@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from faregate.base.limits import MAX_API_BODY_BYTES
+from faregate.wire.problem import Problem
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _MOST_DIGITS: Final = 18
@@ -28,6 +29,10 @@ class CatalogFileError(Exception):
         super().__init__(message)
         self.message = message
         self.line = line
+
+    def in_file(self, path: Path) -> str:
+        """Return the error as a line: the file, the line in it, what is wrong."""
+        return f"{path if self.line is None else f'{path}:{self.line}'}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,21 @@ class CatalogFile:
                 return self.lines[path]
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return None
+
+
+def faults_in_file(path: Path, file: CatalogFile, problem: Problem, *, prefix: str = "") -> list[str]:
+    """Return a line for every fault: the file, the line in it, the field, and what would be right.
+
+    `prefix`: what stands before the document's own fields where it was sent inside a larger one.
+    """
+    if not problem.errors:
+        return [f"{path}: {problem.detail}"]
+    lines = []
+    for error in problem.errors:
+        field = error.field.removeprefix(prefix)
+        line = file.line_of(field)
+        lines.append(f"{path if line is None else f'{path}:{line}'}: {field}: {error.message}")
+    return lines
 
 
 def read_catalog_file(path: Path) -> CatalogFile:

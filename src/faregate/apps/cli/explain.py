@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from pyreqwest.exceptions import PyreqwestError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from faregate.apps.cli.management import Refused, ask, is_url
+from faregate.apps.cli.answering import Unanswerable, answered, print_json
+from faregate.apps.cli.management import ask
 from faregate.wire.api.billing import InvoiceView
 from faregate.wire.api.common import Page
 from faregate.wire.api.explanations import (
@@ -38,21 +37,15 @@ Show = Callable[[Console], None]
 
 def run_explain(target: str, *, api_url: str, token: str, json: bool) -> int:
     """Print what the target comes of; return 0, or 1 after printing why not."""
-    if not is_url(api_url):
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
-    try:
-        found, show = _Asking(api_url, token).find(target)
-    except Refused as refused:
-        return _fail(refused.problem.detail)
-    except LookupError:
-        return _fail(f"{target!r} {_NO_TARGET}")
-    except (PyreqwestError, msgspec.DecodeError, ValueError) as error:
-        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
-    if json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        show(Console(highlight=False, soft_wrap=True))
-    return 0
+
+    def show(explained: tuple[object, Show]) -> None:
+        found, show_on = explained
+        if json:
+            print_json(found)
+        else:
+            show_on(Console(highlight=False, soft_wrap=True))
+
+    return answered(lambda: _Asking(api_url, token).find(target), api_url=api_url, show=show)
 
 
 class _Asking:
@@ -63,10 +56,10 @@ class _Asking:
         self._token = token
 
     def find(self, target: str) -> tuple[object, Show]:
-        """Return what explains the target, and how to show it; `LookupError` where it can be none."""
+        """Return what explains the target, and how to show it; `Unanswerable` where it can be none."""
         parts = target.split("/")
         if not all(parts) or len(parts) > _WINDOW_PARTS:
-            raise LookupError(target)
+            raise Unanswerable(f"{target!r} {_NO_TARGET}")
         if len(parts) == 1 and not target.startswith(_INVOICE):
             event = self._get(f"/events/{_quoted(target)}/explanation", EventExplanationView)
             return event, lambda console: _show_event(console, event)
@@ -220,8 +213,3 @@ def _quoted(text: str) -> str:
 
 def _is_something(amount: str) -> bool:
     return bool(amount.strip("-0."))
-
-
-def _fail(line: str) -> int:
-    print(line, file=sys.stderr)
-    return 1

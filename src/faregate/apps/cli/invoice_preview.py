@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
-from pyreqwest.exceptions import PyreqwestError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from faregate.apps.cli.management import Refused, ask, is_url
+from faregate.apps.cli.answering import PAGE_ROWS, Unanswerable, answered, print_json
+from faregate.apps.cli.management import ask
 from faregate.wire.api.billing import InvoiceLineView, UpcomingInvoiceView
 from faregate.wire.api.common import Page
 from faregate.wire.api.customers import SubscriptionView
 
-_PAGE_ROWS = 1_000
-
 
 def run_invoice_preview(company_id: str, *, at: datetime | None, api_url: str, token: str, json: bool) -> int:
     """Print what the company's invoices would say; return 0, or 1 after printing why not."""
-    if not is_url(api_url):
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
-    try:
-        subscriptions = _subscriptions(company_id, api_url, token)
-        previews = [_preview(found, at, api_url, token=token) for found in subscriptions]
-    except Refused as refused:
-        return _fail(refused.problem.detail)
-    except (PyreqwestError, msgspec.DecodeError, ValueError) as error:
-        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
-    if not previews:
-        return _fail(f"the company {company_id!r} has no subscription")
-    if json:
-        print(msgspec.json.format(msgspec.json.encode(previews), indent=2).decode())
-    else:
-        for preview in previews:
-            _show(preview)
-    return 0
+
+    def ask_for_all() -> list[UpcomingInvoiceView]:
+        previews = [_preview(found, at, api_url, token=token) for found in _subscriptions(company_id, api_url, token)]
+        if not previews:
+            raise Unanswerable(f"the company {company_id!r} has no subscription")
+        return previews
+
+    return answered(ask_for_all, api_url=api_url, show=print_json if json else _show_all)
 
 
 def _subscriptions(company_id: str, api_url: str, token: str) -> list[SubscriptionView]:
-    path = f"/api/v1/subscriptions?company_id={quote(company_id, safe='')}&limit={_PAGE_ROWS}"
+    path = f"/api/v1/subscriptions?company_id={quote(company_id, safe='')}&limit={PAGE_ROWS}"
     return msgspec.json.decode(ask("GET", f"{api_url}{path}", token), type=Page[SubscriptionView]).data
 
 
@@ -50,6 +38,11 @@ def _preview(found: SubscriptionView, at: datetime | None, api_url: str, *, toke
     when = "" if at is None else f"?at={quote(at.isoformat(), safe='')}"
     path = f"/api/v1/subscriptions/{found.subscription_id}/upcoming-invoice{when}"
     return msgspec.json.decode(ask("GET", f"{api_url}{path}", token), type=UpcomingInvoiceView)
+
+
+def _show_all(previews: list[UpcomingInvoiceView]) -> None:
+    for preview in previews:
+        _show(preview)
 
 
 def _show(preview: UpcomingInvoiceView) -> None:
@@ -94,8 +87,3 @@ def _still_open(preview: UpcomingInvoiceView) -> str:
     if preview.events_to_apply:
         open_parts.append(f"{preview.events_to_apply} events not metered yet")
     return f"Still open: {', '.join(open_parts)}." if open_parts else "Nothing is open."
-
-
-def _fail(line: str) -> int:
-    print(line, file=sys.stderr)
-    return 1

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
-from pyreqwest.exceptions import PyreqwestError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from faregate.apps.cli.management import Refused, ask, is_url
+from faregate.apps.cli.answering import PAGE_ROWS, answered, detail_of, print_json
+from faregate.apps.cli.management import ask
 from faregate.wire.api.costs import MarginReport, MarginView
-
-_PAGE_ROWS = 1_000
+from faregate.wire.problem import Problem
 
 
 def run_margin(*, from_at: datetime, to_at: datetime, by: str, api_url: str, token: str, json: bool) -> int:
     """Print the report; return 0, or 1 after printing why not. Instants without a zone are UTC."""
-    if not is_url(api_url):
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
-    query = f"from={_instant(from_at)}&to={_instant(to_at)}&by={by}&limit={_PAGE_ROWS}"
-    try:
-        report = _read(f"{api_url}/api/v1/margin?{query}", token)
-    except Refused as refused:
-        faults = [f"{fault.field}: {fault.message}" for fault in refused.problem.errors or []]
-        return _fail(*(faults or [refused.problem.detail]))
-    except (PyreqwestError, msgspec.DecodeError, ValueError) as error:
-        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
-    if json:
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
-    else:
-        _show(report, by)
-    return 0
+    query = f"from={_instant(from_at)}&to={_instant(to_at)}&by={by}&limit={PAGE_ROWS}"
+    return answered(
+        lambda: _read(f"{api_url}/api/v1/margin?{query}", token),
+        api_url=api_url,
+        show=print_json if json else lambda report: _show(report, by),
+        faults=_faults,
+    )
 
 
 def _read(url: str, token: str) -> MarginReport:
@@ -47,6 +37,10 @@ def _read(url: str, token: str) -> MarginReport:
         if part.next_cursor is None:
             return msgspec.structs.replace(part, data=rows)
         cursor = f"&cursor={part.next_cursor}"
+
+
+def _faults(problem: Problem) -> list[str]:
+    return [f"{fault.field}: {fault.message}" for fault in problem.errors or []] or detail_of(problem)
 
 
 def _instant(at: datetime) -> str:
@@ -87,9 +81,3 @@ def _cells(row: MarginView, label: str) -> list[str]:
         row.margin_percent or "",
         "[red]below cost[/]" if row.below_cost else "",
     ]
-
-
-def _fail(*lines: str) -> int:
-    for line in lines:
-        print(line, file=sys.stderr)
-    return 1

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from pyreqwest.exceptions import PyreqwestError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from faregate.apps.cli.catalog_file import CatalogFile, CatalogFileError, read_catalog_file
-from faregate.apps.cli.management import Refused, is_url, stream_lines
+from faregate.apps.cli.answering import answered, fail, print_json
+from faregate.apps.cli.catalog_file import CatalogFileError, faults_in_file, read_catalog_file
+from faregate.apps.cli.management import stream_lines
 from faregate.wire.api.meter_trials import MeterTrialView, SampleView, TrialLine, TrialProgress, TrialSamples
-from faregate.wire.problem import Problem
 
 _DRAFT = "meter."
 _SHOWN_ROWS = 50
@@ -24,25 +23,17 @@ _SHOWN_ROWS = 50
 
 def run_meter_test(file: Path, *, from_at: datetime, to_at: datetime, api_url: str, token: str, json: bool) -> int:
     """Try the file's meter and print what came of it; return 0, or 1 after printing why not."""
-    if not is_url(api_url):
-        return _fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
     try:
         draft = read_catalog_file(file)
     except CatalogFileError as error:
-        place = str(file) if error.line is None else f"{file}:{error.line}"
-        return _fail(f"{place}: {error.message}")
+        return fail(error.in_file(file))
     body = msgspec.json.encode({"meter": draft.document, "from": from_at, "to": to_at})
-    try:
-        result = _follow(f"{api_url}/api/v1/meters/test", token, body, quiet=json)
-    except Refused as refused:
-        return _fail(*_faults(file, draft, refused.problem))
-    except (PyreqwestError, msgspec.DecodeError, ValueError) as error:
-        return _fail(f"the control plane at {api_url} did not answer as expected: {error}")
-    if json:
-        print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
-    else:
-        _show(result)
-    return 0
+    return answered(
+        lambda: _follow(f"{api_url}/api/v1/meters/test", token, body, quiet=json),
+        api_url=api_url,
+        show=print_json if json else _show,
+        faults=partial(faults_in_file, file, draft, prefix=_DRAFT),
+    )
 
 
 def _follow(url: str, token: str, body: bytes, *, quiet: bool) -> MeterTrialView:
@@ -57,17 +48,6 @@ def _follow(url: str, token: str, body: bytes, *, quiet: bool) -> MeterTrialView
                 case MeterTrialView() as result:
                     return result
     raise ValueError("the answer ended before the result")
-
-
-def _faults(file: Path, draft: CatalogFile, problem: Problem) -> list[str]:
-    if not problem.errors:
-        return [f"{file}: {problem.detail}"]
-    lines = []
-    for error in problem.errors:
-        field = error.field.removeprefix(_DRAFT)
-        line = draft.line_of(field)
-        lines.append(f"{file}{'' if line is None else f':{line}'}: {field}: {error.message}")
-    return lines
 
 
 def _show(result: MeterTrialView) -> None:
@@ -116,9 +96,3 @@ def _show_totals(console: Console, result: MeterTrialView) -> None:
         table.add_row(escape(total.company_id), period, str(total.event_count), total.quantity, amount)
     if result.totals:
         console.print(table)
-
-
-def _fail(*lines: str) -> int:
-    for line in lines:
-        print(line, file=sys.stderr)
-    return 1
