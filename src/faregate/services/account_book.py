@@ -48,13 +48,13 @@ class AccountBook:
 
     def __init__(self, transaction: Transaction, prices: PriceList, keys: Mapping[TotalKey, Period]) -> None:
         self._transaction = transaction
-        subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys}) if keys else {}
+        subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys})
         self._prices = {
             key: subscriptions[key.subscription_id].version_paid(prices, key.price_id, period_start=key.period_start)
             for key in keys
         }
         self._subscriptions = subscriptions
-        self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys}) if keys else {}
+        self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys})
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
         self._free_up_to: dict[TotalKey, Decimal] = {}
@@ -69,11 +69,11 @@ class AccountBook:
 
     def owed(self, key: TotalKey) -> int:
         """Return what the whole period comes to with the total as it is, in ledger units, as its invoice has it."""
-        price, totals = self._prices[key], self._totals[key].totals
-        if not totals and not self._subscriptions[key.subscription_id].can_use(key.period_start):
+        price, total = self._prices[key], self._totals[key]
+        if not total.is_used and not self._subscriptions[key.subscription_id].can_use(key.period_start):
             # A period that begins in a pause owes nothing without usage.
             return 0
-        return to_ledger_units(rate_period(price, totals), price.currency)
+        return to_ledger_units(rate_period(price, total.totals), price.currency)
 
     def settle(self, key: TotalKey, quantity: Decimal, dimension: DimensionKey = ()) -> int:
         """Add a quantity to a dimension's total; return its debit in ledger units: q(rate(after)) - q(rate(before)).

@@ -42,7 +42,6 @@ from faregate.storage.ledger import (
 )
 from faregate.storage.outbox import add_to_outbox
 from faregate.storage.reratings import (
-    delete_states,
     states_of_meters,
     totals_of_prices,
     windows_between,
@@ -51,7 +50,7 @@ from faregate.storage.reratings import (
 from faregate.storage.state_feed import record_change
 from faregate.storage.subscriptions import SubscriptionRow
 from faregate.storage.usage import Window, WindowKey, write_windows
-from faregate.storage.usage_states import write_days, write_meter_totals
+from faregate.storage.usage_states import delete_meter_totals, write_days, write_meter_totals
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Decimal(0)
@@ -194,7 +193,7 @@ def _bring_states(transaction: Transaction, bringing: Bringing) -> None:
         subscription_id=bringing.subscription_id,
         from_at=_from(bringing),
     )
-    delete_states(transaction, [key for key in kept - counted.keys() if _touches(bringing, key.period_start)])
+    delete_meter_totals(transaction, [key for key in kept - counted.keys() if _touches(bringing, key.period_start)])
     write_meter_totals(transaction, counted)
 
 

@@ -162,7 +162,7 @@ def _expected_lines(
     What is due without usage is so by the version that was in force as the period began.
     """
     prices = read_all_prices(transaction)
-    used = {total.key.price_id: total for total in totals if total.settled or any(total.totals.values())}
+    used = {total.key.price_id: total for total in totals if total.is_used}
     due = {price_id: subscription.version_paid(prices, price_id, period_start=period.start) for price_id in used}
     for series in prices.of_plan(subscription.plan_id):
         price = subscription.price_of(series, at=period.start, period=period)

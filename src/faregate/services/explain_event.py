@@ -29,14 +29,13 @@ from faregate.storage.effects import (
     effects_of_event,
     find_window,
 )
-from faregate.storage.events import IngestedEvent, find_identities
+from faregate.storage.events import IngestedEvent, applied_position, find_identities
 from faregate.storage.leases import read_leases
 from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.storage.readings import set_aside_of_event, unmeterable_of_event
 from faregate.storage.subscriptions import SubscriptionRow, find_subscription
-from faregate.storage.unsettled import applied_position
 from faregate.wire.api.common import plain
 from faregate.wire.api.explanations import (
     BilledAs,

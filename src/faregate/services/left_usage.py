@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from faregate.base.clock import EPOCH
 from faregate.base.periods import Period
 from faregate.domain.catalog.models import ByDimension, Percentage
 from faregate.domain.catalog.price import Price
@@ -37,7 +37,6 @@ from faregate.storage.usage_states import (
 )
 from faregate.wire.event import decode_event, to_event
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING: Final = Decimal(0)
 
 
@@ -192,7 +191,7 @@ def _counted_in(place: Place, subscription: Subscription | None) -> Period | Non
     period = place.period
     if period is None or subscription is None or period.start != subscription.started_at:
         return period
-    return Period(_BEGINNING, period.end)
+    return Period(EPOCH, period.end)
 
 
 def _state(meter: Meter, event: Event) -> Aggregate | None:

@@ -19,7 +19,7 @@ from typing import Final
 
 from faregate.base.clock import to_microseconds
 from faregate.base.money import EXACT
-from faregate.base.periods import Period, Span, window_containing
+from faregate.base.periods import Period, Span
 from faregate.domain.catalog.versions import PriceList, PriceSeries
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.metering.aggregate import Aggregate
@@ -34,7 +34,7 @@ from faregate.services.debit_usage import meter_total_key
 from faregate.services.meter_events import Measured
 from faregate.services.meter_totals import combined, moved_by, units_of
 from faregate.services.place_usage import Posting, PostingRules
-from faregate.services.usage_windows import add_to_window, new_window, window_key
+from faregate.services.usage_windows import add_to_window, day_key, new_day, new_window, window_key
 from faregate.storage.backfills import already_counted
 from faregate.storage.database import Transaction
 from faregate.storage.kept_events import AdmittedRow, first_position, read_admitted, read_bodies
@@ -216,12 +216,10 @@ def days_of(windows: Iterable[Window], meters: Iterable[Meter]) -> dict[DayKey, 
     by_id = {meter.meter_id: meter for meter in meters}
     days: dict[DayKey, Day] = {}
     for window in windows:
-        start = window_containing(window.key.start_at, _DAY).start
-        place = window.key
-        key = DayKey(place.application_id, place.company_id, place.meter_id, start, place.group_key)
+        key = day_key(window.key)
         day = days.get(key)
         if day is None:
-            day = days[key] = Day(key=key, end_at=start + _DAY, quantity=Decimal(0), state=None, event_count=0)
+            day = days[key] = new_day(key)
         day.end_at = max(day.end_at, window.end_at)
         day.event_count += window.event_count
         if window.state is None:

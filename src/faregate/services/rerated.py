@@ -150,7 +150,7 @@ def period_amounts(
     amounts = {}
     for price_id, total in totals.items():
         price = subscription.version_paid(prices, price_id, period_start=period.start)
-        if total.settled or any(total.totals.values()):
+        if total.is_used:
             amounts[price_id] = _amount(price, total, is_invoiced=is_invoiced)
     if is_invoiced and subscription.can_use(period.start):
         due = subscription.price_of(series, at=period.start, period=period)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import reduce
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import Conflict
 from faregate.base.money import EXACT
-from faregate.base.periods import Period, window_containing
+from faregate.base.periods import Period
 from faregate.domain.billing.adjustment import AdjustmentSource
 from faregate.domain.catalog.models import Percentage
 from faregate.domain.catalog.price import Price
@@ -28,11 +28,11 @@ from faregate.domain.metering.meter import Meter
 from faregate.domain.pricing.percentage import EventsSoFar, events_amount
 from faregate.domain.pricing.rating import DimensionKey, leaf_of
 from faregate.services.account_book import AccountBook, Rated
-from faregate.services.adjustments import UsageChange, carry, owed_before
+from faregate.services.adjustments import UsageChange, carry, is_invoiced, owed_before
 from faregate.services.left_usage import Left, Place, add_up_left, place_of, state_units
 from faregate.services.meter_totals import group_text
 from faregate.services.rerated import rerating_over
-from faregate.storage.closing import open_periods
+from faregate.services.usage_windows import day_key
 from faregate.storage.corrections import (
     Correction,
     standing_charges,
@@ -46,8 +46,7 @@ from faregate.storage.meters import meters_of_application
 from faregate.storage.usage import Charge, Window, WindowKey, add_charges, read_windows, write_windows
 from faregate.storage.usage_states import (
     Day,
-    DayKey,
-    delete_meter_total,
+    delete_meter_totals,
     read_days,
     read_meter_totals,
     write_days,
@@ -56,7 +55,6 @@ from faregate.storage.usage_states import (
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Decimal(0)
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def require_as_charged(transaction: Transaction, application_id: str, event: Admitted) -> None:
@@ -133,11 +131,7 @@ class _Taking:
         transaction, correction = self._transaction, self._correction
         keys = {place.key: place.period for place in self._places if place.key is not None and place.period is not None}
         book = AccountBook(transaction, self._prices, keys)
-        billed_until = {
-            subscription_id: found.billed_until
-            for subscription_id, found in open_periods(transaction, self._subscriptions).items()
-        }
-        before = owed_before(book, [key for key in keys if key.period_start < billed_until[key.subscription_id]])
+        before = owed_before(book, [key for key in keys if is_invoiced(transaction, key)])
         taken = [self._take(place) for place in self._places]
         moved = [one.moved for one in taken]
         amounts = self._settle(book, [one.left for one in taken], moved)
@@ -250,9 +244,8 @@ class _Taking:
         return None if key is None else read_windows(self._transaction, [key]).get(key)
 
     def _day(self, key: WindowKey) -> Day | None:
-        start = window_containing(key.start_at, _DAY).start
-        day_key = DayKey(key.application_id, key.company_id, key.meter_id, start, key.group_key)
-        return read_days(self._transaction, [day_key]).get(day_key)
+        day = day_key(key)
+        return read_days(self._transaction, [day]).get(day)
 
     def _move_state(self, place: Place, left: Left | None) -> Decimal:
         """Return by how many units the period's total moves; a state becomes that of the events that are left."""
@@ -263,7 +256,7 @@ class _Taking:
             return _NOTHING
         before = read_meter_totals(self._transaction, [key]).get(key)
         if left.total is None:
-            delete_meter_total(self._transaction, key)
+            delete_meter_totals(self._transaction, [key])
         else:
             write_meter_totals(self._transaction, {key: left.total})
         return EXACT.subtract(state_units(place.meter, left.total, period), state_units(place.meter, before, period))

@@ -61,7 +61,7 @@ def add_to_windows(
     """Add measured events to their windows and days. `quantities`: by how much each moves its period's total."""
     members = _by_window(application_id, postings, quantities)
     windows = read_windows(transaction, members)
-    days = read_days(transaction, {_day_key(key) for key in members})
+    days = read_days(transaction, {day_key(key) for key in members})
     for key, added in members.items():
         window = windows.get(key)
         if window is None:
@@ -115,10 +115,10 @@ def _usage_of(added: Sequence[tuple[Posting, Decimal]]) -> Usage:
 
 
 def _add_to_day(days: dict[DayKey, Day], window: Window, usage: Usage) -> None:
-    key = _day_key(window.key)
+    key = day_key(window.key)
     day = days.get(key)
     if day is None:
-        days[key] = day = Day(key=key, end_at=key.start_at + _DAY, quantity=_NOTHING, state=None, event_count=0)
+        days[key] = day = new_day(key)
     day.end_at = max(day.end_at, window.end_at)
     day.quantity = EXACT.add(day.quantity, usage.units)
     if usage.state is not None:
@@ -127,7 +127,13 @@ def _add_to_day(days: dict[DayKey, Day], window: Window, usage: Usage) -> None:
     day.event_count += usage.event_count
 
 
-def _day_key(key: WindowKey) -> DayKey:
+def new_day(key: DayKey) -> Day:
+    """Return a day on which nothing is used."""
+    return Day(key=key, end_at=key.start_at + _DAY, quantity=_NOTHING, state=None, event_count=0)
+
+
+def day_key(key: WindowKey) -> DayKey:
+    """Return the day, in UTC, that a window begins on."""
     start = window_containing(key.start_at, _DAY).start
     return DayKey(key.application_id, key.company_id, key.meter_id, start, key.group_key)
 

@@ -224,20 +224,6 @@ def window_holding(transaction: Transaction, key: WindowKey, at: datetime) -> Wi
     return None if start is None else key._replace(start_at=start)
 
 
-def list_corrected(
-    transaction: Transaction, application_id: str, *conditions: ColumnElement[bool], limit: int
-) -> list[Correction]:
-    """Return corrections whose events satisfy the conditions, by time and place of the event."""
-    columns = correction.c
-    statement = (
-        select(correction)
-        .where(columns.application_id == application_id, *conditions)
-        .order_by(columns.occurred_at, columns.event_position)
-        .limit(limit)
-    )
-    return [_correction(row) for row in transaction.execute(statement)]
-
-
 def _one(transaction: Transaction, *conditions: ColumnElement[bool]) -> Correction | None:
     row = transaction.execute(select(correction).where(*conditions)).first()
     return None if row is None else _correction(row)

@@ -18,7 +18,7 @@ from faregate.domain.pricing.percentage import EventsSoFar
 from faregate.domain.pricing.rating import WHOLE, DimensionKey
 from faregate.storage.database import Transaction
 from faregate.storage.tables import account, ledger_entry, price_total
-from faregate.storage.upsert import upsert
+from faregate.storage.upsert import chunks, upsert
 
 
 class EntryKind(StrEnum):
@@ -83,6 +83,11 @@ class PriceTotal:
     debited: int
     reserved: int
 
+    @property
+    def is_used(self) -> bool:
+        """Return whether anything is used: units, or what is rated of them."""
+        return bool(self.settled) or any(self.totals.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry:
@@ -111,6 +116,8 @@ def insert_account(transaction: Transaction, application_id: str, subscription_i
 
 def lock_accounts(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, Account]:
     """Return accounts by subscription, locked in id order where the database has row locks."""
+    if not subscription_ids:
+        return {}
     statement = (
         select(account)
         .where(account.c.subscription_id.in_(subscription_ids))
@@ -180,12 +187,12 @@ def post_entry(transaction: Transaction, entry: NewEntry) -> int | None:
 def read_totals(transaction: Transaction, keys: Collection[TotalKey]) -> dict[TotalKey, PriceTotal]:
     """Return those of the totals that exist. The account's lock covers them."""
     columns = price_total.c
-    wanted = [(key.subscription_id, key.price_id, key.period_start) for key in keys]
     identity = tuple_(columns.subscription_id, columns.price_id, columns.period_start)
     found = {}
-    for row in transaction.execute(select(price_total).where(identity.in_(wanted))):
-        key = TotalKey(row.subscription_id, row.price_id, row.period_start)
-        found[key] = total_from_row(row)
+    for chunk in chunks([tuple(key) for key in keys]):
+        for row in transaction.execute(select(price_total).where(identity.in_(chunk))):
+            total = total_from_row(row)
+            found[total.key] = total
     return found
 
 

@@ -91,6 +91,8 @@ def subscriptions_of_companies(
 
 def read_subscriptions(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, Subscription]:
     """Return subscriptions by id."""
+    if not subscription_ids:
+        return {}
     statement = select(subscription).where(subscription.c.subscription_id.in_(subscription_ids))
     return {row.subscription_id: subscription_from_row(row) for row in transaction.execute(statement)}
 

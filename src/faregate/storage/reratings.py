@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, insert, or_, select, update
 
 from faregate.base.clock import from_microseconds
 from faregate.base.periods import Span
@@ -243,14 +243,6 @@ def states_of_meters(
         columns.subscription_id == subscription_id, columns.meter_id.in_(meter_ids), columns.period_start >= from_at
     )
     return {MeterTotalKey(*row) for row in transaction.execute(statement)}
-
-
-def delete_states(transaction: Transaction, keys: Collection[MeterTotalKey]) -> None:
-    """Forget states that nothing adds up to any more."""
-    columns = meter_total.c
-    identity = tuple_(columns.subscription_id, columns.meter_id, columns.period_start, columns.group_key)
-    if keys:
-        transaction.execute(delete(meter_total).where(identity.in_([tuple(key) for key in keys])))
 
 
 _DIFFERENCE = tuple(Difference.__dataclass_fields__)

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from faregate.storage.database import Transaction
-from faregate.storage.events import APPLIER, log_head
-from faregate.storage.tables import consumer, usage_window
+from faregate.storage.events import applied_position, log_head
+from faregate.storage.tables import usage_window
 
 
 def count_unreported_windows(transaction: Transaction, subscription_id: str, period_start: datetime) -> int:
@@ -19,11 +19,6 @@ def count_unreported_windows(transaction: Transaction, subscription_id: str, per
     )
     found: int = transaction.execute(statement).scalar_one()
     return found
-
-
-def applied_position(transaction: Transaction) -> int:
-    """Return the position up to which events are applied, without locking it: for showing."""
-    return transaction.execute(select(consumer.c.position).where(consumer.c.name == APPLIER)).scalar() or 0
 
 
 def count_unapplied_events(transaction: Transaction) -> int:

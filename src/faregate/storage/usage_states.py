@@ -103,14 +103,9 @@ def write_meter_totals(transaction: Transaction, states: dict[MeterTotalKey, Agg
     )
 
 
-def delete_meter_total(transaction: Transaction, key: MeterTotalKey) -> None:
-    """Forget a state: no event of it is left."""
+def delete_meter_totals(transaction: Transaction, keys: Collection[MeterTotalKey]) -> None:
+    """Forget states that no event adds up to any more."""
     columns = meter_total.c
-    transaction.execute(
-        delete(meter_total).where(
-            columns.subscription_id == key.subscription_id,
-            columns.meter_id == key.meter_id,
-            columns.period_start == key.period_start,
-            columns.group_key == key.group_key,
-        )
-    )
+    identity = tuple_(columns.subscription_id, columns.meter_id, columns.period_start, columns.group_key)
+    for chunk in chunks([tuple(key) for key in keys]):
+        transaction.execute(delete(meter_total).where(identity.in_(chunk)))

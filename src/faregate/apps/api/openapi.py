@@ -146,7 +146,7 @@ def _errors(path: str, method: str, operation: Document) -> Iterator[HTTPStatus]
     yield HTTPStatus.UNAUTHORIZED
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
-    if "requestBody" in operation or method == "delete":
+    if method != "get":
         yield HTTPStatus.CONFLICT
     if "requestBody" in operation:
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE

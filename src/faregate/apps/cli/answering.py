@@ -64,8 +64,9 @@ def print_json(document: object) -> None:
 def read_rows(url: str, token: str, page: type[Page[T]]) -> Iterator[T]:
     """Yield the rows of a list, page after page, as far as they are wanted; failures as `ask`."""
     cursor = ""
+    separator = "&" if "?" in url else "?"
     while True:
-        part = msgspec.json.decode(ask("GET", f"{url}?limit={PAGE_ROWS}{cursor}", token), type=page)
+        part = msgspec.json.decode(ask("GET", f"{url}{separator}limit={PAGE_ROWS}{cursor}", token), type=page)
         yield from part.data
         if part.next_cursor is None:
             return

@@ -157,16 +157,8 @@ def apply(
     ```
     """
     from faregate.apps.cli.apply import run_apply
-    from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret
-    from faregate.base.errors import ConfigurationError
 
-    token = api_token or read_secret(data / CLI_TOKEN_FILE)
-    if token is None:
-        raise ConfigurationError(
-            f"api_token is not set, and there is no {data / CLI_TOKEN_FILE}; "
-            "start the control plane first, or give a token"
-        )
-    return run_apply(file, api_url=api_url.rstrip("/"), token=token, dry_run=dry_run)
+    return run_apply(file, api_url=api_url.rstrip("/"), token=options.find_token(api_token, data), dry_run=dry_run)
 
 
 def demo(

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from faregate.apps.cli import options
-from faregate.apps.cli.meter_commands import ApiToken, ApiUrl, find_token
 
 By = Literal["company", "model", "key", "route", "day"]
 
@@ -20,8 +19,8 @@ def margin(
     to: Annotated[datetime, Parameter(help="The day after the last one, in UTC.")],
     by: Annotated[By, Parameter(help="What calls are told apart by.")] = "company",
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Show what calls brought, what they cost upstream, and what is left.
@@ -38,7 +37,12 @@ def margin(
     from faregate.apps.cli.margin_report import run_margin
 
     return run_margin(
-        from_at=from_, to_at=to, by=by, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json
+        from_at=options.in_utc(from_),
+        to_at=options.in_utc(to),
+        by=by,
+        api_url=api_url.rstrip("/"),
+        token=options.find_token(api_token, data),
+        json=json,
     )
 
 
@@ -48,8 +52,8 @@ def incident_credit(
     apply: Annotated[bool, Parameter(help="Give the calls back.", negative=())] = False,
     undo: Annotated[bool, Parameter(help="Take back what was given.", negative=())] = False,
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Show what each customer gets back for the calls of an incident; give it, or take it back.
@@ -71,5 +75,5 @@ def incident_credit(
         raise ConfigurationError("apply and undo exclude each other: give one of them")
     step = Step.APPLY if apply else Step.UNDO if undo else Step.SHOW
     return run_incident_credit(
-        file, step=step, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json
+        file, step=step, api_url=api_url.rstrip("/"), token=options.find_token(api_token, data), json=json
     )

@@ -7,7 +7,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from faregate.apps.cli import options
-from faregate.apps.cli.meter_commands import ApiToken, ApiUrl, find_token
 
 
 def explain(
@@ -17,8 +16,8 @@ def explain(
     ],
     *,
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Say why an amount is what it is, or what became of a call.
@@ -36,4 +35,4 @@ def explain(
     """
     from faregate.apps.cli.explain import run_explain
 
-    return run_explain(target, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json)
+    return run_explain(target, api_url=api_url.rstrip("/"), token=options.find_token(api_token, data), json=json)

@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from faregate.apps.cli import options
-from faregate.apps.cli.meter_commands import ApiToken, ApiUrl, find_token, in_utc
 
 INVOICE = App(name="invoice", help="See what the next invoice will say.")
 
@@ -21,8 +20,8 @@ def preview_invoice(
         datetime | None, Parameter(help="Of the period that holds this instant, UTC without a zone; the open one's.")
     ] = None,
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Show the invoice of each of a company's subscriptions as closing its period now would make it.
@@ -39,8 +38,8 @@ def preview_invoice(
 
     return run_invoice_preview(
         company,
-        at=None if at is None else in_utc(at),
+        at=None if at is None else options.in_utc(at),
         api_url=api_url.rstrip("/"),
-        token=find_token(api_token, data),
+        token=options.find_token(api_token, data),
         json=json,
     )

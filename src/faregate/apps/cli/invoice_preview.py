@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
@@ -10,18 +11,29 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from faregate.apps.cli.answering import PAGE_ROWS, Unanswerable, answered, print_json
-from faregate.apps.cli.management import ask
+from faregate.apps.cli.answering import Unanswerable, answered, print_json, read_rows
+from faregate.apps.cli.management import Refused, ask
 from faregate.wire.api.billing import InvoiceLineView, UpcomingInvoiceView
 from faregate.wire.api.common import Page
 from faregate.wire.api.customers import SubscriptionView
+from faregate.wire.problem import Problem
 
 
 def run_invoice_preview(company_id: str, *, at: datetime | None, api_url: str, token: str, json: bool) -> int:
     """Print what the company's invoices would say; return 0, or 1 after printing why not."""
 
     def ask_for_all() -> list[UpcomingInvoiceView]:
-        previews = [_preview(found, at, api_url, token=token) for found in _subscriptions(company_id, api_url, token)]
+        previews, refusals = [], []
+        subscriptions = f"{api_url}/api/v1/subscriptions?company_id={quote(company_id, safe='')}"
+        for found in read_rows(subscriptions, token, Page[SubscriptionView]):
+            try:
+                previews.append(_preview(found, at, api_url, token=token))
+            except Refused as refused:
+                if not _has_no_such_period(refused.problem):
+                    raise
+                refusals.append(refused)
+        if refusals and not previews:
+            raise refusals[-1]
         if not previews:
             raise Unanswerable(f"the company {company_id!r} has no subscription")
         return previews
@@ -29,9 +41,9 @@ def run_invoice_preview(company_id: str, *, at: datetime | None, api_url: str, t
     return answered(ask_for_all, api_url=api_url, show=print_json if json else _show_all)
 
 
-def _subscriptions(company_id: str, api_url: str, token: str) -> list[SubscriptionView]:
-    path = f"/api/v1/subscriptions?company_id={quote(company_id, safe='')}&limit={PAGE_ROWS}"
-    return msgspec.json.decode(ask("GET", f"{api_url}{path}", token), type=Page[SubscriptionView]).data
+def _has_no_such_period(problem: Problem) -> bool:
+    """Return whether a subscription has nothing to preview: it has ended, or has no open period then."""
+    return problem.status == HTTPStatus.NOT_FOUND or {fault.field for fault in problem.errors} == {"at"}
 
 
 def _preview(found: SubscriptionView, at: datetime | None, api_url: str, *, token: str) -> UpcomingInvoiceView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
@@ -17,7 +17,7 @@ from faregate.wire.problem import Problem
 
 
 def run_margin(*, from_at: datetime, to_at: datetime, by: str, api_url: str, token: str, json: bool) -> int:
-    """Print the report; return 0, or 1 after printing why not. Instants without a zone are UTC."""
+    """Print the report; return 0, or 1 after printing why not. Instants are in UTC."""
     query = f"from={_instant(from_at)}&to={_instant(to_at)}&by={by}&limit={PAGE_ROWS}"
     return answered(
         lambda: _read(f"{api_url}/api/v1/margin?{query}", token),
@@ -44,8 +44,7 @@ def _faults(problem: Problem) -> list[str]:
 
 
 def _instant(at: datetime) -> str:
-    aware = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return quote(aware.isoformat().replace("+00:00", "Z"))
+    return quote(at.isoformat().replace("+00:00", "Z"))
 
 
 def _show(report: MarginReport, by: str) -> None:

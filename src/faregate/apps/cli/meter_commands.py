@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +12,6 @@ from faregate.apps.cli import options
 
 METER = App(name="meter", help="Try a meter before it bills, and fill a new one from events that were kept.")
 
-ApiUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
-ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
-
 
 @METER.command(name="test")
 def try_meter(
@@ -23,8 +20,8 @@ def try_meter(
     from_: Annotated[datetime, Parameter(name="--from", help="Events not before this instant; UTC without a zone.")],
     to: Annotated[datetime, Parameter(help="Events before this instant; UTC without a zone.")],
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Show what a meter would count of events that were kept, and what its price would charge. Nothing is billed.
@@ -39,10 +36,10 @@ def try_meter(
 
     return run_meter_test(
         file,
-        from_at=in_utc(from_),
-        to_at=in_utc(to),
+        from_at=options.in_utc(from_),
+        to_at=options.in_utc(to),
         api_url=api_url.rstrip("/"),
-        token=find_token(api_token, data),
+        token=options.find_token(api_token, data),
         json=json,
     )
 
@@ -53,8 +50,8 @@ def fill_meter(
     *,
     from_: Annotated[datetime, Parameter(name="--from", help="Events not before this instant; UTC without a zone.")],
     to: Annotated[datetime, Parameter(help="Events before this instant; UTC without a zone.")],
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Let a new meter count events from before it was made. What it counts is billed, as late events are.
@@ -70,24 +67,9 @@ def fill_meter(
     from faregate.apps.cli.meter_backfill import run_meter_backfill
 
     return run_meter_backfill(
-        meter, from_at=in_utc(from_), to_at=in_utc(to), api_url=api_url.rstrip("/"), token=find_token(api_token, data)
+        meter,
+        from_at=options.in_utc(from_),
+        to_at=options.in_utc(to),
+        api_url=api_url.rstrip("/"),
+        token=options.find_token(api_token, data),
     )
-
-
-def find_token(given: str | None, data: Path) -> str:
-    """Return the given token, or the data folder's own; `ConfigurationError` where there is neither."""
-    from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret
-    from faregate.base.errors import ConfigurationError
-
-    token = given or read_secret(data / CLI_TOKEN_FILE)
-    if token is None:
-        raise ConfigurationError(
-            f"api_token is not set, and there is no {data / CLI_TOKEN_FILE}; "
-            "start the control plane first, or give a token"
-        )
-    return token
-
-
-def in_utc(instant: datetime) -> datetime:
-    """Return an instant in UTC, which one without a zone is in already."""
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

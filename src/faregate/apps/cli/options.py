@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -51,6 +52,7 @@ Variable = Annotated[
     ),
 ]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
+ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
 LogFormatOption = Annotated[LogFormat, Parameter(help="For people or for machines.")]
 LogLevelOption = Annotated[LogLevel, Parameter(help="The least severe event to write.")]
 
@@ -60,3 +62,22 @@ GATEWAY_PORT: Final = 8000
 DATA: Final = Path("faregate-data")
 DEMO_DATA: Final = Path("faregate-demo")
 CONTROL_PLANE_URL: Final = f"http://{HOST}:{PORT}"
+
+
+def find_token(given: str | None, data: Path) -> str:
+    """Return the given token, or the data folder's own; `ConfigurationError` where there is neither."""
+    from faregate.apps.secret_files import CLI_TOKEN_FILE, read_secret
+    from faregate.base.errors import ConfigurationError
+
+    token = given or read_secret(data / CLI_TOKEN_FILE)
+    if token is None:
+        raise ConfigurationError(
+            f"api_token is not set, and there is no {data / CLI_TOKEN_FILE}; "
+            "start the control plane first, or give a token"
+        )
+    return token
+
+
+def in_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC, which one without a zone is in already."""
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -8,16 +8,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from faregate.apps.cli import options
-from faregate.apps.cli.meter_commands import ApiToken, ApiUrl, find_token
 
 
 def rerate(
     *,
     file: Annotated[Path, Parameter(alias="-f", help="The correction, in YAML.")],
-    apply: Annotated[bool, Parameter(help="Apply it after showing it.", negative=())] = False,
+    apply: Annotated[bool, Parameter(help="Apply it, and show what it changed.", negative=())] = False,
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
-    api_url: ApiUrl = options.CONTROL_PLANE_URL,
-    api_token: ApiToken = None,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
     data: options.Data = options.DATA,
 ) -> int:
     """Correct a price or a meter for usage that is rated already: show the difference of every customer, or apply it.
@@ -33,4 +32,6 @@ def rerate(
     """
     from faregate.apps.cli.rerate import run_rerate
 
-    return run_rerate(file, apply=apply, api_url=api_url.rstrip("/"), token=find_token(api_token, data), json=json)
+    return run_rerate(
+        file, apply=apply, api_url=api_url.rstrip("/"), token=options.find_token(api_token, data), json=json
+    )

@@ -231,8 +231,6 @@ class Holding:
             if self._can_hold_least(desk.account, want) or not desk.account.idle_units():
                 return answer
             answer = await self._ask(desk, want, give_back=True)
-        if answer is not None and answer.refused is Refused.FENCED:
-            self._fence()
         return answer
 
     def _can_hold_least(self, account: Account, want: Want) -> bool:
@@ -244,8 +242,6 @@ class Holding:
     async def _ask_ahead(self, desk: _Desk, want: Want) -> None:
         """Ask the ledger for what the account burns in a while, and for no call in particular."""
         answer = await self._ask(desk, want, is_ahead=True)
-        if answer is not None and answer.refused is Refused.FENCED:
-            self._fence()
         now_ms = self._clock.steady_ms()
         if answer is None or not answer.leases or desk.account.runs_low(now_ms) is not None:
             desk.ahead_from_ms = now_ms + _NOT_AHEAD_MS
@@ -266,7 +262,9 @@ class Holding:
         )
         if answer is None:
             return None
-        if answer.refused is not Refused.FENCED:
+        if answer.refused is Refused.FENCED:
+            self._fence()
+        else:
             account.acknowledge(returns)
         account.add(answer.leases, asked_at_ms=asked_at_ms, now_ms=self._clock.steady_ms())
         self._metrics.leases_granted += len(answer.leases)

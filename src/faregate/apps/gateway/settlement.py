@@ -31,7 +31,7 @@ from faregate.apps.gateway.spool_records import PlanRecord, StartRecord
 from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.openai_chat_answer import AnswerSummary
-from faregate.wire.event import WireEvent, WireRequest, WireResponse
+from faregate.wire.event import WireEvent, WireRequest, WireResponse, path_of
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
 _NO_USAGE: Final[Mapping[str, object]] = {}
@@ -198,7 +198,6 @@ def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[s
 
 def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
     key = call.plan.key
-    path = call.uri.partition("://")[2].partition("/")[2]
     return Event(
         occurred_at=call.occurred_at,
         company_id=key.company_id,
@@ -207,7 +206,7 @@ def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
         fields={
             "request": {
                 "route": call.plan.route.state.name,
-                "path": f"/{path}",
+                "path": path_of(call.uri),
                 "uri": call.uri,
                 "verb": call.verb,
                 "headers": None,

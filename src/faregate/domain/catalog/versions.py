@@ -86,17 +86,24 @@ class PriceSeries:
         return tuple(sorted((*self.versions, *self.replacements), key=lambda version: version.number))
 
     @property
+    def lasting(self) -> tuple[PriceVersion, ...]:
+        """Return the versions in the order of `versions`, each or what has taken its place for good."""
+        return tuple(map(self._lasting, self.versions))
+
+    @property
     def latest(self) -> PriceVersion:
         """Return the last version, or what has taken its place for good."""
-        last = self.versions[-1]
-        for_good = (made for made in self.replacements if _stands_for(made, last) and _is_for_good(made))
-        return max(for_good, key=lambda made: made.number, default=last)
+        return self._lasting(self.versions[-1])
 
     @property
     def currencies(self) -> tuple[Currency, ...]:
         """Return the currencies that every version can be paid in, the price's own first."""
         first, *later = self.every_version
         return tuple(unit for unit in first.terms if all(unit in version.terms for version in later))
+
+    def _lasting(self, version: PriceVersion) -> PriceVersion:
+        for_good = (made for made in self.replacements if _stands_for(made, version) and _is_for_good(made))
+        return max(for_good, key=lambda made: made.number, default=version)
 
     def standing(self, period: Period) -> tuple[PriceVersion, ...]:
         """Return the versions as they stand in a billing period: the last made replacement of each that has one."""

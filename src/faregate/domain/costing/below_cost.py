@@ -194,10 +194,11 @@ def _model_of(known: Known) -> str | None:
 
 def _live_versions(series: PriceSeries, at: datetime) -> Iterator[tuple[PriceVersion, datetime | None]]:
     """Yield the versions that somebody pays at the instant or later, and until when everybody may."""
-    for place, version in enumerate(series.versions):
+    lasting = series.lasting
+    for place, version in enumerate(lasting):
         ends = [
             max(later.effective_at, version.effective_at)
-            for later in series.versions[place + 1 :]
+            for later in lasting[place + 1 :]
             if later.applies_to is AppliesTo.ALL and later.effective_at >= version.effective_at
         ]
         until = min(ends, default=None)

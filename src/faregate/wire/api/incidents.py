@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
-from faregate.base.limits import MAX_NAME_CHARACTERS
-from faregate.wire.api.common import DecimalText, Identifier, Instant
+from faregate.wire.api.common import DecimalText, Identifier, Instant, Name
 from faregate.wire.api.filters import FilterShape, FilterText
-
-Reason = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern="^[^\\x00-\\x1f\\x7f]+$")]
 
 
 class IncidentCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +23,7 @@ class IncidentCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     from_at: Instant = field(name="from")
     to_at: Instant = field(name="to")
     percent: Decimal = Decimal(100)
-    reason: Reason
+    reason: Name
 
 
 class IncidentTotalView(Struct, frozen=True, kw_only=True):
