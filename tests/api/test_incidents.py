@@ -68,7 +68,12 @@ def test_what_customers_get_and_for_which_calls_is_read_in_parts(api_on_both: Ap
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"to": INCIDENT["from"]}, "to"), ({"percent": "0"}, "percent"), ({"filter_text": "=="}, "filter_text")],
+    [
+        ({"to": INCIDENT["from"]}, "to"),
+        ({"percent": "0"}, "percent"),
+        ({"filter_text": "=="}, "filter_text"),
+        ({"reason": "nothing\n"}, "reason"),
+    ],
 )
 def test_an_incident_that_cannot_be_is_told_which_field_is_wrong(api: Api, change: dict[str, Any], field: str) -> None:
     assert list(api.refused("/incident-credits", INCIDENT | change)) == [field]

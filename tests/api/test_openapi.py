@@ -49,6 +49,7 @@ def test_every_operation_tells_what_it_answers_and_every_error_is_a_problem(docu
         errors = {status for status in answers if not status.startswith("2")}
         assert {"400", "401", "500"} <= errors
         assert ("404" in errors) == ("{" in path)
+        assert ("409" in errors) == (method != "get")
         assert ("413" in errors) == ("requestBody" in operation)
         assert all(answers[status]["content"] == problem for status in errors), (path, method)
 

@@ -94,6 +94,16 @@ def test_a_cancelled_subscription_gets_a_last_invoice_and_no_more(postpaid: Desk
     assert {row["subscription_id"] for row in desk.world.rows("charge")} == {"sub_1", ""}
 
 
+def test_a_late_event_of_no_units_makes_a_period_that_began_in_a_pause_owe_nothing(postpaid: Desk) -> None:
+    desk = on_cycle(postpaid, BillingCycle(pauses=(Pause(start=PERIOD_START, end=NOW),)))
+    desk.set_terms("prc_in", priced(PerUnit(amount=Decimal(1)), Adjustments(minimum_spend=Decimal(10))))
+    desk.move(datetime(2026, 4, 1, 1, tzinfo=UTC))
+    desk.tick()
+    desk.use(0, 0, at=NOW + DAY)
+    assert [row for row in desk.world.rows("adjustment") if row["amount"]] == []
+    assert desk.balance() == 0
+
+
 def test_what_is_used_in_a_pause_is_not_charged_and_no_lease_is_given(prepaid: Desk) -> None:
     prepaid.world.grant("10")
     desk = on_cycle(prepaid, BillingCycle(pauses=(Pause(start=NOW),)))

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -8,6 +8,7 @@ import pytest
 from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.invoice_preview import run_invoice_preview
 from faregate.apps.cli.main import run
+from faregate.apps.cli.management import ask
 from tests.control.control_plane import Handle, started
 
 CATALOG = """\
@@ -55,6 +56,26 @@ def test_a_companys_next_invoice_is_shown_with_what_it_is_made_of(
     assert [one["amount_due"] for one in msgspec.json.decode(capsys.readouterr().out)] == ["8.10"]
     assert _preview(control, at=datetime(2001, 1, 1, tzinfo=UTC)) == 1
     assert "at: must be an instant between the subscription's start and its end" in capsys.readouterr().err
+
+
+def test_a_subscription_that_has_ended_hides_no_other_one(
+    control: Handle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "catalog.yaml"
+    file.write_text(CATALOG)
+    assert run_apply(file, api_url=control.running.origin, token=_token(control), dry_run=False) == 0
+    subscriptions = f"{control.running.origin}/api/v1/subscriptions"
+    listed = msgspec.json.decode(ask("GET", f"{subscriptions}?company_id=acme", _token(control)))
+    (ended,) = (one["subscription_id"] for one in listed["data"])
+    ask("POST", f"{subscriptions}/{ended}/cancel", _token(control), body=b'{"at": "now"}')
+    file.write_text(CATALOG.replace("name: Plan", "name: Other").replace("plan: Plan", "plan: Other"))
+    assert run_apply(file, api_url=control.running.origin, token=_token(control), dry_run=False) == 0
+    capsys.readouterr()
+    moment = datetime.now(UTC) + timedelta(days=1)
+    assert _preview(control, at=moment, json=True) == 0
+    shown = [one["subscription_id"] for one in msgspec.json.decode(capsys.readouterr().out)]
+    assert len(shown) == 1
+    assert ended not in shown
 
 
 def test_a_company_without_a_subscription_is_named(control: Handle, capsys: pytest.CaptureFixture[str]) -> None:

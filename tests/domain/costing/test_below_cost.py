@@ -1,11 +1,13 @@
 """Which prices are told to lie below a cost, and which cannot be compared."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from faregate.base.money import currency
+from faregate.base.periods import Span
 from faregate.domain.catalog.models import (
     ByDimension,
     Flat,
@@ -19,7 +21,7 @@ from faregate.domain.catalog.models import (
     Volume,
 )
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
-from faregate.domain.catalog.versions import AppliesTo, PriceSeries, PriceVersion, Terms
+from faregate.domain.catalog.versions import AppliesTo, PriceSeries, PriceVersion, Replaced, Terms
 from faregate.domain.costing.below_cost import BelowCost, find_below_cost
 from faregate.domain.costing.cost import CostPrice
 from faregate.domain.metering.event import FieldPath
@@ -154,3 +156,13 @@ def test_only_versions_that_hold_now_or_later_and_at_one_time_are_compared() -> 
     assert [one.version.number for one in found(a_series(a_version(unit("0")), for_new), cheap())] == [1]
     ending = a_series(a_version(unit("0")), a_version(unit("1"), 2, after=DAY))
     assert [one.version.number for one in found(ending, cheap(ends_at=NOON + 2 * DAY))] == [1]
+
+
+@pytest.mark.parametrize(("wrong", "right", "numbers"), [("0", "1", []), ("1", "0", [2])])
+def test_a_version_that_was_put_right_for_good_is_compared_as_it_stands_now(
+    wrong: str, right: str, numbers: list[int]
+) -> None:
+    span = Span(start=NOON - DAY, end=None)
+    made = replace(a_version(unit(right), 2), replaces=Replaced(price_id="prc_1", span=span, rerating_id="rrt_1"))
+    series = replace(a_series(a_version(unit(wrong))), replacements=(made,))
+    assert [one.version.number for one in found(series, cheap())] == numbers
