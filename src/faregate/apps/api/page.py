@@ -16,6 +16,7 @@ h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; padding: .4rem .8rem; }
 summary { cursor: pointer; display: flex; gap: .8rem; flex-wrap: wrap; }
 summary b { width: 4rem; }
+summary code { overflow-wrap: anywhere; min-width: 0; }
 summary span { margin-left: auto; opacity: .75; }
 pre { background: var(--soft); border-radius: .3rem; overflow-x: auto; padding: .6rem; font-size: .85rem; }
 table { border-collapse: collapse; width: 100%; }
