@@ -32,6 +32,7 @@ from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
 from bench.profiles import Profile
 from bench.readability import measure_readability
 from bench.stack import clean_environment
+from bench.streaming import measure_streaming
 from bench.throughput import BARE, GATEWAY, find, measure_throughput
 from bench.traces import Replay, Sum, replay, write_trace
 
@@ -144,6 +145,32 @@ def hold_throughput(run: Run) -> Iterator[Row]:
     )
 
 
+def hold_streaming(run: Run) -> Iterator[Row]:
+    """Compare the gateway's streams with the bare pass-through's."""
+    found = measure_streaming(run.profile, run.show)
+    bare, gateway = found.bare, found.gateway
+    what = f"{found.streams} streams of {found.chunks_per_s} chunks/s, gateway against bare pass-through"
+    command = run.command("streaming")
+    for percentile, added_ms, limit_ms, (gateway_ms, bare_ms) in (
+        ("p99", found.added_p99_ms, run.limits.most_added_stream_p99_ms, (gateway.delay.p99_ms, bare.delay.p99_ms)),
+        ("max", found.added_max_ms, run.limits.most_added_stream_max_ms, (gateway.delay.max_ms, bare.delay.max_ms)),
+    ):
+        yield Row(
+            bar=f"{what}: a chunk's delay behind it, {percentile}",
+            measured=f"{added_ms:.2f} ms ({gateway_ms:.2f} ms, {bare_ms:.2f} ms)",
+            limit=f"under {limit_ms:g} ms",
+            held=added_ms < limit_ms,
+            command=command,
+        )
+    yield Row(
+        bar=f"{what}: CPU a chunk",
+        measured=f"{found.cpu_ratio:.2f} x ({gateway.cpu_us_per_chunk:.0f} us, {bare.cpu_us_per_chunk:.0f} us)",
+        limit=f"at most {run.limits.most_stream_cpu_ratio} x",
+        held=found.cpu_ratio <= run.limits.most_stream_cpu_ratio,
+        command=command,
+    )
+
+
 def hold_footprint(run: Run) -> Iterator[Row]:
     """Weigh and time `faregate up`."""
     found = measure_footprint(run.profile, run.show)
@@ -236,6 +263,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "footprint": hold_footprint,
     "readability": hold_readability,
     "throughput": hold_throughput,
+    "streaming": hold_streaming,
     "intake": hold_intake,
     "walkthrough": hold_walkthrough,
     "parallel": hold_parallel,

@@ -25,6 +25,9 @@ class Limits:
     least_intake_per_s: float
     most_metered_after_s: float
     most_readable_p99_ms: float
+    most_added_stream_p99_ms: float
+    most_added_stream_max_ms: float
+    most_stream_cpu_ratio: float
 
 
 FULL: Final = Limits(
@@ -39,6 +42,9 @@ FULL: Final = Limits(
     least_intake_per_s=15_000.0,
     most_metered_after_s=5.0,
     most_readable_p99_ms=100.0,
+    most_added_stream_p99_ms=10.0,
+    most_added_stream_max_ms=100.0,
+    most_stream_cpu_ratio=1.5,
 )
 
 QUICK: Final = Limits(
@@ -55,4 +61,7 @@ QUICK: Final = Limits(
     least_intake_per_s=2_000.0,
     most_metered_after_s=20.0,
     most_readable_p99_ms=2_000.0,
+    most_added_stream_p99_ms=100.0,
+    most_added_stream_max_ms=1_000.0,
+    most_stream_cpu_ratio=2.5,
 )

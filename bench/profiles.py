@@ -18,6 +18,7 @@ class Profile:
     refusals: int
     readable_samples: int
     idle_s: float
+    stream_s: int
 
 
 FULL: Final = Profile(
@@ -29,6 +30,7 @@ FULL: Final = Profile(
     refusals=200,
     readable_samples=300,
     idle_s=60.0,
+    stream_s=10,
 )
 QUICK: Final = Profile(
     name="quick",
@@ -39,4 +41,5 @@ QUICK: Final = Profile(
     refusals=20,
     readable_samples=60,
     idle_s=5.0,
+    stream_s=3,
 )

@@ -1,0 +1,155 @@
+"""What the gateway adds to a stream: many at once, each chunk bearing the time at which it was sent.
+
+The same streams go through the bare pass-through and through the gateway in turn, in one run; what the chunks wait
+longer in the gateway, and what it computes more, is the gateway's part.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from bench.cases import CHAT, GREAT_BALANCE, chat_body, make_customer, make_rules, make_seed_offer
+from bench.chat_line import wait_until_known
+from bench.children import HOST, Child, cpu_seconds, running
+from bench.profiles import Profile
+from bench.ranks import Spread, median, spread
+from bench.stack import HEALTHY, Stack, clean_environment, running_stack
+from bench.stream_load import StreamLoad, run_load
+from faregate.apps.ports import claim_port
+
+STREAMS: Final = 200
+CHUNKS_PER_S: Final = 20
+
+_FOLDER: Final = Path(__file__).parent
+_MICROSECONDS: Final = 1_000_000
+_WARM_STREAMS: Final = 20
+
+
+class StreamRound(Struct, frozen=True, kw_only=True):
+    """One round of one target: how long chunks were on their way, and the process' CPU for each of them."""
+
+    delay: Spread
+    cpu_us_per_chunk: float
+
+
+class Streamed(Struct, frozen=True, kw_only=True):
+    """Delays over all rounds of a target; CPU as their median."""
+
+    delay: Spread
+    cpu_us_per_chunk: float
+    rounds: list[StreamRound]
+
+
+class Streaming(Struct, frozen=True, kw_only=True):
+    """Both targets. What the gateway adds is the difference of their percentiles."""
+
+    streams: int
+    chunks_per_s: int
+    bare: Streamed
+    gateway: Streamed
+
+    @property
+    def added_p99_ms(self) -> float:
+        """Return how far the gateway's p99 is behind the bare one's."""
+        return round(self.gateway.delay.p99_ms - self.bare.delay.p99_ms, 3)
+
+    @property
+    def added_max_ms(self) -> float:
+        """Return how far the gateway's longest delay is behind the bare one's."""
+        return round(self.gateway.delay.max_ms - self.bare.delay.max_ms, 3)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """Return the gateway's CPU for a chunk against the bare one's."""
+        return round(self.gateway.cpu_us_per_chunk / self.bare.cpu_us_per_chunk, 3)
+
+
+class _Target(Struct, frozen=True):
+    child: Child
+    path: str
+    key: str
+
+
+def measure_streaming(profile: Profile, show: Callable[[str], None]) -> Streaming:
+    """Stream through the bare pass-through and the gateway in turn, as many rounds as the profile says."""
+    with running_stack() as stack, _running_upstream(stack) as upstream, _running_bare(stack, upstream) as bare:
+        targets = {
+            "bare pass-through": _Target(bare, "/v1/chat/completions", "none"),
+            "gateway": _Target(stack.gateway, f"{CHAT}/chat/completions", _customer_key(stack, upstream)),
+        }
+        for target in targets.values():
+            run_load(_load(target, streams=_WARM_STREAMS, chunks=CHUNKS_PER_S))
+        delays_ms: dict[str, list[float]] = {name: [] for name in targets}
+        rounds: dict[str, list[StreamRound]] = {name: [] for name in targets}
+        for number in range(profile.rounds):
+            for name, target in targets.items():
+                show(f"{STREAMS} streams, round {number + 1} of {profile.rounds}, {name}")
+                measured_ms, taken = _run(target, chunks=profile.stream_s * CHUNKS_PER_S)
+                delays_ms[name] += measured_ms
+                rounds[name].append(taken)
+                stack.wait_applied()
+        bare_streamed, gateway_streamed = (_sum_up(delays_ms[name], rounds[name]) for name in targets)
+        return Streaming(streams=STREAMS, chunks_per_s=CHUNKS_PER_S, bare=bare_streamed, gateway=gateway_streamed)
+
+
+def _run(target: _Target, *, chunks: int) -> tuple[list[float], StreamRound]:
+    cpu_before_s = cpu_seconds(target.child.pid)
+    delays_ms = run_load(_load(target, streams=STREAMS, chunks=chunks))
+    cpu_s = cpu_seconds(target.child.pid) - cpu_before_s
+    cpu_us = round(cpu_s * _MICROSECONDS / len(delays_ms), 1)
+    return delays_ms, StreamRound(delay=spread(delays_ms), cpu_us_per_chunk=cpu_us)
+
+
+def _sum_up(delays_ms: list[float], rounds: list[StreamRound]) -> Streamed:
+    cpu_us = median([taken.cpu_us_per_chunk for taken in rounds])
+    return Streamed(delay=spread(delays_ms), cpu_us_per_chunk=cpu_us, rounds=rounds)
+
+
+def _load(target: _Target, *, streams: int, chunks: int) -> StreamLoad:
+    return StreamLoad(
+        port=target.child.port,
+        path=target.path,
+        body=chat_body(stream=True, max_tokens=chunks),
+        key=target.key,
+        streams=streams,
+        chunks=chunks,
+        chunks_per_s=CHUNKS_PER_S,
+    )
+
+
+def _customer_key(stack: Stack, upstream: Child) -> str:
+    api = stack.api()
+    make_rules(api)
+    offer = make_seed_offer(api, upstream.origin)
+    customer = make_customer(api, offer, "streams", credit=GREAT_BALANCE)
+    api.close()
+    wait_until_known(stack.gateway.port, offer, customer)
+    return customer.key
+
+
+@contextmanager
+def _running_upstream(stack: Stack) -> Iterator[Child]:
+    port = claim_port(HOST, 0)
+    with _running_script(stack, "stream_upstream", str(port), str(CHUNKS_PER_S), port=port) as upstream:
+        yield upstream
+
+
+@contextmanager
+def _running_bare(stack: Stack, upstream: Child) -> Iterator[Child]:
+    port = claim_port(HOST, 0)
+    with _running_script(stack, "passthrough", str(port), upstream.origin, port=port) as bare:
+        yield bare
+
+
+@contextmanager
+def _running_script(stack: Stack, name: str, *arguments: str, port: int) -> Iterator[Child]:
+    command = (sys.executable, str(_FOLDER / f"{name}.py"), *arguments)
+    child = Child(name, command, environment=clean_environment(), folder=stack.folder, port=port)
+    with running((child, HEALTHY)):
+        yield child
