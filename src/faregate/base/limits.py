@@ -135,3 +135,13 @@ DELIVERY_BATCH_ROWS: Final = 200
 
 PROVIDER_TIMEOUT_S: Final = 30
 """How long a batch of calls to the billing provider may take."""
+
+MAX_RATE_UNITS: Final = 10**12
+"""Requests or tokens that a rate limit may let through in a minute."""
+
+MAX_ALERT_PERCENT: Final = 1_000
+MAX_ALERT_PERCENTS: Final = 20
+"""Percentages of one limit that an alert is raised at."""
+
+MAX_LIMIT_ROUTES: Final = 50
+"""Patterns that one limit may name."""
