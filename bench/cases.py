@@ -124,10 +124,10 @@ def chat_headers(key: str, **directions: object) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", "content-type": "application/json", **told}
 
 
-def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
-    model = {"type": "package", "amount": sold.amount, "size": sold.size, "round": "up"}
+def make_metered_price(api: Api, plan_id: str, route: str, *, name: str, model: object, field: str) -> Meter:
+    """Make a monthly price in dollars and the meter that sums a usage field of the route's good answers into it."""
     price = api.post(
-        "/prices", {"plan_id": plan_id, "name": sold.name, "model": model, "period": "month", "currency": "USD"}
+        "/prices", {"plan_id": plan_id, "name": name, "model": model, "period": "month", "currency": "USD"}
     )
     conditions = [
         {"field": "request.route", "operator": "is", "value": route},
@@ -136,11 +136,16 @@ def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
     meter = api.post(
         "/meters",
         {
-            "name": f"{sold.name} Meter of {route}",
+            "name": f"{name} Meter of {route}",
             "price_id": price["price_id"],
             "filter": {"all": conditions},
-            "metric": {"type": "sum", "field": f"response.body.usage.{sold.field}"},
+            "metric": {"type": "sum", "field": f"response.body.usage.{field}"},
             "reporting_period": "5m",
         },
     )
-    return Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=sold.field)
+    return Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=field)
+
+
+def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
+    model = {"type": "package", "amount": sold.amount, "size": sold.size, "round": "up"}
+    return make_metered_price(api, plan_id, route, name=sold.name, model=model, field=sold.field)

@@ -79,7 +79,7 @@ def read_events(connection: sqlite3.Connection, offer: Offer) -> list[EventRecor
     rows = connection.execute(
         "SELECT l.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY 1"
     )
-    return [_event_record(position, body, quantities.get(position, {})) for position, body in rows]
+    return [event_record(position, body, quantities.get(position, {})) for position, body in rows]
 
 
 def read_set_aside(connection: sqlite3.Connection) -> list[str]:
@@ -108,14 +108,8 @@ def read_account(connection: sqlite3.Connection, subscription_id: str) -> Accoun
     return AccountBook(granted=granted, balance=balance, reserved=reserved, leased_units=leased)
 
 
-def _quantities(connection: sqlite3.Connection, fields: Mapping[str, str]) -> dict[int, dict[str, Decimal]]:
-    found: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    for position, meter_id, quantity in connection.execute("SELECT position, meter_id, quantity FROM charge"):
-        found[position][fields[meter_id]] = Decimal(quantity)
-    return found
-
-
-def _event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) -> EventRecord:
+def event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) -> EventRecord:
+    """Return a logged event with what was charged for it."""
     event = _EVENT.decode(body)
     return EventRecord(
         request_id=event.faregate.request_id,
@@ -125,6 +119,13 @@ def _event_record(position: int, body: bytes, quantities: Mapping[str, Decimal])
         is_stream=event.request.body is not None and event.request.body.stream is True,
         quantities=quantities,
     )
+
+
+def _quantities(connection: sqlite3.Connection, fields: Mapping[str, str]) -> dict[int, dict[str, Decimal]]:
+    found: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    for position, meter_id, quantity in connection.execute("SELECT position, meter_id, quantity FROM charge"):
+        found[position][fields[meter_id]] = Decimal(quantity)
+    return found
 
 
 def _price_book(connection: sqlite3.Connection, meter: Meter) -> PriceBook:

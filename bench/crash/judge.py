@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -49,28 +49,54 @@ class Fault:
 
 def judge(evidence: Evidence) -> list[Fault]:
     """Return every rule that the evidence breaks; none where all hold."""
-    return [*_judge_calls(evidence), *_judge_books(evidence)]
+    calls = judge_calls(
+        evidence.callers,
+        upstream=evidence.upstream,
+        events=evidence.events,
+        set_aside=evidence.set_aside,
+        input_estimate=evidence.input_estimate,
+    )
+    return [*calls, *_judge_refusals(evidence.callers), *_judge_books(evidence)]
 
 
-def _judge_calls(evidence: Evidence) -> Iterator[Fault]:
-    events: dict[str, list[EventRecord]] = defaultdict(list)
-    for event in evidence.events:
-        events[event.request_id].append(event)
-    complete = {record.request_id for record in evidence.callers if record.outcome is Outcome.COMPLETE}
-    for record in evidence.callers:
+def judge_calls(
+    callers: Iterable[CallerRecord],
+    *,
+    upstream: Mapping[str, UpstreamRecord],
+    events: Iterable[EventRecord],
+    set_aside: Iterable[str],
+    input_estimate: int,
+) -> Iterator[Fault]:
+    """Yield every rule that does not hold of a call; the parameters are `Evidence`'s fields."""
+    of_call: dict[str, list[EventRecord]] = defaultdict(list)
+    for event in events:
+        of_call[event.request_id].append(event)
+    complete = set()
+    for record in callers:
         if record.outcome is Outcome.COMPLETE:
-            yield from _complete(record, evidence.upstream.get(record.request_id), events[record.request_id])
-        elif record.outcome is Outcome.REFUSED:
-            yield from _refused(record, events[record.request_id])
-    for request_id in events.keys() - complete:
-        upstream = evidence.upstream.get(request_id)
-        yield from _interrupted(request_id, upstream, events[request_id], input_estimate=evidence.input_estimate)
-    for request_id, upstream in evidence.upstream.items():
+            complete.add(record.request_id)
+            yield from _complete(record, upstream.get(record.request_id), of_call[record.request_id])
+        elif record.outcome is Outcome.REFUSED and any(event.is_billed for event in of_call[record.request_id]):
+            yield Fault(
+                rule="a refused call is not billed", subject=record.request_id, detail=f"status {record.status}"
+            )
+    for request_id in of_call.keys() - complete:
+        yield from _interrupted(
+            request_id, upstream.get(request_id), of_call[request_id], input_estimate=input_estimate
+        )
+    for request_id, logged in upstream.items():
         # A JSON answer that was cut before it was settled is nobody's, and needs no event.
-        if upstream.chunks and not events[request_id]:
+        if logged.chunks and not of_call[request_id]:
             yield Fault(rule="every stream that the upstream began has an event", subject=request_id)
-    for reason in evidence.set_aside:
+    for reason in set_aside:
         yield Fault(rule="no event of a gateway is set aside", subject="event", detail=reason)
+
+
+def _judge_refusals(callers: Iterable[CallerRecord]) -> Iterator[Fault]:
+    """Its credit was great at all times: a caller may be told to come back, not that it has none."""
+    for record in callers:
+        if record.outcome is Outcome.REFUSED and record.status == PAYMENT_REQUIRED:
+            yield Fault(rule="who has credit is not refused for lack of it", subject=record.request_id)
 
 
 def _complete(record: CallerRecord, upstream: UpstreamRecord | None, events: list[EventRecord]) -> Iterator[Fault]:
@@ -90,14 +116,6 @@ def _complete(record: CallerRecord, upstream: UpstreamRecord | None, events: lis
     for event in billed:
         if event.estimated or not _counts_are(event, upstream.prompt_tokens, upstream.completion_tokens):
             yield Fault(rule="a complete answer is billed by the upstream's counts", subject=subject, detail=str(event))
-
-
-def _refused(record: CallerRecord, events: list[EventRecord]) -> Iterator[Fault]:
-    """Its credit was great at all times: it may be told to come back, not that it has none."""
-    if record.status == PAYMENT_REQUIRED:
-        yield Fault(rule="who has credit is not refused for lack of it", subject=record.request_id)
-    if any(event.is_billed for event in events):
-        yield Fault(rule="a refused call is not billed", subject=record.request_id, detail=f"status {record.status}")
 
 
 def _interrupted(
