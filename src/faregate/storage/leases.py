@@ -66,6 +66,12 @@ def read_gateway(transaction: Transaction, gateway_id: str) -> Gateway | None:
     )
 
 
+def has_applied(transaction: Transaction, gateway_id: str, sequence: int) -> bool:
+    """Return whether a gateway's events up to a sequence number are applied; without a lock."""
+    statement = select(gateway.c.applied_sequence).where(gateway.c.gateway_id == gateway_id)
+    return (transaction.execute(statement).scalar() or 0) >= sequence
+
+
 def raise_epoch(transaction: Transaction, gateway_id: str, now: datetime) -> int:
     """Return the gateway's next epoch: every earlier process of it is fenced from now on."""
     known = read_gateway(transaction, gateway_id)

@@ -9,6 +9,8 @@ All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway tok
     POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
     POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "of earlier epochs nothing is unsettled after this"
 
+What gateways ask for their callers stands in `caller_questions.py`.
+
 Instants are RFC 3339 in UTC with microseconds; units are whole numbers; durations are milliseconds.
 """
 

@@ -105,6 +105,20 @@ class Applying:
             return False
         return True
 
+    async def reach(self, is_reached: Callable[[Transaction], bool], within_s: float) -> bool:
+        """Wait until what was applied makes `is_reached` true; return whether that was so within the time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    before = self.position
+                    if await self._database.read(is_reached):
+                        return True
+                    self._urgent.set()
+                    async with self._moved:
+                        await self._moved.wait_for(partial(self._is_past, before))
+        except TimeoutError:
+            return False
+
     async def keep_up(self, most_behind: int, within_s: float) -> None:
         """Wait until at most so many events are behind, or for a time: who sends faster than is metered is slowed."""
         if self.behind <= most_behind:
@@ -112,6 +126,9 @@ class Applying:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._moved:
                 await self._moved.wait_for(lambda: self.behind <= most_behind)
+
+    def _is_past(self, position: int) -> bool:
+        return self.position > position
 
     async def _gather(self, *, until_s: float) -> None:
         """Let events gather under a steady load: a batch costs as much as a hundred events. The first is never held.

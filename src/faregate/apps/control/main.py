@@ -19,6 +19,7 @@ import structlog
 
 from faregate.apps.api import create_api
 from faregate.apps.control.applying import Applying
+from faregate.apps.control.caller_link import CallerLink
 from faregate.apps.control.collector import Collector
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.dispatcher import Dispatcher, Routes
@@ -127,13 +128,14 @@ class _Parts:
             counters=counters,
             gateway_token=settings.gateway_token,
         )
+        callers = CallerLink(database=database, clock=clock, applying=self._applying, link=link)
         health = Health(database=database, applying=self._applying)
         metrics = Metrics(
             counters=counters, intake=self._intake, applying=self._applying, feed=self._feed, health=health
         )
         collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
-            routes=_routes(collector=collector, link=link, health=health, metrics=metrics),
+            routes=_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
             api=create_api(database, clock, provider, after_append=self._applying.wake),
             link=link,
             feed=self._feed,
@@ -166,7 +168,9 @@ class _Parts:
                     await task
 
 
-def _routes(*, collector: Collector, link: GatewayLink, health: Health, metrics: Metrics) -> Routes:
+def _routes(
+    *, collector: Collector, link: GatewayLink, callers: CallerLink, health: Health, metrics: Metrics
+) -> Routes:
     return {
         "/v1/events": {"POST": collector.take_one},
         "/v1/events/batch": {"POST": collector.take_batch},
@@ -175,6 +179,10 @@ def _routes(*, collector: Collector, link: GatewayLink, health: Health, metrics:
         "/gateway/v1/events": {"POST": link.take_events},
         "/gateway/v1/release": {"POST": link.release},
         "/gateway/v1/seen": {"POST": link.note_seen},
+        "/gateway/v1/quotes": {"POST": callers.quote},
+        "/gateway/v1/balances": {"POST": callers.balances},
+        "/gateway/v1/usage": {"POST": callers.usage},
+        "/gateway/v1/costs": {"POST": callers.cost},
         "/healthz": {"GET": health.alive, "HEAD": health.alive},
         "/readyz": {"GET": health.ready, "HEAD": health.ready},
         "/metrics": {"GET": metrics.show},

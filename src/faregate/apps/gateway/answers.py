@@ -87,6 +87,15 @@ UPSTREAM_TIMEOUT: Final = _refusal(
 )
 
 
+UNKNOWN_CALL: Final = _refusal(
+    404,
+    "invalid_request_error",
+    code="unknown_call",
+    message="There is no such call of yours, or it has not been settled yet.",
+    param="request_id",
+)
+
+
 def too_large(limit_bytes: int) -> Refusal:
     """Return the answer to a body over the route's limit."""
     return _refusal(
@@ -95,6 +104,25 @@ def too_large(limit_bytes: int) -> Refusal:
         code="request_too_large",
         message=f"The request is larger than {limit_bytes} bytes.",
     )
+
+
+def method_not_allowed(method: str) -> Refusal:
+    """Return the answer to a method that one of the gateway's own paths does not have."""
+    refusal = _refusal(
+        405, "invalid_request_error", code="method_not_allowed", message=f"Only {method} is answered here."
+    )
+    return Refusal(refusal.reason, refusal.status, refusal.body, (("allow", method),))
+
+
+def asked_too_often(wait_s: int) -> Refusal:
+    """Return the answer to a company that asks about its credit too often."""
+    refusal = _refusal(
+        429,
+        "requests",
+        code="rate_limit_exceeded",
+        message=f"Balance, usage and quotes are asked for too often. Ask again in {wait_s} s.",
+    )
+    return Refusal(refusal.reason, refusal.status, refusal.body, (("retry-after", str(wait_s)),))
 
 
 def invalid_request(error: InvalidInput) -> Refusal:

@@ -15,6 +15,7 @@ from faregate.apps.gateway import answers
 from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
+from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
 from faregate.apps.gateway.metrics import GatewayMetrics
@@ -25,7 +26,7 @@ from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
 from faregate.base.ids import IdSource
 from faregate.wire.event import as_utc
-from faregate.wire.gateway_protocol import Dialect
+from faregate.wire.gateway_protocol import Dialect, KeyState
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +46,13 @@ class Known(Struct, frozen=True, kw_only=True):
     is_chat: bool
 
 
+class OwnPaths(Struct, frozen=True, kw_only=True):
+    """What answers on the gateway's own paths, which stand before all routes."""
+
+    admin: Admin
+    callers: CallerPaths
+
+
 class GatewayApp:
     """Takes every request. `open_calls`: the tasks of those in flight; `stopping` refuses new ones."""
 
@@ -55,7 +63,7 @@ class GatewayApp:
         settlement: Settlement,
         chat: ChatCalls,
         plain: PlainCalls,
-        admin: Admin,
+        own: OwnPaths,
         clock: Clock,
         new_id: IdSource,
         metrics: GatewayMetrics,
@@ -64,7 +72,8 @@ class GatewayApp:
         self._settlement = settlement
         self._chat = chat
         self._plain = plain
-        self._admin = admin
+        self._admin = own.admin
+        self._callers = own.callers
         self._now = clock.now
         self._new_id = new_id
         self._metrics = metrics
@@ -90,6 +99,9 @@ class GatewayApp:
         self.open_calls.add(task)
         try:
             if known is None or self._known_changes != self._state.changes or self.stopping:
+                if self._callers.answers(path):
+                    await self._callers.answer(self._key(named), scope, protocol, request_id=request_id)
+                    return
                 known = self._recognise(path, named)
             plan = known.plan
             call = Call(
@@ -123,10 +135,7 @@ class GatewayApp:
 
     def _recognise(self, path: str, named: dict[str, str]) -> Known:
         """Find route, key and plan, and remember them; raises the answer where there is no such call."""
-        if self.stopping:
-            raise answers.STOPPING
-        if not self._state.ready:
-            raise answers.NO_STATE
+        self._require_ready()
         found = self._state.route_for(path)
         if found is None or ("." in found[1] and not _DOTS.isdisjoint(found[1].split("/"))):
             raise answers.UNKNOWN_ROUTE
@@ -146,6 +155,21 @@ class GatewayApp:
                 self._known_changes = self._state.changes
             self._known[path, credential, host] = known
         return known
+
+    def _require_ready(self) -> None:
+        if self.stopping:
+            raise answers.STOPPING
+        if not self._state.ready:
+            raise answers.NO_STATE
+
+    def _key(self, named: dict[str, str]) -> KeyState:
+        """Return the caller's key; raises the answer to an unknown one."""
+        self._require_ready()
+        given = next(((name, named[name]) for name in CREDENTIALS if name in named), None)
+        key = None if given is None else self._state.key_of(_hash(*given))
+        if key is None:
+            raise answers.INVALID_KEY
+        return key
 
     def _identify(self, route: RoutePlan, named: dict[str, str]) -> CallPlan:
         """Return the plan of the caller's key on the route; raises the answer to an unknown key."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import RequestError
 
-from faregate.base.errors import Unauthorized, Unavailable
+from faregate.base.errors import FieldFault, InvalidInput, NotFound, Unauthorized, Unavailable
 from faregate.wire.gateway_protocol import (
     EpochOpened,
     EventsAccepted,
@@ -22,11 +22,14 @@ from faregate.wire.gateway_protocol import (
     StateMessage,
     StateSeen,
 )
+from faregate.wire.problem import Problem
 
 _CONNECT_WITHIN: Final = timedelta(seconds=2)
 _ANSWER_WITHIN: Final = timedelta(seconds=5)
 _SILENT_AT_MOST: Final = timedelta(seconds=15)
 _MOST_STATE_LINE_BYTES: Final = 8 << 20
+_BAD_REQUEST: Final = 400
+_NOT_FOUND: Final = 404
 
 _Answer = TypeVar("_Answer", bound=Struct)
 
@@ -64,6 +67,19 @@ class ControlPlane:
         """Say by which version of the state this gateway decides."""
         await self._send("/seen", msgspec.json.encode(seen))
 
+    async def ask(self, path: str, question: Struct, shape: type[_Answer]) -> _Answer:
+        """Ask for a caller (`wire/caller_questions.py`).
+
+        Raises `InvalidInput` naming the field that cannot be, `NotFound` where there is nothing of that name.
+        """
+        status, answer = await self._exchange(path, msgspec.json.encode(question))
+        if status == _BAD_REQUEST:
+            _raise_faults(answer)
+        if status == _NOT_FOUND:
+            raise NotFound("answer", path)
+        _require_success(status)
+        return _decoded(path, answer, shape)
+
     async def state(self, after: int | None, gateway_id: str) -> AsyncIterator[StateMessage | None]:
         """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
         query = f"?after={after or 0}&gateway_id={gateway_id}"
@@ -94,24 +110,41 @@ class ControlPlane:
             return None
 
     async def _post(self, path: str, body: bytes, shape: type[_Answer]) -> _Answer:
-        answer = await self._send(path, body)
-        try:
-            return msgspec.json.decode(answer, type=shape)
-        except msgspec.DecodeError as error:
-            raise Unavailable(f"the control plane's answer to {path} cannot be read: {error}") from error
+        return _decoded(path, await self._send(path, body), shape)
 
     async def _send(self, path: str, body: bytes) -> bytes:
+        status, answer = await self._exchange(path, body)
+        _require_success(status)
+        return answer
+
+    async def _exchange(self, path: str, body: bytes) -> tuple[int, bytes]:
         request = self._client.post(self._base + path).headers(self._headers).header("content-type", "application/json")
         try:
             response = await request.body_bytes(body).build().send()
-            _require_success(response.status)
-            return bytes(await response.bytes())
+            return response.status, bytes(await response.bytes())
         except RequestError as error:
             raise Unavailable(f"the control plane did not answer {path}: {type(error).__name__}") from error
 
 
 def _builder() -> ClientBuilder:
     return ClientBuilder().follow_redirects(enable=False).no_proxy().connect_timeout(_CONNECT_WITHIN)
+
+
+def _decoded(path: str, answer: bytes, shape: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except msgspec.DecodeError as error:
+        raise Unavailable(f"the control plane's answer to {path} cannot be read: {error}") from error
+
+
+def _raise_faults(document: bytes) -> None:
+    """Raise what a problem document says is wrong with a question; nothing where it names no field."""
+    try:
+        faults = msgspec.json.decode(document, type=Problem).errors
+    except msgspec.DecodeError:
+        return
+    if faults:
+        raise InvalidInput(*(FieldFault(field=fault.field, message=fault.message) for fault in faults))
 
 
 def _require_success(status: int) -> None:

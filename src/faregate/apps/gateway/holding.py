@@ -149,6 +149,14 @@ class Holding:
         """Return the units of all leases that are idle or held."""
         return sum(desk.account.outstanding() for desk in self._desks.values())
 
+    def idle_units(self, subscription_id: str, occurred_at: datetime) -> dict[str, int]:
+        """Return the units at hand for a call of that time, by price."""
+        desk = self._desks.get(subscription_id)
+        if desk is None:
+            return {}
+        now_ms = self._clock.steady_ms()
+        return {price_id: pool.idle(now_ms, occurred_at) for price_id, pool in desk.account.pools.items()}
+
     def look_ahead(self) -> None:
         """Ask for units before they are needed, for each account with many calls that will soon run out."""
         now_ms = self._clock.steady_ms()

@@ -14,12 +14,15 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from faregate.apps.gateway.admin import Admin
-from faregate.apps.gateway.app import GatewayApp
+from faregate.apps.gateway.app import GatewayApp, OwnPaths
+from faregate.apps.gateway.asking_rate import AskingRate
+from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.quoting import Quoting
 from faregate.apps.gateway.relay import Relay
 from faregate.apps.gateway.request_ids import RequestIds
 from faregate.apps.gateway.settings import GatewaySettings
@@ -32,6 +35,7 @@ from faregate.apps.gateway.upstream_client import UpstreamClients
 from faregate.base.clock import SystemClock
 from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.ids import new_id
+from faregate.wire.caller_questions import AsOf
 from faregate.wire.gateway_protocol import ReleaseEarlierEpochs
 
 _log = structlog.get_logger(__name__)
@@ -115,10 +119,19 @@ class Gateway:
             self._control_plane,
             metrics=self.metrics,
             on_shipped=self.holding.shipped,
-            is_awaited=self.holding.has_waiting,
+            is_awaited=lambda: self.holding.has_waiting() or self._callers.waiting > 0,
         )
         self._follower = StateFollower(
             self.state, self._control_plane, gateway_id=self.spool.gateway_id, now_ms=self._clock.steady_ms
+        )
+        self._callers = CallerPaths(
+            state=self.state,
+            control_plane=self._control_plane,
+            quoting=Quoting(
+                state=self.state, control_plane=self._control_plane, holding=self.holding, clock=self._clock
+            ),
+            rate=AskingRate(self._clock.steady_ms),
+            as_of=lambda: AsOf(gateway_id=self.spool.gateway_id, sequence=self.spool.next_sequence - 1),
         )
         self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
         self.app = self._make_app()
@@ -158,7 +171,7 @@ class Gateway:
             settlement=self._settlement,
             chat=chat,
             plain=plain,
-            admin=Admin(self.metrics, faults=self._faults, gauges=self._gauges),
+            own=OwnPaths(admin=Admin(self.metrics, faults=self._faults, gauges=self._gauges), callers=self._callers),
             clock=self._clock,
             new_id=RequestIds(self._clock),
             metrics=self.metrics,

@@ -152,11 +152,23 @@ class GatewayState:
             plan = make_call_plan(
                 route,
                 key,
-                accounts=tuple(self._entities.accounts.get(key.company_id, {}).values()),
+                accounts=self.accounts_of(key.company_id),
                 cohorts=frozenset() if membership is None else frozenset(membership.cohorts),
             )
             route.plans[key_hash] = plan
         return plan
+
+    def key_of(self, key_hash: str) -> KeyState | None:
+        """Return the live key with that hash."""
+        return self._entities.keys.get(key_hash)
+
+    def accounts_of(self, company_id: str) -> tuple[AccountState, ...]:
+        """Return a company's subscriptions."""
+        return tuple(self._entities.accounts.get(company_id, {}).values())
+
+    def most_request_bytes(self) -> int:
+        """Return the largest request that some route takes."""
+        return max((route.max_request_bytes for route in self._entities.routes.values()), default=0)
 
     def _take(self, message: Upsert) -> None:
         entity: EntityState | None = message.entity

@@ -17,7 +17,7 @@ _LEADING_VARIABLE: Final = re.compile(r"\A\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NAME: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ENVIRONMENT_NAME: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED: Final = ("/healthz", "/readyz", "/metrics")
+_RESERVED: Final = ("/healthz", "/readyz", "/metrics", "/v1/quote", "/v1/balance", "/v1/usage")
 
 RouteName = Annotated[str, Meta(min_length=2, max_length=200, examples=["/ai/chat"])]
 Url = Annotated[str, Meta(max_length=2_000, examples=["https://api.openai.com/v1"])]

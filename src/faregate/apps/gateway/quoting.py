@@ -1,0 +1,150 @@
+"""A quote: the request is read and bounded here as it would be for a hold; the control plane knows what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Raw
+
+from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.plan import CallPlan, RoutePlan
+from faregate.apps.gateway.state import GatewayState
+from faregate.base.clock import Clock
+from faregate.base.errors import InvalidInput
+from faregate.wire.caller_questions import (
+    AsOf,
+    QuoteAnswer,
+    QuotedAccount,
+    QuotedUnits,
+    QuoteQuestion,
+    QuoteRequest,
+    QuoteView,
+    RefusalView,
+    SubscriptionQuoteView,
+    TokenBoundView,
+)
+from faregate.wire.dialects.registry import dialect_named
+from faregate.wire.dialects.seam import Bound, MeteredDialect, MeteredRequest
+from faregate.wire.gateway_protocol import AccountState, Dialect, KeyState
+
+_UNBOUNDED: Final[Bound | None] = None
+
+
+class Quoting:
+    """Quotes calls: nothing is held and nothing goes upstream."""
+
+    def __init__(self, *, state: GatewayState, control_plane: ControlPlane, holding: Holding, clock: Clock) -> None:
+        self._state = state
+        self._control_plane = control_plane
+        self._holding = holding
+        self._now = clock.now
+
+    async def quote(self, key: KeyState, asked: QuoteRequest, *, as_of: AsOf) -> QuoteView:
+        """Return what the call would come to.
+
+        Raises `InvalidInput`, naming the field, for a route that is not there or not metered, and for a request that
+        cannot be bounded; `Unavailable` and `Unauthorized` as the control plane.
+        """
+        plan, dialect = self._find(key, asked.route)
+        route = plan.route.state
+        request = _read(dialect, bytes(asked.request))
+        choices = request.choices
+        per_choice = request.most_output_per_choice or route.default_output_tokens
+        occurred_at = self._now() + plan.route.offset
+        question = QuoteQuestion(
+            application_id=key.application_id,
+            company_id=key.company_id,
+            as_of=as_of,
+            occurred_at=occurred_at,
+            input_tokens=request.input_bound(),
+            input_estimate=request.input_estimate(),
+            output_tokens=per_choice * choices,
+            accounts=self._accounts(key, plan.route, dialect.bounds, occurred_at=occurred_at),
+        )
+        answer = await self._control_plane.ask("/quotes", question, QuoteAnswer)
+        return QuoteView(
+            route=route.name,
+            held=plan.subscription_id is not None,
+            tokens=TokenBoundView(
+                input=question.input_tokens, input_estimate=question.input_estimate, output=question.output_tokens
+            ),
+            choices=choices,
+            affordable=all(found.affordable for found in answer.subscriptions),
+            affordable_max_tokens=_affordable(answer.subscriptions, choices),
+            least_max_tokens=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)),
+            refusal=None
+            if plan.refusal is None
+            else RefusalView(status=plan.refusal.status, body=Raw(plan.refusal.body)),
+            subscriptions=answer.subscriptions,
+        )
+
+    def _find(self, key: KeyState, path: str) -> tuple[CallPlan, MeteredDialect]:
+        found = self._state.route_for(path)
+        plan = None if found is None else self._state.plan_for(found[0], key.key_hash)
+        if found is None or plan is None:
+            raise InvalidInput.of("route", "is not a route of this gateway")
+        if found[0].state.dialect is Dialect.NONE:
+            raise InvalidInput.of("route", "is not metered by its requests: there is nothing to quote")
+        dialect = dialect_named(found[0].state.dialect)
+        if dialect.upstream_path(found[1]) is None:
+            raise InvalidInput.of("route", "is not where metered calls go; name the route itself")
+        return plan, dialect
+
+    def _accounts(
+        self, key: KeyState, route: RoutePlan, bounds: Mapping[str, Bound], *, occurred_at: datetime
+    ) -> list[QuotedAccount]:
+        accounts = []
+        for account in self._state.accounts_of(key.company_id):
+            units = _units(account, route, bounds)
+            if not units:
+                continue
+            idle = self._holding.idle_units(account.subscription_id, occurred_at)
+            accounts.append(
+                QuotedAccount(
+                    subscription_id=account.subscription_id,
+                    units=[
+                        QuotedUnits(
+                            price_id=price_id, per_input=bound[0], per_output=bound[1], idle=idle.get(price_id, 0)
+                        )
+                        for price_id, bound in units.items()
+                        if bound is not None
+                    ],
+                    unbounded=[price_id for price_id, bound in units.items() if bound is None],
+                )
+            )
+        return accounts
+
+
+def _read(dialect: MeteredDialect, body: bytes) -> MeteredRequest:
+    try:
+        request = dialect.read_request(body)
+        request.require_bounded()
+    except InvalidInput as error:
+        fault = error.faults[0]
+        raise InvalidInput.of(f"request.{fault.field}", fault.message) from None
+    return request
+
+
+def _units(account: AccountState, route: RoutePlan, bounds: Mapping[str, Bound]) -> dict[str, Bound | None]:
+    """Return what a token comes to at most for each of the account's prices, None where nothing bounds it."""
+    units: dict[str, Bound | None] = {}
+    for meter in route.meters:
+        if meter.price_id not in account.price_ids:
+            continue
+        bound, before = bounds.get(meter.sum_path), units.get(meter.price_id, (0, 0))
+        units[meter.price_id] = (
+            _UNBOUNDED if bound is None or before is None else (before[0] + bound[0], before[1] + bound[1])
+        )
+    return dict(sorted(units.items()))
+
+
+def _affordable(subscriptions: Sequence[SubscriptionQuoteView], choices: int) -> int | None:
+    limits = [
+        max(0, found.affordable_output_tokens) // choices
+        for found in subscriptions
+        if found.affordable_output_tokens is not None
+    ]
+    return min(limits, default=None)
