@@ -1,3 +1,4 @@
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -153,3 +154,58 @@ def test_earlier_epochs_do_not_wait_for_an_event_that_was_set_aside(funded: Worl
 def test_units_that_make_no_sense_are_refused_by_name(funded: World, units: tuple[UnitRequest, ...]) -> None:
     with pytest.raises(InvalidInput, match="units"):
         funded.ask(*units)
+
+
+def test_a_request_whose_answer_was_lost_is_given_up_and_its_units_are_free(funded: World) -> None:
+    funded.lease("prc_in", 1_000, request_id="lost")
+    assert funded.ask(request_id="r1", given_up=("lost",)).refused is None
+    assert funded.account().reserved == 0
+
+
+def test_a_request_that_was_given_up_gets_nothing_when_it_arrives_late(funded: World) -> None:
+    funded.ask(request_id="r1", given_up=("late",))
+    funded.ask(request_id="r2", given_up=("late",))
+    assert funded.ask(need("prc_in", 1_000), request_id="late").leases == []
+    assert funded.account().reserved == 0
+
+
+def test_a_gateway_cannot_give_up_what_another_was_granted(funded: World) -> None:
+    funded.open_epoch("gtw_2")
+    funded.lease("prc_in", 1_000)
+    funded.ask(request_id="r1", gateway_id="gtw_2", given_up=("ask-1",))
+    assert funded.total("prc_in").outstanding == 1_000
+
+
+@pytest.mark.parametrize("days", [2, -40])
+def test_what_a_call_drew_is_used_up_though_its_event_cannot_count_once_however_often_it_comes(
+    funded: World, days: int
+) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    drawn = (Drawn(lease_id=lease.lease_id, units=400),)
+    call = Call(prompt_tokens=400, occurred_at=NOW + timedelta(days=days), drawn=drawn)
+    funded.take(call, call)
+    funded.take(call)
+    assert (funded.total("prc_in").settled, funded.total("prc_in").outstanding) == (Decimal(0), 600)
+
+
+def test_what_a_call_drew_is_used_up_though_its_event_cannot_be_applied_once_however_often_it_comes(
+    funded: World,
+) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    drawn = (Drawn(lease_id=lease.lease_id, units=400),)
+    call = Call(prompt_tokens=10**25, drawn=drawn)
+    funded.take(call)
+    funded.take(call)
+    assert (funded.total("prc_in").settled, funded.total("prc_in").outstanding) == (Decimal(0), 600)
+
+
+def test_what_a_call_drew_is_used_up_though_its_event_is_in_conflict_with_another_of_the_call(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    drawn = (Drawn(lease_id=lease.lease_id, units=400),)
+    first, other = (
+        Call(prompt_tokens=400, drawn=drawn, sequence=1),
+        Call(prompt_tokens=300, drawn=drawn, sequence=2),
+    )
+    funded.take(first, other)
+    funded.take(other)
+    assert (funded.total("prc_in").settled, funded.total("prc_in").outstanding) == (Decimal(400), 200)

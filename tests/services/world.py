@@ -159,6 +159,7 @@ class World:
         epoch: int = 1,
         gateway_id: str = "gtw_1",
         returns: tuple[LeaseReturn, ...] = (),
+        given_up: tuple[str, ...] = (),
     ) -> LeaseAnswer:
         request = LeaseRequest(
             lease_request_id=request_id,
@@ -168,6 +169,7 @@ class World:
             subscription_id=SUBSCRIPTION,
             occurred_at=self.clock.now(),
             units=list(units),
+            given_up=list(given_up),
         )
         with self.database.begin() as transaction:
             return answer_lease_request(transaction, request, new_id=self.new_id, now=self.clock.now())

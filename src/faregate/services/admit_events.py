@@ -37,15 +37,19 @@ class AdmittedEvent(NamedTuple):
 class Admission:
     """What became of a batch.
 
-    `facts` holds our gateways' facts of every event, admitted or not: their sequences count.
+    `facts` holds our gateways' facts of every event, admitted or not: their sequences count. `uncounted`: those of
+    events that have no effects, and are no repeats; what such a call drew of its leases is used up all the same.
     """
 
     admitted: list[AdmittedEvent] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     facts: list[GatewayFacts] = field(default_factory=list)
+    uncounted: list[GatewayFacts] = field(default_factory=list)
 
-    def put_aside(self, row: LoggedEvent, reason: str, detail: str) -> None:
+    def put_aside(self, row: LoggedEvent, reason: str, detail: str, *, facts: GatewayFacts | None) -> None:
         """Keep an event out of metering, and visible."""
+        if facts is not None:
+            self.uncounted.append(facts)
         self.set_aside.append(
             SetAside(
                 position=row.position,
@@ -82,7 +86,8 @@ def admit_events(
         event = to_event(entry.wire, company_id)
         if not earliest <= event.occurred_at <= latest and not _is_replay(entry.wire):
             reason = "ahead" if event.occurred_at > latest else "late"
-            admission.put_aside(entry.row, reason, f"dated {event.occurred_at.isoformat()}")
+            detail = f"dated {event.occurred_at.isoformat()}"
+            admission.put_aside(entry.row, reason, detail, facts=entry.wire.faregate)
         else:
             admission.admitted.append(AdmittedEvent(entry.row.position, event, entry.wire.faregate))
     add_admitted(
@@ -98,15 +103,15 @@ def _decode(logged: Sequence[LoggedEvent], admission: Admission) -> list[_Decode
     decoded = []
     for row in logged:
         if len(row.body) > MAX_EVENT_BYTES:
-            admission.put_aside(row, "malformed", f"larger than {MAX_EVENT_BYTES} bytes")
+            admission.put_aside(row, "malformed", f"larger than {MAX_EVENT_BYTES} bytes", facts=None)
             continue
         try:
             wire = decode_event(row.body)
             # A gateway's event comes again byte for byte, from its spool; others may be encoded anew.
             body_hash = content_hash(row.body) if wire.faregate is None else raw_hash(row.body)
         except InvalidInput as error:
-            admission.put_aside(row, "malformed", error.message)
             facts = sent_facts(row.body)
+            admission.put_aside(row, "malformed", error.message, facts=facts)
             if facts is not None:
                 admission.facts.append(facts)
             continue
@@ -130,7 +135,7 @@ def _first_seen(
             fresh.append(entry)
         elif earlier.content_hash != entry.seen.content_hash:
             detail = f"the same call stands at position {earlier.position} with other content"
-            admission.put_aside(entry.row, "conflict", detail)
+            admission.put_aside(entry.row, "conflict", detail, facts=entry.wire.faregate)
     return fresh
 
 

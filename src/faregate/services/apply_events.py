@@ -26,7 +26,7 @@ from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
 from faregate.services.place_usage import place_usage, total_keys
-from faregate.services.settle_leases import drawn_leases, move_sequences, settle_leases
+from faregate.services.settle_leases import draws_of, move_sequences, settle_leases, settle_uncounted
 from faregate.storage.corrections import Correction, corrections_between
 from faregate.storage.database import StoreFault, Transaction
 from faregate.storage.events import (
@@ -38,6 +38,7 @@ from faregate.storage.events import (
     move_consumer,
     read_log,
 )
+from faregate.storage.leases import read_leases
 from faregate.storage.metered import read_all_prices
 from faregate.wire.event import sent_facts
 
@@ -100,7 +101,7 @@ class EventApplier:
         if facts is not None:
             # Its gateway must not wait for it for ever: nothing more will come of this event.
             now = business_now(transaction, row.application_id, self._clock)
-            move_sequences(transaction, [facts], now=now)
+            settle_uncounted(transaction, facts, now=now)
 
     def _apply(self, transaction: Transaction, application_id: str, logged: Sequence[LoggedEvent]) -> None:
         now = business_now(transaction, application_id, self._clock)
@@ -111,10 +112,11 @@ class EventApplier:
         prices = read_all_prices(transaction)
         postings, unpriced = place_usage(transaction, application_id, measured, prices=prices)
         add_unmeterable(transaction, unmeterable + unpriced)
-        leases = drawn_leases(transaction, admission.admitted)
+        drawn = draws_of(transaction, admission)
+        leases = read_leases(transaction, drawn)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
         debit_usage(transaction, application_id, postings, book=book, now=now)
-        settle_leases(transaction, admission.admitted, leases, book=book)
+        settle_leases(transaction, drawn, leases, book=book)
         book.save()
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
@@ -59,13 +59,14 @@ def answer_lease_request(
     if gateway is None or gateway.epoch != request.epoch:
         return LeaseAnswer(refused=Refused.FENCED)
     take_returns(transaction, request.gateway_id, request.returns, now=now)
+    _take_given_up(transaction, request, new_id=new_id, now=now)
     if not request.units:
         return LeaseAnswer()
     _require_sensible(request.units)
     repeated = read_leases_of_request(transaction, request.lease_request_id)
     if repeated:
         prices = read_all_prices(transaction)
-        return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated])
+        return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated if row.price_id])
     subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None or not subscription.can_use(request.occurred_at or now):
@@ -108,6 +109,33 @@ def free_earlier_leases(transaction: Transaction, gateway_id: str, epoch: int, *
 def lease_keys(rows: Iterable[LeaseRow]) -> dict[TotalKey, Period]:
     """Return the totals that the leases' units belong to."""
     return {TotalKey(row.subscription_id, row.price_id, row.period.start): row.period for row in rows}
+
+
+def _take_given_up(transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime) -> None:
+    """Free what requests were granted whose answers were lost.
+
+    One that has not come yet is kept as a lease of nothing, which is what it gets when it does.
+    """
+    for lease_request_id in request.given_up:
+        rows = read_leases_of_request(transaction, lease_request_id)
+        own = [row for row in rows if row.gateway_id == request.gateway_id]
+        _free_units(transaction, [(row, row.outstanding_units) for row in own if row.outstanding_units], now=now)
+        if not rows:
+            nothing = LeaseRow(
+                lease_id=new_id("lse"),
+                lease_request_id=lease_request_id,
+                gateway_id=request.gateway_id,
+                epoch=request.epoch,
+                subscription_id="",
+                price_id="",
+                period=Period(now, now + timedelta(milliseconds=LEASE_DURATION_MS)),
+                granted_units=0,
+                drawn_units=0,
+                returned_units=0,
+                duration_ms=LEASE_DURATION_MS,
+                created_at=now,
+            )
+            add_leases(transaction, [nothing])
 
 
 def _require_sensible(units: Sequence[UnitRequest]) -> None:

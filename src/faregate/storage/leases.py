@@ -99,6 +99,8 @@ def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: in
 
 def read_leases(transaction: Transaction, lease_ids: Collection[str]) -> dict[str, LeaseRow]:
     """Return leases by id, open or not."""
+    if not lease_ids:
+        return {}
     return {
         row.lease_id: _lease(row) for row in transaction.execute(select(lease).where(lease.c.lease_id.in_(lease_ids)))
     }

@@ -226,7 +226,11 @@ class LeaseReturn(Struct, frozen=True, kw_only=True):
 
 
 class LeaseRequest(Struct, frozen=True, kw_only=True):
-    """Returns are taken first, then all of `units` are granted or none is. Without `units` it only returns."""
+    """Returns are taken first, then all of `units` are granted or none is. Without `units` it only returns.
+
+    `given_up`: earlier requests of this gateway whose answer it no longer waits for; whatever they were granted, or
+    would be when they arrive late, is free.
+    """
 
     lease_request_id: str
     gateway_id: str
@@ -235,6 +239,7 @@ class LeaseRequest(Struct, frozen=True, kw_only=True):
     subscription_id: str = ""
     occurred_at: datetime | None = None
     units: list[UnitRequest] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
 
 
 class Lease(Struct, frozen=True, kw_only=True):

@@ -14,17 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 import structlog
 
+from faregate.apps.gateway.asking import units_ahead, units_for_call
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.pools import Account, Hold, PriceNeed, Want
+from faregate.apps.gateway.pools import Account, Hold, Want
 from faregate.base.clock import Clock
 from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.ids import IdSource
-from faregate.base.limits import MAX_LEASE_UNITS
 from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest, LeaseReturn, Refused, UnitRequest
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,9 @@ _COUNTED_WAITING: Final = 256
 
 _NOT_AHEAD_MS: Final = 2_000
 """How long nothing is asked for ahead after the ledger gave less than was wished: its rest is for calls that wait."""
+
+_MOST_GIVEN_UP: Final = 100
+"""Requests whose answers never came that are named in one message."""
 
 _IDLE_AFTER_MS: Final = 3_000
 """An account that no call used for so long gives its units back, so that its money is free elsewhere."""
@@ -103,6 +107,7 @@ class Holding:
         self._new_id = new_id
         self._metrics = metrics
         self._desks: dict[str, _Desk] = {}
+        self._given_up: list[str] = []
         self.fenced = False
 
     def try_hold(self, subscription_id: str, want: Want) -> Hold | None:
@@ -176,7 +181,7 @@ class Holding:
             returns = account.give_back(now_ms, everything=quiet)
             if returns:
                 by_account.append((account, returns))
-        if not by_account:
+        if not by_account and not self._given_up:
             return
         answer = await self._request([entry for _, returns in by_account for entry in returns])
         if answer is not None and answer.refused is None:
@@ -262,9 +267,10 @@ class Holding:
         asked_at_ms = self._clock.steady_ms()
         returns = account.give_back(asked_at_ms, everything=give_back)
         if is_ahead:
-            units = [_ahead_request(account, need, now_ms=asked_at_ms) for need in want.needs]
+            units = units_ahead(account, want, now_ms=asked_at_ms)
         else:
-            units = [self._unit_request(desk, want, need=need, now_ms=asked_at_ms) for need in want.needs]
+            queued = [ticket.want for ticket in islice(desk.waiting, _COUNTED_WAITING)]
+            units = units_for_call(account, want, queued=queued, now_ms=asked_at_ms)
         answer = await self._request(
             returns, subscription_id=account.subscription_id, occurred_at=want.occurred_at, units=units
         )
@@ -278,25 +284,6 @@ class Holding:
         self._metrics.leases_granted += len(answer.leases)
         return answer
 
-    def _unit_request(self, desk: _Desk, want: Want, *, need: PriceNeed, now_ms: int) -> UnitRequest:
-        pool = desk.account.pools.get(need.price_id)
-        idle = pool.idle(now_ms, want.occurred_at) if pool is not None else 0
-        floor = need.per_input * want.input + need.per_output * want.least_output
-        call = need.per_input * want.input + need.per_output * want.output
-        queued = 0
-        for place, ticket in enumerate(desk.waiting):
-            if place >= _COUNTED_WAITING:
-                break
-            queued += need.per_input * ticket.want.input + need.per_output * ticket.want.output
-        burn = pool.recent_burn(now_ms) if pool is not None else 0
-        call = min(max(0, call - idle), MAX_LEASE_UNITS)
-        return UnitRequest(
-            price_id=need.price_id,
-            floor=min(max(0, floor - idle), call),
-            call=call,
-            slice=min(max(call, burn, queued - idle), MAX_LEASE_UNITS),
-        )
-
     async def _request(
         self,
         returns: list[LeaseReturn],
@@ -308,6 +295,7 @@ class Holding:
         identity = self._identity()
         if identity is None or (self.fenced and units):
             return None
+        given_up = self._given_up[:_MOST_GIVEN_UP]
         request = LeaseRequest(
             lease_request_id=self._new_id("lrq"),
             gateway_id=identity[0],
@@ -316,26 +304,29 @@ class Holding:
             subscription_id=subscription_id,
             occurred_at=occurred_at,
             units=list(units),
+            given_up=given_up,
         )
         self._metrics.lease_requests += 1
         for attempt in range(ATTEMPTS):
             try:
-                return await self._control_plane.lease(request)
+                answer = await self._control_plane.lease(request)
             except (Unavailable, Unauthorized) as error:
                 _log.warning("lease.request_failed", attempt=attempt, error=str(error))
                 await asyncio.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
+                continue
+            self._given_up = [one for one in self._given_up if one not in given_up]
+            if attempt and units and answer.refused is not None:
+                # An earlier attempt may still be under way, and find credit when it arrives.
+                self._given_up.append(request.lease_request_id)
+            return answer
+        if units:
+            self._given_up.append(request.lease_request_id)
         return None
 
     def _fence(self) -> None:
         if not self.fenced:
             self.fenced = True
             _log.error("gateway.was_fenced", reason="another process opened a later epoch of this gateway")
-
-
-def _ahead_request(account: Account, need: PriceNeed, *, now_ms: int) -> UnitRequest:
-    pool = account.pools.get(need.price_id)
-    burn = pool.recent_burn(now_ms) if pool is not None else 0
-    return UnitRequest(price_id=need.price_id, floor=0, call=0, slice=min(burn, MAX_LEASE_UNITS))
 
 
 def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:
