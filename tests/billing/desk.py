@@ -14,9 +14,12 @@ from faregate.domain.billing.invoice import Invoice
 from faregate.domain.billing.provider import (
     BillingProvider,
     MeterEvent,
+    ProviderCharge,
     ProviderCoupon,
+    ProviderCustomer,
     ProviderGrant,
     ProviderInvoice,
+    ProviderPayment,
     ProviderSubscription,
     RatedLine,
 )
@@ -194,6 +197,17 @@ class FaultyProvider:
         invoice = self.inner.pay_invoice(invoice_id, paid_at=paid_at)
         self.after("pay_invoice", invoice_id)
         return invoice
+
+    def set_payment_method(self, customer: ProviderCustomer, payment_method: str) -> None:
+        self.before("set_payment_method", customer.lookup_key)
+        self.inner.set_payment_method(customer, payment_method)
+        self.after("set_payment_method", customer.lookup_key)
+
+    def take_payment(self, charge: ProviderCharge) -> ProviderPayment:
+        self.before("take_payment", charge.lookup_key)
+        payment = self.inner.take_payment(charge)
+        self.after("take_payment", charge.lookup_key)
+        return payment
 
 
 class Once:

@@ -31,6 +31,7 @@ from faregate.domain.billing.provider import (
 )
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import record_invoice
+from faregate.services.provider_customers import provider_customer
 from faregate.services.provider_messages import (
     PERIOD_CLOSE,
     CreditMessage,
@@ -255,4 +256,4 @@ def _provider_grant(credit: CreditMessage) -> ProviderGrant:
 
 
 def _customer(billed: BilledCustomer) -> str:
-    return f"{billed.application_id}/{billed.subscription.company_id}"
+    return provider_customer(billed.application_id, billed.subscription.company_id)

@@ -529,6 +529,44 @@ Index(
 
 # --- billing ------------------------------------------------------------------------------------------------------
 
+auto_top_up = Table(
+    "auto_top_up",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("below", Units, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("most", Units),
+    Column("cool_off_us", Units, nullable=False),
+    Column("set_at", Instant, nullable=False),
+)
+
+top_up = Table(
+    "top_up",
+    metadata,
+    Column("top_up_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("failure", Text),
+    Column("grant_id", Text),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Index("top_up_subscription", "subscription_id", "top_up_id"),
+)
+_pending = top_up.c.status == literal_column("'pending'")
+Index(
+    "top_up_pending",
+    top_up.c.subscription_id,
+    unique=True,
+    sqlite_where=_pending,
+    postgresql_where=_pending,
+)
+"""An account has one payment under way."""
+
 outbox = Table(
     "outbox",
     metadata,

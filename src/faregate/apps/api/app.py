@@ -23,6 +23,7 @@ from faregate.apps.api import (
     meters,
     reratings,
     subscriptions,
+    top_ups,
     usage,
 )
 from faregate.apps.api.bodies import JsonBody
@@ -48,6 +49,7 @@ _WITH_TOKEN: Final = [
     *governance.HANDLERS,
     *customers.HANDLERS,
     *subscriptions.HANDLERS,
+    *top_ups.HANDLERS,
     *coupons.HANDLERS,
     *usage.HANDLERS,
     *billing.HANDLERS,

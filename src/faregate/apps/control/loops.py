@@ -25,7 +25,7 @@ PRUNE_EVERY_S: Final = 60.0
 class Ticking:
     """Calls `tick` about every second; after failures ever more slowly."""
 
-    def __init__(self, *, tick: Callable[[], Awaitable[None]], counters: Counters) -> None:
+    def __init__(self, *, tick: Callable[[], Awaitable[object]], counters: Counters) -> None:
         self._tick = tick
         self._counters = counters
 

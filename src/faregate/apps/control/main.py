@@ -35,10 +35,12 @@ from faregate.apps.control.state_feed import StateFeed
 from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.base.clock import Clock, SystemClock
+from faregate.base.ids import new_id
 from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.keep_margins import MarginKeeper
+from faregate.services.run_top_ups import TopUpRunner
 from faregate.services.setup import FirstSecrets
 from faregate.storage.database import Database
 
@@ -119,6 +121,7 @@ class _Parts:
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
+        self._topping_up = Ticking(tick=TopUpRunner(database, provider, clock, new_id=new_id).run, counters=counters)
         link = GatewayLink(
             database=database,
             clock=clock,
@@ -152,6 +155,7 @@ class _Parts:
             self._applying.run(),
             self._feed.run(),
             self._ticking.run(),
+            self._topping_up.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
             keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),

@@ -123,6 +123,33 @@ class ProviderGrant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCustomer:
+    """A customer under our id of it."""
+
+    lookup_key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCharge:
+    """A payment to take from the method that the customer left, without the customer; `amount` in minor units."""
+
+    lookup_key: str
+    customer: ProviderCustomer
+    currency: str
+    amount: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPayment:
+    """What became of a charge. `failure`: the provider's code of why it was declined; None where it succeeded."""
+
+    id: str
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderLine:
     """One price's period: the quantity that the provider received, and its amount in minor units, rounded once."""
 
@@ -185,3 +212,9 @@ class BillingProvider(Protocol):
 
     def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:
         """Take payment of what is due; a repeat returns the invoice as it was paid."""
+
+    def set_payment_method(self, customer: ProviderCustomer, payment_method: str) -> None:
+        """Keep a method that charges are taken from; `InvalidInput` on `payment_method` for one it does not take."""
+
+    def take_payment(self, charge: ProviderCharge) -> ProviderPayment:
+        """Charge the customer's method once; a repeat answers what became of the first."""

@@ -15,15 +15,18 @@ from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import (
     MeterEvent,
+    ProviderCharge,
     ProviderCoupon,
+    ProviderCustomer,
     ProviderDiscount,
     ProviderGrant,
     ProviderInvoice,
     ProviderLine,
+    ProviderPayment,
     ProviderSubscription,
     RatedLine,
 )
-from faregate.providers.embedded import catalog, invoicing, usage
+from faregate.providers.embedded import catalog, invoicing, payments, usage
 from faregate.providers.embedded.connection import ProviderFile
 
 _INVOICES: Final = (
@@ -103,6 +106,22 @@ class EmbeddedProvider:
         with self._file.transaction() as connection:
             invoicing.mark_paid(connection, invoice_id, paid_at)
             return _read_invoice(connection, invoice_id)
+
+    def set_payment_method(self, customer: ProviderCustomer, payment_method: str) -> None:
+        """Keep one of Stripe's test methods; `InvalidInput` on `payment_method` for one it does not know."""
+        with self._file.transaction() as connection:
+            customer_id = catalog.ensure_customer(
+                connection, customer.lookup_key, name=customer.name, new_id=self._new_id
+            )
+            payments.set_method(connection, customer_id, payment_method)
+
+    def take_payment(self, charge: ProviderCharge) -> ProviderPayment:
+        """Charge the customer's method once; a repeat answers what became of the first."""
+        with self._file.transaction() as connection:
+            customer_id = catalog.ensure_customer(
+                connection, charge.customer.lookup_key, name=charge.customer.name, new_id=self._new_id
+            )
+            return payments.take(connection, customer_id, charge, new_id=self._new_id)
 
     def get_invoice(self, invoice_id: str) -> ProviderInvoice:
         """Return an invoice; `NotFound` if there is none."""

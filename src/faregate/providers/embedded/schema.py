@@ -113,6 +113,21 @@ CREATE TABLE IF NOT EXISTS credit_applied (
     amount TEXT NOT NULL,
     PRIMARY KEY (invoice, credit_grant)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS payment_method (
+    customer TEXT PRIMARY KEY,
+    method TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS payment_intent (
+    lookup_key TEXT PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    customer TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    description TEXT NOT NULL,
+    failure TEXT
+) STRICT, WITHOUT ROWID;
 """
 
 SET_INVOICES_ASIDE: Final = "ALTER TABLE invoice RENAME TO invoice_before_coupons;"

@@ -1,0 +1,33 @@
+"""A company at the billing provider: its id there, and the method that charges are taken from."""
+
+from __future__ import annotations
+
+import asyncio
+
+from faregate.base.errors import Unavailable
+from faregate.base.limits import PROVIDER_TIMEOUT_S
+from faregate.domain.billing.provider import BillingProvider, ProviderCustomer
+from faregate.services.customers import find_company
+from faregate.storage.database import Database
+
+
+def provider_customer(application_id: str, company_id: str) -> str:
+    """Return our id of a company at the provider, whose customers are of all applications."""
+    return f"{application_id}/{company_id}"
+
+
+async def set_payment_method(
+    database: Database, provider: BillingProvider, *, application_id: str, company_id: str, payment_method: str
+) -> None:
+    """Let the provider keep a payment method of a company; a repeat changes nothing.
+
+    Raises `NotFound` for an unknown company, `InvalidInput` on `payment_method` for one that the provider does not
+    take, and `Unavailable` if it did not answer.
+    """
+    company = await database.read(lambda tx: find_company(tx, application_id, company_id))
+    customer = ProviderCustomer(lookup_key=provider_customer(application_id, company_id), name=company.name)
+    try:
+        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+            await asyncio.to_thread(provider.set_payment_method, customer, payment_method)
+    except TimeoutError as error:
+        raise Unavailable(f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s") from error
