@@ -33,6 +33,13 @@ class EventSplitter:
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, bytes | None]]:
         """Return the events that `chunk` completes, each as its raw bytes and its data (see `data_of`)."""
+        if chunk.endswith(b"\n\n") and not self._pending and not self._oversized and b"\r" not in chunk:
+            # One whole event, as upstreams nearly always write them: nothing has to be searched for.
+            empty_line = len(chunk) - 2
+            if empty_line <= self._limit - 2 and chunk.find(b"\n\n") == empty_line:
+                if chunk.startswith(b"data: ") and chunk.find(b"\n") == empty_line:
+                    return [(chunk, chunk[6:empty_line])]
+                return [(chunk, data_of(chunk))]
         searched = len(self._pending)
         buffer = self._pending + chunk if searched else chunk
         events: list[tuple[bytes, bytes | None]] = []
