@@ -19,7 +19,7 @@ from faregate.apps.gateway.call_records import (
 from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
 from faregate.apps.gateway.spool_records import HeldRecord, NeedRecord, PlanRecord, StartRecord, sequence_of
 from faregate.wire.dialects.openai_chat import RequestSummary
-from faregate.wire.dialects.openai_chat_answer import AnswerSummary
+from faregate.wire.dialects.seam import AnswerRecord
 from faregate.wire.event import WireEvent, WireRequest
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts, KeyState, Lease
 from tests.gateway.control_plane import route_state
@@ -51,7 +51,7 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
     key = KeyState(
         key_id="key_1", application_id="app_1", key_hash="h", company_id=company_id, user_id=user_id, replay=replay
     )
-    plan = plan_parts(route, key, [NEED])
+    plan = plan_parts(route, key, [NEED], usage_names=("a", "b", ""))
     request = request_record(
         plan, occurred_at=AT, uri=f"http://a/{name}", verb="POST", ip_address=None, summary=RequestSummary(model=name)
     )
@@ -67,6 +67,7 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
         company_id=company_id,
         replay=replay,
         needs=[NeedRecord(NEED.price_id, 1, 2)],
+        usage_names=("a", "b", ""),
     )
     start = msgspec.json.decode(start_line, type=StartRecord)
     assert msgspec.json.decode(start.request, type=WireRequest).uri == f"http://a/{name}"
@@ -78,7 +79,7 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
         estimated=estimated,
         answered_at=AT,
         status=200,
-        summary=AnswerSummary(usage={"prompt_tokens": 1}),
+        summary=AnswerRecord(usage={"prompt_tokens": 1}),
         blocked_by=blocked_by,
     )
     assert sequence_of(tail) == 9

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from faregate.domain.governance.rule import Cohort, Template
+from faregate.wire.dialects.tokens import Tokens
 from tests.gateway.control_plane import ControlPlane, package, rule_state
 from tests.gateway.running import ASK, KEY, Answer, Running, gateway, run
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
@@ -34,6 +35,7 @@ def test_a_json_answer_passes_unchanged_and_its_event_bears_the_usage(tmp_path: 
             "id": "chatcmpl-1",
             "model": "demo",
             "usage": {"prompt_tokens": 12, "completion_tokens": 40, "total_tokens": 52},
+            "tokens": msgspec.to_builtins(Tokens(input=12, output=40, total=52)),
         }
         assert event.request.body == {"model": "demo", "max_tokens": 100}
         assert not event.faregate.estimated

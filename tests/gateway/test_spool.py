@@ -97,7 +97,7 @@ def test_what_the_memory_cannot_keep_is_read_back_from_the_files(
     monkeypatch.setattr("faregate.apps.gateway.spool._MOST_RECENT_BYTES", 5_000)
 
     def body() -> None:
-        spool = opened(tmp_path, segment_bytes=2_048)
+        spool = opened(tmp_path, segment_bytes=2_000)
         assert spool.read(10) == []
         read: list[int] = []
         for number in range(100):
@@ -273,7 +273,7 @@ def test_everything_written_is_on_the_disk_after_sync(tmp_path: Path) -> None:
 
 def test_a_call_that_began_and_ended_is_read_back_byte_for_byte(tmp_path: Path) -> None:
     def body() -> None:
-        spool = opened(tmp_path, segment_bytes=2_048)
+        spool = opened(tmp_path, segment_bytes=2_000)
         assert spool.read(10) == []
         for number in range(30):
             started = start(spool, f"req_{number}")
@@ -295,7 +295,7 @@ def test_a_call_that_began_and_ended_is_read_back_byte_for_byte(tmp_path: Path) 
 
 def test_each_segment_says_what_its_starts_have_in_common(tmp_path: Path) -> None:
     def body() -> None:
-        spool = opened(tmp_path, segment_bytes=2_048)
+        spool = opened(tmp_path, segment_bytes=2_000)
         for number in range(30):
             start(spool, f"req_{number}")
         for path in tmp_path.glob("*.spool"):

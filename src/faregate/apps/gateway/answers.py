@@ -1,7 +1,7 @@
 """The gateway's own answers: what a caller is told when the upstream does not answer.
 
 Statuses and codes that the official OpenAI clients understand: they repeat 408, 409, 429 and 5xx, and obey
-`x-should-retry`.
+`x-should-retry`. The document has the shape of the route's dialect.
 """
 
 from __future__ import annotations
@@ -10,19 +10,31 @@ from dataclasses import dataclass
 from typing import Final
 
 from faregate.base.errors import InvalidInput
-from faregate.wire.openai_errors import encode_error
+from faregate.wire.dialects.openai_chat_dialect import chat_error
+from faregate.wire.dialects.seam import Fault, MeteredDialect
 
 _JSON: Final = ("content-type", "application/json")
 
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """An answer in place of the upstream's; `reason` names it in metrics."""
+    """An answer in place of the upstream's; `reason` names it in metrics, `body` is it where it is encoded already."""
 
     reason: str
-    status: int
-    body: bytes
+    fault: Fault
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        return self.fault.status
+
+    def body_for(self, dialect: MeteredDialect | None) -> bytes:
+        """Return the document in the dialect's shape, in OpenAI's where there is none."""
+        if self.body is not None:
+            return self.body
+        return chat_error(self.fault) if dialect is None else dialect.error_body(self.fault)
 
     def headers_for(self, request_id: str) -> list[tuple[str, str]]:
         """Return all headers of the answer."""
@@ -33,8 +45,7 @@ def _refusal(
     status: int, error_type: str, *, code: str, message: str, param: str | None = None, retry: bool | None = None
 ) -> Refusal:
     headers = () if retry is None else (("x-should-retry", "true" if retry else "false"),)
-    body = encode_error(message=message, error_type=error_type, code=code, param=param)
-    return Refusal(code, status, body, headers)
+    return Refusal(code, Fault(status=status, type=error_type, code=code, message=message, param=param), headers)
 
 
 INTERNAL: Final = _refusal(500, "server_error", code="internal_error", message="The gateway failed to handle the call.")
@@ -73,11 +84,11 @@ NO_UPGRADES: Final = _refusal(
     code="upgrade_not_supported",
     message="WebSocket and other upgrades are not metered on this route yet.",
 )
-COMPLETIONS_ONLY: Final = _refusal(
+METERED_ONLY: Final = _refusal(
     404,
     "invalid_request_error",
     code="unknown_url",
-    message="This route serves chat completions only: POST .../chat/completions.",
+    message="This route serves metered calls only: POST to the route itself, or to the path that its clients append.",
 )
 UPSTREAM_UNAVAILABLE: Final = _refusal(
     502, "server_error", code="upstream_unavailable", message="The upstream could not be reached or broke off."
@@ -111,7 +122,7 @@ def method_not_allowed(method: str) -> Refusal:
     refusal = _refusal(
         405, "invalid_request_error", code="method_not_allowed", message=f"Only {method} is answered here."
     )
-    return Refusal(refusal.reason, refusal.status, refusal.body, (("allow", method),))
+    return Refusal(refusal.reason, refusal.fault, (("allow", method),))
 
 
 def asked_too_often(wait_s: int) -> Refusal:
@@ -122,7 +133,7 @@ def asked_too_often(wait_s: int) -> Refusal:
         code="rate_limit_exceeded",
         message=f"Balance, usage and quotes are asked for too often. Ask again in {wait_s} s.",
     )
-    return Refusal(refusal.reason, refusal.status, refusal.body, (("retry-after", str(wait_s)),))
+    return Refusal(refusal.reason, refusal.fault, (("retry-after", str(wait_s)),))
 
 
 def invalid_request(error: InvalidInput) -> Refusal:

@@ -1,4 +1,4 @@
-"""The gateway's RSGI application: routes, identifies, decides; then hands the call to its dialect's path."""
+"""The gateway's RSGI application: routes, identifies, decides; then hands the call to its path."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.caller_paths import CallerPaths
-from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
+from faregate.apps.gateway.metered import MeteredCalls
 from faregate.apps.gateway.metrics import GatewayMetrics
-from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.plain import PlainCalls, url_below
 from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RoutePlan
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
 from faregate.base.ids import IdSource
 from faregate.wire.event import as_utc
-from faregate.wire.gateway_protocol import Dialect, KeyState
+from faregate.wire.gateway_protocol import KeyState
 
 _log = structlog.get_logger(__name__)
 
@@ -42,8 +42,9 @@ class Known(Struct, frozen=True, kw_only=True):
 
     plan: CallPlan
     rest: str
+    metered_url: str | None
     uri: str
-    is_chat: bool
+    reads_usage: bool
 
 
 class OwnPaths(Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ class GatewayApp:
         *,
         state: GatewayState,
         settlement: Settlement,
-        chat: ChatCalls,
+        metered: MeteredCalls,
         plain: PlainCalls,
         own: OwnPaths,
         clock: Clock,
@@ -70,7 +71,7 @@ class GatewayApp:
     ) -> None:
         self._state = state
         self._settlement = settlement
-        self._chat = chat
+        self._metered = metered
         self._plain = plain
         self._admin = own.admin
         self._callers = own.callers
@@ -111,6 +112,7 @@ class GatewayApp:
                 scope.method,
                 known.uri,
                 known.rest,
+                known.metered_url,
                 scope,
                 protocol,
                 received,
@@ -118,17 +120,22 @@ class GatewayApp:
             )
             if plan.refusal is not None:
                 self._turn_away(call, plan.refusal)
-            calls = self._chat if known.is_chat else self._plain
+            calls = self._metered if known.reads_usage else self._plain
             await calls.answer(call)
         except Refusal as refusal:
-            self._metrics.refused(refusal.reason)
-            protocol.response_bytes(refusal.status, refusal.headers_for(request_id), refusal.body)
+            self._refuse(protocol, path, refusal, request_id=request_id)
         except Exception:  # noqa: BLE001 - one call's fault must not show to its caller as a broken connection
             _log.exception("call.failed", request_id=request_id)
-            failed = answers.INTERNAL
-            protocol.response_bytes(failed.status, failed.headers_for(request_id), failed.body)
+            self._refuse(protocol, path, answers.INTERNAL, request_id=request_id)
         finally:
             self.open_calls.discard(task)
+
+    def _refuse(self, protocol: HTTPProtocol, path: str, refusal: Refusal, *, request_id: str) -> None:
+        """Give an answer of our own, in the shape of the path's route."""
+        self._metrics.refused(refusal.reason)
+        found = self._state.route_for(path)
+        body = refusal.body_for(None if found is None else found[0].dialect)
+        protocol.response_bytes(refusal.status, refusal.headers_for(request_id), body)
 
     def _turn_away(self, call: Call, refusal: RefusalAnswer) -> NoReturn:
         raise self._settlement.refuse(call, refusal)
@@ -141,12 +148,15 @@ class GatewayApp:
             raise answers.UNKNOWN_ROUTE
         route, rest = found
         host = named.get("host")
+        dialect = route.dialect
+        target = None if dialect is None else dialect.upstream_path(rest)
         known = Known(
             plan=self._identify(route, named),
             rest=rest,
             # Without its query: that may hold secrets. The server speaks plain HTTP/1.1.
             uri=f"http://{host or 'localhost'}{path}"[:_MOST_URI_CHARACTERS],
-            is_chat=route.state.dialect is not Dialect.NONE,
+            metered_url=None if target is None else url_below(route, target),
+            reads_usage=dialect is not None,
         )
         credential = named.get("authorization")
         if credential is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from granian.rsgi import HTTPProtocol, Scope
 from msgspec import Struct
@@ -11,15 +12,19 @@ from faregate.apps.gateway.headers import Headers
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
 from faregate.apps.gateway.spool_folder import Started
-from faregate.wire.dialects.openai_chat import RequestSummary
+from faregate.wire.dialects.seam import MeteredRequest
+
+_BYTES_PER_TOKEN: Final = 4
 
 
 class Call(Struct, eq=False):
     """A call in flight: who, where, when, what the server handed over, and what is held for it.
 
-    `uri` is without its query; `rest` is what follows the route's name in the path. `received`: the caller's headers,
-    names in lower case; `named`: the same by name, the last of a name. `input_estimate` is None where the dialect reads
-    no usage. `started`: where its start record stands. `request_json`: what its records say of the request.
+    `uri` is without its query; `rest` is what follows the route's name in the path. `metered_url`: where a metered call
+    of that path goes; None where none is. `received`: the caller's headers, names in lower case; `named`: the same by
+    name, the last of a name. `request`: what was read of it; None where no usage is read, or it cannot be read.
+    `body_bytes`: its length, where it cannot. `most_output`: the most that can be written. `started`: where its start
+    record stands. `request_json`: what its records say of the request.
     """
 
     plan: CallPlan
@@ -28,16 +33,22 @@ class Call(Struct, eq=False):
     verb: str
     uri: str
     rest: str
+    metered_url: str | None
     scope: Scope
     protocol: HTTPProtocol
     received: Headers
     named: dict[str, str]
-    summary: RequestSummary | None = None
-    input_estimate: int | None = None
+    request: MeteredRequest | None = None
+    body_bytes: int = 0
+    most_output: int | None = None
     hold: Hold | None = None
     started: Started | None = None
     settled: bool = False
     request_json: bytes = b""
+
+    def input_estimate(self) -> int:
+        """Return the input tokens to bill where the upstream reports none."""
+        return max(1, self.body_bytes // _BYTES_PER_TOKEN) if self.request is None else self.request.input_estimate()
 
     @property
     def ip_address(self) -> str:

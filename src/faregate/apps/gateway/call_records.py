@@ -39,8 +39,10 @@ class PlanParts(Struct, frozen=True, eq=False):
     record: bytes
 
 
-def plan_parts(route: RouteState, key: KeyState, needs: Iterable[PriceNeed]) -> PlanParts:
-    """Encode what is known before a call comes."""
+def plan_parts(
+    route: RouteState, key: KeyState, needs: Iterable[PriceNeed], *, usage_names: tuple[str, ...]
+) -> PlanParts:
+    """Encode what is known before a call comes; `usage_names`: of its dialect, empty where no usage is read."""
     return parts_of(
         PlanRecord(
             attempt=ATTEMPT,
@@ -50,6 +52,7 @@ def plan_parts(route: RouteState, key: KeyState, needs: Iterable[PriceNeed]) -> 
             user_id=key.user_id,
             company_id=key.company_id,
             replay=key.replay,
+            usage_names=usage_names,
             needs=[NeedRecord(need.price_id, need.per_input, need.per_output) for need in needs],
         )
     )

@@ -17,9 +17,9 @@ from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.app import GatewayApp, OwnPaths
 from faregate.apps.gateway.asking_rate import AskingRate
 from faregate.apps.gateway.caller_paths import CallerPaths
-from faregate.apps.gateway.chat import ChatCalls
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.metered import MeteredCalls
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.quoting import Quoting
@@ -158,7 +158,7 @@ class Gateway:
 
     def _make_app(self) -> GatewayApp:
         plain = PlainCalls(settlement=self._settlement, clients=self._clients)
-        chat = ChatCalls(
+        metered = MeteredCalls(
             settlement=self._settlement,
             holding=self.holding,
             clients=self._clients,
@@ -169,7 +169,7 @@ class Gateway:
         return GatewayApp(
             state=self.state,
             settlement=self._settlement,
-            chat=chat,
+            metered=metered,
             plain=plain,
             own=OwnPaths(admin=Admin(self.metrics, faults=self._faults, gauges=self._gauges), callers=self._callers),
             clock=self._clock,

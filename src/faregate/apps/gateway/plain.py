@@ -79,7 +79,12 @@ class PlainCalls:
 
 def target_url(route: RoutePlan, rest: str, scope: Scope) -> str:
     """Return the upstream's URL for what followed the route's name, with the query as it came."""
-    url = route.upstream_url + (
+    url = url_below(route, rest)
+    return f"{url}?{scope.query_string}" if scope.query_string else url
+
+
+def url_below(route: RoutePlan, rest: str) -> str:
+    """Return the upstream's URL for a path below it, quoted as a URL must be."""
+    return route.upstream_url + (
         rest if rest.isascii() and rest.replace("/", "").isalnum() else quote(rest, safe=_PATH_SAFE)
     )
-    return f"{url}?{scope.query_string}" if scope.query_string else url

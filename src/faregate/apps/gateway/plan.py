@@ -12,6 +12,7 @@ from faregate.apps.gateway.call_records import PlanParts, plan_parts
 from faregate.apps.gateway.headers import never_upstream
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
+from faregate.apps.gateway.upstream_client import UpstreamClient
 from faregate.base.errors import InvalidInput
 from faregate.domain.governance.decision import decide, rules_covering
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
@@ -22,7 +23,9 @@ from faregate.domain.metering.matching import may_match
 from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.domain.metering.windows import ReportingPeriod
-from faregate.wire.dialects.openai_chat import COMPLETIONS_PATH
+from faregate.wire.dialects.openai_chat_dialect import chat_error
+from faregate.wire.dialects.registry import dialect_named
+from faregate.wire.dialects.seam import Bound, Fault, MeteredDialect
 from faregate.wire.gateway_protocol import (
     AccountState,
     Dialect,
@@ -33,17 +36,13 @@ from faregate.wire.gateway_protocol import (
     RouteState,
     RuleState,
 )
-from faregate.wire.openai_errors import encode_error
 from faregate.wire.patterns import compile_pattern
 
 _ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_ENCODING: Final = (("accept-encoding", "identity"),)
 _TEMPLATES: Final = frozenset(template.value for template in Template)
-_PROMPT: Final = "response.body.usage.prompt_tokens"
-_COMPLETION: Final = "response.body.usage.completion_tokens"
-_TOTAL: Final = "response.body.usage.total_tokens"
-_UNITS_BY_PATH: Final = {_PROMPT: (1, 0), _COMPLETION: (0, 1), _TOTAL: (1, 1)}
-"""The dialect's bound for what a meter sums: units per input token, units per output token."""
+_NONE: Final[frozenset[str]] = frozenset()
+_NO_BOUNDS: Final[Mapping[str, Bound]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class RefusalAnswer:
 
     rule_id: str
     reason: str
-    status: int
+    fault: Fault
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
@@ -61,20 +60,23 @@ class RefusalAnswer:
 class RoutePlan:
     """A route with everything resolved.
 
-    `dropped_headers`: names that do not pass. `cancels`: a call ends when its caller leaves. `plans`: per key hash,
-    filled as callers come.
+    `dialect`: None where no usage is read; `metered_methods`: whose answers it reads. `dropped_headers`: names that do
+    not pass. `cancels`: a call ends when its caller leaves. `client`: made at its first call;
+    `plans`: per key hash, filled as callers come.
     """
 
     state: RouteState
+    dialect: MeteredDialect | None
     upstream_url: str
     upstream_headers: tuple[tuple[str, str], ...]
     dropped_headers: frozenset[str]
     missing_environment: tuple[str, ...]
+    metered_methods: frozenset[str]
     covering: tuple[Rule, ...]
     meters: tuple[RouteMeter, ...]
     offset: timedelta
-    completions_url: str
     cancels: bool
+    client: UpstreamClient | None = None
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
 
@@ -112,10 +114,13 @@ def make_route_plan(
     upstream_url, missing_in_url = _substitute(route.upstream_url, environment)
     upstream_url = upstream_url.rstrip("/")
     headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
-    metered = route.dialect is not Dialect.NONE
+    dialect = None if route.dialect is Dialect.NONE else dialect_named(route.dialect)
+    metered = dialect is not None
     missing = sorted({*missing_in_url, *(name for _, names in headers.values() for name in names)})
     return RoutePlan(
         state=route,
+        dialect=dialect,
+        metered_methods=_NONE if dialect is None else dialect.methods,
         upstream_url=upstream_url,
         upstream_headers=(*((name, value) for name, (value, _) in headers.items()), *(_NO_ENCODING if metered else ())),
         dropped_headers=never_upstream(headers, metered=metered),
@@ -127,7 +132,6 @@ def make_route_plan(
             if may_match(meter.filter, {"request.route": route.name}, compile_pattern)
         ),
         offset=timedelta(microseconds=offset_us),
-        completions_url=upstream_url + COMPLETIONS_PATH,
         cancels=route.on_abort is OnAbort.CANCEL,
     )
 
@@ -142,19 +146,21 @@ def make_call_plan(
     meters = tuple(meter for meter in route.meters if meter.price_id in prices)
     strict = route.state.enforce is Enforce.STRICT and no_credits is not None
     holding = [account for account in accounts if strict and account.prepaid and _metered(account, meters)]
-    needs, unboundable = _needs(holding, meters)
+    needs, unboundable = _needs(holding, meters, _NO_BOUNDS if route.dialect is None else route.dialect.bounds)
     subscription_id = holding[0].subscription_id if holding and unboundable is None else None
     return CallPlan(
         route=route,
         key=key,
-        refusal=None if refused is None else _refusal_answer(refused),
+        refusal=None if refused is None else _refusal_answer(refused, route.dialect),
         subscription_id=subscription_id,
         needs=needs,
-        no_credit=None if no_credits is None else _refusal_answer(no_credits),
+        no_credit=None if no_credits is None else _refusal_answer(no_credits, route.dialect),
         unboundable=unboundable,
         limits_output=any(need.per_output for need in needs),
         meters=meters,
-        parts=plan_parts(route.state, key, needs),
+        parts=plan_parts(
+            route.state, key, needs, usage_names=() if route.dialect is None else route.dialect.usage_names
+        ),
     )
 
 
@@ -170,7 +176,9 @@ def _metered(account: AccountState, meters: Sequence[RouteMeter]) -> bool:
     return any(meter.price_id in account.price_ids for meter in meters)
 
 
-def _needs(holding: Sequence[AccountState], meters: Sequence[RouteMeter]) -> tuple[tuple[PriceNeed, ...], str | None]:
+def _needs(
+    holding: Sequence[AccountState], meters: Sequence[RouteMeter], bounds: Mapping[str, Bound]
+) -> tuple[tuple[PriceNeed, ...], str | None]:
     if not holding:
         return (), None
     if len(holding) > 1:
@@ -179,7 +187,7 @@ def _needs(holding: Sequence[AccountState], meters: Sequence[RouteMeter]) -> tup
     for meter in meters:
         if meter.price_id not in holding[0].price_ids:
             continue
-        bound = _UNITS_BY_PATH.get(meter.sum_path)
+        bound = bounds.get(meter.sum_path)
         if bound is None:
             return (), f"{meter.sum_path or 'what a meter counts'} cannot be bounded before the call"
         before = units.get(meter.price_id, (0, 0))
@@ -188,14 +196,15 @@ def _needs(holding: Sequence[AccountState], meters: Sequence[RouteMeter]) -> tup
     return tuple(needs), None
 
 
-def _refusal_answer(rule: Rule) -> RefusalAnswer:
+def _refusal_answer(rule: Rule, dialect: MeteredDialect | None) -> RefusalAnswer:
     refusal = rule.refusal
+    fault = Fault(status=refusal.status, type=refusal.error_type, code=refusal.error_code, message=refusal.message)
     return RefusalAnswer(
         rule_id=rule.rule_id,
         reason=rule.cohort.value,
-        status=refusal.status,
+        fault=fault,
         headers=tuple((name.lower(), value) for name, value in refusal.headers.items()),
-        body=encode_error(message=refusal.message, error_type=refusal.error_type, code=refusal.error_code),
+        body=chat_error(fault) if dialect is None else dialect.error_body(fault),
     )
 
 

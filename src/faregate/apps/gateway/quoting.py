@@ -26,9 +26,8 @@ from faregate.wire.caller_questions import (
     SubscriptionQuoteView,
     TokenBoundView,
 )
-from faregate.wire.dialects.registry import dialect_named
 from faregate.wire.dialects.seam import Bound, MeteredDialect, MeteredRequest
-from faregate.wire.gateway_protocol import AccountState, Dialect, KeyState
+from faregate.wire.gateway_protocol import AccountState, KeyState
 
 _UNBOUNDED: Final[Bound | None] = None
 
@@ -77,7 +76,7 @@ class Quoting:
             least_max_tokens=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)),
             refusal=None
             if plan.refusal is None
-            else RefusalView(status=plan.refusal.status, body=Raw(plan.refusal.body)),
+            else RefusalView(status=plan.refusal.fault.status, body=Raw(plan.refusal.body)),
             subscriptions=answer.subscriptions,
         )
 
@@ -86,9 +85,9 @@ class Quoting:
         plan = None if found is None else self._state.plan_for(found[0], key.key_hash)
         if found is None or plan is None:
             raise InvalidInput.of("route", "is not a route of this gateway")
-        if found[0].state.dialect is Dialect.NONE:
+        dialect = found[0].dialect
+        if dialect is None:
             raise InvalidInput.of("route", "is not metered by its requests: there is nothing to quote")
-        dialect = dialect_named(found[0].state.dialect)
         if dialect.upstream_path(found[1]) is None:
             raise InvalidInput.of("route", "is not where metered calls go; name the route itself")
         return plan, dialect

@@ -18,9 +18,8 @@ from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
-from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader, read_answer
+from faregate.wire.dialects.seam import MeteredDialect, StreamMeter
 from faregate.wire.gateway_protocol import OnAbort
-from faregate.wire.sse import EventSplitter
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +29,6 @@ MOST_DRAINS: Final = 256
 MOST_DRAINED_BYTES: Final = 16 << 20
 _REST_WITHIN_S: Final = 1.0
 _FIRST_ERROR_STATUS: Final = 400
-_BROKEN: Final = b"data: " + answers.UPSTREAM_UNAVAILABLE.body + b"\n\n"
 
 
 class Relay:
@@ -40,20 +38,26 @@ class Relay:
         self._settlement = settlement
         self._spool = spool
         self._metrics = metrics
-        self._streams: dict[Call, tuple[StreamReader, int]] = {}
+        self._streams: dict[Call, tuple[StreamMeter, int]] = {}
         self._draining = 0
 
-    def pass_whole(self, call: Call, answer: WholeAnswer) -> None:
+    def pass_whole(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
         """Settle an answer that is here to its end, then send it."""
         status, body = answer.status, answer.body
         if body[:1] != b"{" and is_stream(answer.headers):
-            reader = AnswerReader()
-            _read_events(reader, body)
-            self._settle(call, status, reader, broken=False)
+            # A stream that nobody asked for.
+            reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
+            reader.feed(body)
+            self._settle(call, status, reader, complete=True)
         else:
-            estimate = call.input_estimate if status < _FIRST_ERROR_STATUS else None
-            summary, estimated = read_answer(body, input_estimate=estimate)
-            self._settlement.settle(call, status, summary, estimated=estimated)
+            record, estimated = dialect.read_answer(
+                body,
+                request=call.request,
+                headers=answer.headers,
+                input_estimate=call.input_estimate if status < _FIRST_ERROR_STATUS else None,
+                most_output=call.most_output,
+            )
+            self._settlement.settle(call, status, record, estimated=estimated)
         headers = caller_headers(answer.headers, call.request_id)
         if body:
             call.protocol.response_bytes(status, headers, body)
@@ -61,12 +65,12 @@ class Relay:
             call.protocol.response_empty(status, headers)
 
     async def pass_stream(
-        self, call: Call, answer: UpstreamAnswer, *, watch: CallerWatch | None, strip_usage: bool
+        self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect, *, watch: CallerWatch | None
     ) -> None:
-        """Send server-sent events on as they come; at `[DONE]` or the end, settle and send the rest."""
+        """Send server-sent events on as they come; at their last event, or the end, settle and send the rest."""
         if call.started is not None:
             self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
-        reader = StreamReader(strip_usage=strip_usage)
+        reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
         self._streams[call] = (reader, 0)
         transport = call.protocol.response_stream(answer.status, caller_headers(answer.headers, call.request_id))
         broken = caller_gone = False
@@ -87,9 +91,11 @@ class Relay:
         if caller_gone:
             await self._caller_gone(call, answer, reader)
             return
-        self._settle(call, answer.status, reader, broken=broken or not reader.finished)
+        self._settle(call, answer.status, reader, complete=not broken)
         try:
-            await transport.send_bytes(reader.end() + (_BROKEN if broken else b""))
+            await transport.send_bytes(
+                reader.close_with(answers.UPSTREAM_UNAVAILABLE.fault) if broken else reader.end()
+            )
             if reader.finished:
                 await _read_rest(answer)
         except ProtocolClosed:
@@ -98,13 +104,13 @@ class Relay:
     def checkpoint(self) -> None:
         """Write how far each started stream has come since the last time; called about every second."""
         for call, (reader, written) in self._streams.items():
-            output = _output_so_far(reader)
+            output = reader.output_so_far
             if call.started is not None and output > written:
                 self._streams[call] = (reader, output)
                 mark = CallMark(request_id=call.request_id, attempt=ATTEMPT, output=output)
                 self._spool.mark(Kind.CHECKPOINT, mark)
 
-    async def _caller_gone(self, call: Call, answer: UpstreamAnswer, reader: StreamReader) -> None:
+    async def _caller_gone(self, call: Call, answer: UpstreamAnswer, reader: StreamMeter) -> None:
         """Read on to the real usage where the route drains, else bill what was seen."""
         self._metrics.callers_gone += 1
         complete = False
@@ -118,14 +124,13 @@ class Relay:
                 del self._streams[call]
         if not complete:
             self._metrics.drains_cut += 1
-        self._settle(call, answer.status, reader, broken=not complete)
+        self._settle(call, answer.status, reader, complete=complete)
 
-    def _settle(self, call: Call, status: int, reader: AnswerReader, *, broken: bool) -> None:
-        """`broken`: the answer is not complete, so that what it used is an estimate unless the usage had come."""
-        summary, estimated = reader.summary(
-            input_estimate=call.input_estimate if status < _FIRST_ERROR_STATUS else None
-        )
-        self._settlement.settle(call, status, summary, estimated=estimated or (broken and not reader.has_usage()))
+    def _settle(self, call: Call, status: int, reader: StreamMeter, *, complete: bool) -> None:
+        """Settle what was read of a stream; `complete`: it came to its own end."""
+        estimate = call.input_estimate if status < _FIRST_ERROR_STATUS else None
+        record, estimated = reader.read(input_estimate=estimate, complete=complete)
+        self._settlement.settle(call, status, record, estimated=estimated)
 
 
 def is_stream(headers: Headers) -> bool:
@@ -133,14 +138,7 @@ def is_stream(headers: Headers) -> bool:
     return (header(headers, "content-type") or "").startswith("text/event-stream")
 
 
-def _read_events(reader: AnswerReader, body: bytes) -> None:
-    """Read a stream that arrived whole, because nobody asked for a stream."""
-    for _, data in EventSplitter().feed(body):
-        if data is not None:
-            reader.read_chunk(data)
-
-
-async def _drain(answer: UpstreamAnswer, reader: StreamReader) -> bool:
+async def _drain(answer: UpstreamAnswer, reader: StreamMeter) -> bool:
     """Read on within the byte cap (the client's timeouts bound the time); return whether the answer is complete."""
     total = 0
     try:
@@ -151,19 +149,14 @@ async def _drain(answer: UpstreamAnswer, reader: StreamReader) -> bool:
                 return False
     except (UpstreamFailed, asyncio.CancelledError):
         return False
-    return reader.finished
+    return True
 
 
 async def _read_rest(answer: UpstreamAnswer) -> None:
-    """Read what follows `[DONE]`, so that the connection can be used again; nothing of it is sent."""
+    """Read what follows the stream's end, so that the connection can be used again; nothing of it is sent."""
     try:
         async with asyncio.timeout(_REST_WITHIN_S):
             while await answer.read():
                 pass
     except (UpstreamFailed, TimeoutError):
         pass
-
-
-def _output_so_far(reader: StreamReader) -> int:
-    reported = reader.usage.get("completion_tokens")
-    return max(0, reported) if type(reported) is int else reader.output_estimate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -30,7 +31,8 @@ from faregate.apps.gateway.spool_folder import OpenStart
 from faregate.apps.gateway.spool_records import PlanRecord, StartRecord
 from faregate.base.clock import Clock
 from faregate.domain.metering.event import Event
-from faregate.wire.dialects.openai_chat_answer import AnswerSummary
+from faregate.wire.dialects.seam import AnswerRecord
+from faregate.wire.dialects.tokens import Tokens, Usage
 from faregate.wire.event import WireEvent, WireRequest, WireResponse, path_of
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
@@ -65,7 +67,7 @@ class Settlement:
         plan = call.plan.parts
         call.request_json = request = _request(call, plan)
         start = start_record(
-            call.request_id, request, epoch=self._epoch, input_estimate=call.input_estimate or 0, held=hold.parts
+            call.request_id, request, epoch=self._epoch, input_estimate=call.input_estimate(), held=hold.parts
         )
         call.started = self._spool.start(plan, start)
 
@@ -78,14 +80,14 @@ class Settlement:
 
     def refuse(self, call: Call, refusal: RefusalAnswer) -> Refusal:
         """Write that a rule refused the call; return the answer that the rule gives."""
-        self.settle(call, refusal.status, blocked_by=refusal.rule_id)
-        return Refusal(refusal.reason, refusal.status, refusal.body, refusal.headers)
+        self.settle(call, refusal.fault.status, blocked_by=refusal.rule_id)
+        return Refusal(refusal.reason, refusal.fault, refusal.headers, refusal.body)
 
     def settle(
         self,
         call: Call,
         status: int,
-        answer: AnswerSummary | None = None,
+        answer: AnswerRecord | None = None,
         *,
         estimated: bool = False,
         blocked_by: str | None = None,
@@ -123,14 +125,10 @@ class Settlement:
         Without a first byte nothing is billed; else the input's estimate and the output of the last checkpoint.
         """
         plan, start, spool = begun.plan, begun.start, self._spool
-        usage: dict[str, object] | None = None
+        answer: AnswerRecord | None = None
         drawn: list[Drawn] = []
         if begun.first_byte:
-            usage = {
-                "prompt_tokens": start.input_estimate,
-                "completion_tokens": begun.output,
-                "total_tokens": start.input_estimate + begun.output,
-            }
+            answer = _estimated_answer(plan, start.input_estimate, begun.output)
             drawn = _draw_from_record(plan, start, completion=begun.output)
         sequence = spool.take_sequence()
         request = msgspec.json.decode(start.request, type=WireRequest)
@@ -139,7 +137,7 @@ class Settlement:
             response=WireResponse(
                 time=request.time,
                 status=_OK if begun.first_byte else 502,
-                body=Raw(NULL if usage is None else encode(AnswerSummary(usage=usage))),
+                body=Raw(NULL if answer is None else encode(answer)),
             ),
             user_id=plan.user_id,
             company_id=plan.company_id,
@@ -159,7 +157,7 @@ class Settlement:
         spool.end(sequence, encode(event), started=begun.started)
         self._metrics.events_written += 1
 
-    def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerSummary | None) -> Mapping[LeasedUnits, int]:
+    def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerRecord | None) -> Mapping[LeasedUnits, int]:
         used = _used_units(call, status, answer)
         drawn = hold.settle(used)
         if hold.beyond:
@@ -175,11 +173,11 @@ def _request(call: Call, parts: PlanParts) -> bytes:
         uri=call.uri,
         verb=call.verb,
         ip_address=call.ip_address,
-        summary=call.summary,
+        summary=None if call.request is None else call.request.summary(),
     )
 
 
-def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[str, int]:
+def _used_units(call: Call, status: int, answer: AnswerRecord | None) -> dict[str, int]:
     """Return the units each price counts for the call, as its meters read the very event that is written."""
     used: dict[str, int] = {}
     event = None
@@ -196,7 +194,7 @@ def _used_units(call: Call, status: int, answer: AnswerSummary | None) -> dict[s
     return used
 
 
-def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
+def _event(call: Call, status: int, answer: AnswerRecord | None) -> Event:
     key = call.plan.key
     return Event(
         occurred_at=call.occurred_at,
@@ -211,7 +209,7 @@ def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
                 "verb": call.verb,
                 "headers": None,
                 "ip_address": call.ip_address,
-                "body": None if call.summary is None else msgspec.to_builtins(call.summary),
+                "body": None if call.request is None else msgspec.to_builtins(call.request.summary()),
             },
             "response": {"status": status, "headers": None, "body": _body(answer)},
             "user_id": key.user_id,
@@ -221,8 +219,17 @@ def _event(call: Call, status: int, answer: AnswerSummary | None) -> Event:
     )
 
 
-def _body(answer: AnswerSummary | None) -> dict[str, object] | None:
-    return None if answer is None else {"id": answer.id, "model": answer.model, "usage": answer.usage}
+def _body(answer: AnswerRecord | None) -> dict[str, object] | None:
+    """Return the body as the event has it, its numbers as they are."""
+    return None if answer is None else msgspec.to_builtins(answer, builtin_types=(Decimal,))
+
+
+def _estimated_answer(plan: PlanRecord, read: int, written: int) -> AnswerRecord:
+    """Return what is known of an answer that nobody finished, in its dialect's names."""
+    counts = (read, written, read + written)
+    usage: Usage = {name: count for name, count in zip(plan.usage_names, counts, strict=False) if name}
+    tokens = Tokens(input=read, output=written, total=read + written)
+    return AnswerRecord(usage=usage or None, tokens=tokens if usage else None)
 
 
 def _draw_from_record(plan: PlanRecord, start: StartRecord, *, completion: int) -> list[Drawn]:

@@ -56,7 +56,10 @@ class NeedRecord(Struct, frozen=True, array_like=True):
 
 
 class PlanRecord(Struct, frozen=True, kw_only=True):
-    """What all calls of one key on one route have in common."""
+    """What all calls of one key on one route have in common.
+
+    `usage_names`: those of its dialect (`seam.UsageNames`); records from before there were several are of chats.
+    """
 
     attempt: int
     route_id: str
@@ -66,6 +69,7 @@ class PlanRecord(Struct, frozen=True, kw_only=True):
     company_id: str
     replay: bool
     needs: list[NeedRecord]
+    usage_names: tuple[str, ...] = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 class HeldRecord(Struct, frozen=True, array_like=True):

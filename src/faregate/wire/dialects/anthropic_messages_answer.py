@@ -15,8 +15,17 @@ from msgspec import Raw, Struct
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.event_stream import EventStream
 from faregate.wire.dialects.request_fields import ABSENT, ENCODER, UNREADABLE, is_given, length_of
-from faregate.wire.dialects.seam import AnswerRecord, Fault, Reading
-from faregate.wire.dialects.tokens import Counted, Tokens, Usage, count_of, fill_usage, merge_usage, whole
+from faregate.wire.dialects.seam import AnswerRecord, Fault, Headers, MeteredRequest, Reading
+from faregate.wire.dialects.tokens import (
+    Counted,
+    InputEstimate,
+    Tokens,
+    Usage,
+    count_of,
+    fill_usage,
+    merge_usage,
+    whole,
+)
 from faregate.wire.event import exact_number
 
 _NAMES: Final = ("input_tokens", "output_tokens")
@@ -116,7 +125,7 @@ class _Answer:
             self.usage = merge_usage(self.usage, usage)
             self.counted.report(usage.get("output_tokens"))
 
-    def reading(self, input_estimate: int | None) -> Reading:
+    def reading(self, input_estimate: InputEstimate | None) -> Reading:
         usage, estimated = fill_usage(
             self.usage,
             _NAMES,
@@ -142,8 +151,16 @@ def messages_tokens(usage: Usage) -> Tokens:
     )
 
 
-def read_messages_answer(body: bytes, *, input_estimate: int | None, most_output: int | None) -> Reading:
+def read_messages_answer(
+    body: bytes,
+    *,
+    request: MeteredRequest | None = None,
+    headers: Headers = (),
+    input_estimate: InputEstimate | None,
+    most_output: int | None,
+) -> Reading:
     """Read a whole answer; one that is not JSON leaves everything unknown."""
+    del request, headers
     answer = _Answer(most_output)
     answer.final = True
     try:
@@ -190,7 +207,7 @@ class MessagesStream(EventStream):
         """Return the last word on the output, else the larger of what was reported and the estimate."""
         return self._answer.output
 
-    def read(self, *, input_estimate: int | None, complete: bool) -> Reading:
+    def read(self, *, input_estimate: InputEstimate | None, complete: bool) -> Reading:
         """Return what was read so far. A stream's own end decides what is final, so `complete` says nothing more.
 
         A stream in which nothing but an error came used nothing.
@@ -235,6 +252,12 @@ class MessagesStream(EventStream):
         if isinstance(event.usage, dict) and whole(event.usage.get("output_tokens")) is not None:
             self._counted_at_end = True
             answer.final = event.delta is not None and event.delta.stop_reason is not None
+
+
+def stream_messages(*, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> MessagesStream:
+    """Return the reader of a streamed answer."""
+    del request, headers
+    return MessagesStream(most_output=most_output)
 
 
 def _added(event: _Event) -> int:

@@ -27,7 +27,16 @@ from faregate.wire.dialects.request_fields import (
     unbounded,
 )
 from faregate.wire.dialects.seam import AnswerRecord, Bound, Fault, Headers, MeteredRequest, Reading
-from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN, Counted, Tokens, Usage, count_of, whole
+from faregate.wire.dialects.tokens import (
+    CHARACTERS_PER_TOKEN,
+    Counted,
+    InputEstimate,
+    Tokens,
+    Usage,
+    count_of,
+    counted,
+    whole,
+)
 from faregate.wire.event import exact_number
 
 _DONE: Final = b"[DONE]"
@@ -169,7 +178,7 @@ class _Answer:
             self.counted.add(len(data))
         self.counted.report(self.usage.get("output"))
 
-    def reading(self, input_estimate: int | None, *, complete: bool) -> Reading:
+    def reading(self, input_estimate: InputEstimate | None, *, complete: bool) -> Reading:
         usage = self.usage
         estimates = {} if input_estimate is None else self._estimates(input_estimate, complete=complete)
         if estimates:
@@ -179,12 +188,12 @@ class _Answer:
         record = AnswerRecord(id=self.answer_id, model=self.model, usage=usage or None, tokens=tokens)
         return Reading(record, bool(estimates))
 
-    def _estimates(self, input_estimate: int, *, complete: bool) -> Usage:
+    def _estimates(self, input_estimate: InputEstimate, *, complete: bool) -> Usage:
         estimates: Usage = {}
         for name in self._fields.estimable:
             reported = whole(self.usage.get(name))
             if name == "input" and reported is None:
-                estimates[name] = input_estimate
+                estimates[name] = counted(input_estimate)
             elif name == "output" and (reported is None or not complete):
                 estimates[name] = max(self.counted.estimate, reported or 0)
         return estimates
@@ -215,7 +224,7 @@ class GenericStream(EventStream):
         reported = whole(self._answer.usage.get("output")) if self.finished else None
         return self._answer.counted.estimate if reported is None else reported
 
-    def read(self, *, input_estimate: int | None, complete: bool) -> Reading:
+    def read(self, *, input_estimate: InputEstimate | None, complete: bool) -> Reading:
         """Return what was read so far; an output is the last word only where the answer is complete."""
         return self._answer.reading(input_estimate, complete=complete)
 
@@ -236,7 +245,7 @@ def read_generic_answer(
     *,
     request: MeteredRequest | None,
     headers: Headers,
-    input_estimate: int | None,
+    input_estimate: InputEstimate | None,
     most_output: int | None,
 ) -> Reading:
     """Read a whole answer; one that is not JSON gives what headers and request say."""

@@ -112,11 +112,16 @@ def completion_path(rest: str) -> str | None:
 def read_request(body: bytes) -> ChatRequest:
     """Return the fields that bound a request; `InvalidInput` names the field that is malformed or out of range."""
     request = decode_request(_DECODER, body)
+    require_limits(request)
+    return request
+
+
+def require_limits(request: ChatRequest) -> None:
+    """Raise `InvalidInput` naming a limit or a number of choices that no upstream takes."""
     if request.n is not None and not 1 <= request.n <= MAX_CHOICES:
         raise InvalidInput.of("n", f"must be from 1 to {MAX_CHOICES}")
     require_limit("max_tokens", request.max_tokens)
     require_limit("max_completion_tokens", request.max_completion_tokens)
-    return request
 
 
 def require_bounded(request: ChatRequest) -> None:

@@ -15,8 +15,16 @@ from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.event_stream import EventStream
 from faregate.wire.dialects.large_event import ObjectFinder
 from faregate.wire.dialects.request_fields import UNREADABLE, length_of
-from faregate.wire.dialects.seam import AnswerRecord, Fault, Reading
-from faregate.wire.dialects.tokens import Counted, Usage, fill_usage, merge_usage, tokens_inclusive, whole
+from faregate.wire.dialects.seam import AnswerRecord, Fault, Headers, MeteredRequest, Reading
+from faregate.wire.dialects.tokens import (
+    Counted,
+    InputEstimate,
+    Usage,
+    fill_usage,
+    merge_usage,
+    tokens_inclusive,
+    whole,
+)
 from faregate.wire.event import exact_number
 
 _LAST: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
@@ -100,7 +108,7 @@ class _Answer:
         if isinstance(head.usage, dict):
             self.usage = merge_usage(self.usage, head.usage)
 
-    def reading(self, input_estimate: int | None) -> Reading:
+    def reading(self, input_estimate: InputEstimate | None) -> Reading:
         usage, estimated = fill_usage(
             self.usage, _NAMES, input_estimate=input_estimate, output_estimate=self.counted.estimate, final=True
         )
@@ -111,8 +119,16 @@ class _Answer:
         return Reading(AnswerRecord(id=self.answer_id, model=self.model, usage=usage or None, tokens=tokens), estimated)
 
 
-def read_responses_answer(body: bytes, *, input_estimate: int | None, most_output: int | None) -> Reading:
+def read_responses_answer(
+    body: bytes,
+    *,
+    request: MeteredRequest | None = None,
+    headers: Headers = (),
+    input_estimate: InputEstimate | None,
+    most_output: int | None,
+) -> Reading:
     """Read a whole answer; one that is not JSON leaves everything unknown."""
+    del request, headers
     answer = _Answer(most_output)
     try:
         answer.keep(_HEAD_DECODER.decode(body))
@@ -146,7 +162,7 @@ class ResponsesStream(EventStream):
         """Return what was reported, else the estimate."""
         return self._answer.output
 
-    def read(self, *, input_estimate: int | None, complete: bool) -> Reading:
+    def read(self, *, input_estimate: InputEstimate | None, complete: bool) -> Reading:
         """Return what was read so far. Usage comes once and is the last word, so `complete` says nothing more.
 
         A stream in which nothing but an error came used nothing.
@@ -197,6 +213,12 @@ class ResponsesStream(EventStream):
         except UNREADABLE:
             return False
         return last
+
+
+def stream_responses(*, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> ResponsesStream:
+    """Return the reader of a streamed answer."""
+    del request, headers
+    return ResponsesStream(most_output=most_output)
 
 
 def _count(counted: Counted, whole_answer: _Output) -> None:

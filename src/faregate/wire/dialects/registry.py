@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from faregate.base.errors import InvalidInput
 from faregate.wire.dialects.anthropic_messages import messages_path, read_messages_request
-from faregate.wire.dialects.anthropic_messages_answer import MessagesStream, messages_error, read_messages_answer
+from faregate.wire.dialects.anthropic_messages_answer import messages_error, read_messages_answer, stream_messages
 from faregate.wire.dialects.generic_json import (
     GenericRequest,
     GenericSettings,
@@ -18,11 +18,23 @@ from faregate.wire.dialects.generic_json import (
     read_generic_answer,
 )
 from faregate.wire.dialects.openai_chat import completion_path
-from faregate.wire.dialects.openai_chat_dialect import ChatCall, ChatStream, chat_error, read_chat_answer
+from faregate.wire.dialects.openai_chat_dialect import chat_error, read_chat_answer, read_chat_call, stream_chat
 from faregate.wire.dialects.openai_responses import read_responses_request, responses_path
-from faregate.wire.dialects.openai_responses_answer import ResponsesStream, read_responses_answer
-from faregate.wire.dialects.seam import Bound, Fault, Headers, MeteredDialect, MeteredRequest, Reading, StreamMeter
+from faregate.wire.dialects.openai_responses_answer import read_responses_answer, stream_responses
+from faregate.wire.dialects.seam import (
+    Bound,
+    Fault,
+    Headers,
+    MeteredDialect,
+    MeteredRequest,
+    Reading,
+    StreamMeter,
+    UsageNames,
+)
+from faregate.wire.dialects.tokens import InputEstimate
 
+_POST: Final = frozenset(("POST",))
+_WITH_ANSWERS: Final = frozenset(("POST", "PUT", "PATCH", "GET"))
 _INPUT: Final[Bound] = (1, 0)
 _OUTPUT: Final[Bound] = (0, 1)
 _BOTH: Final[Bound] = (1, 1)
@@ -39,10 +51,26 @@ _TOKENS: Final[Mapping[str, Bound]] = {
 
 
 class WholeReader(Protocol):
-    """Reads a whole answer that tells all by itself."""
+    """Reads a whole answer; an answer's body tells all, so that request and headers are not looked at."""
 
-    def __call__(self, body: bytes, *, input_estimate: int | None, most_output: int | None) -> Reading:
+    def __call__(
+        self,
+        body: bytes,
+        *,
+        request: MeteredRequest | None,
+        headers: Headers,
+        input_estimate: InputEstimate | None,
+        most_output: int | None,
+    ) -> Reading:
         """Return what was read."""
+        ...
+
+
+class StreamMaker(Protocol):
+    """Makes the reader of a streamed answer."""
+
+    def __call__(self, *, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> StreamMeter:
+        """Return the reader."""
         ...
 
 
@@ -53,56 +81,33 @@ def _bounds(usage: Mapping[str, Bound]) -> Mapping[str, Bound]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProviderDialect:
-    """A provider's own dialect: everything about it is known beforehand, and an answer's body tells all."""
+    """A provider's own dialect (`seam.MeteredDialect`): everything about it is known beforehand."""
 
     name: str
     bounds: Mapping[str, Bound]
-    path: Callable[[str], str | None]
-    request: Callable[[bytes], MeteredRequest]
-    answer: WholeReader
-    streamed: Callable[[MeteredRequest | None, int | None], StreamMeter]
-    error: Callable[[Fault], bytes]
-
-    def upstream_path(self, rest: str) -> str | None:
-        """Return the upstream path for what followed the route's name, None where no metered answer is asked for."""
-        return self.path(rest)
-
-    def read_request(self, body: bytes) -> MeteredRequest:
-        """Return the request; raises `InvalidInput`."""
-        return self.request(body)
-
-    def read_answer(
-        self,
-        body: bytes,
-        *,
-        request: MeteredRequest | None,
-        headers: Headers,
-        input_estimate: int | None,
-        most_output: int | None,
-    ) -> Reading:
-        """Read a whole answer."""
-        del request, headers
-        return self.answer(body, input_estimate=input_estimate, most_output=most_output)
-
-    def stream(self, *, request: MeteredRequest | None, headers: Headers, most_output: int | None) -> StreamMeter:
-        """Return the reader of a streamed answer."""
-        del headers
-        return self.streamed(request, most_output)
-
-    def error_body(self, fault: Fault) -> bytes:
-        """Return the error document."""
-        return self.error(fault)
+    usage_names: UsageNames
+    upstream_path: Callable[[str], str | None]
+    read_request: Callable[[bytes], MeteredRequest]
+    read_answer: WholeReader
+    stream: StreamMaker
+    error_body: Callable[[Fault], bytes]
+    methods: frozenset[str] = _POST
 
 
 class GenericJson:
     """A route's own API; `InvalidInput` names the setting that is wrong."""
 
     name: Final = "generic_json"
+    methods: Final = _WITH_ANSWERS
 
     def __init__(self, settings: GenericSettings) -> None:
         self._settings = settings
         self._fields = UsageFields(settings)
         self.bounds: Final[Mapping[str, Bound]] = generic_bounds(settings)
+        estimable = self._fields.estimable
+        self.usage_names: Final = UsageNames(
+            "input" if "input" in estimable else "", "output" if "output" in estimable else "", ""
+        )
 
     def upstream_path(self, rest: str) -> str | None:
         """Return the path as it came: every call is metered."""
@@ -118,7 +123,7 @@ class GenericJson:
         *,
         request: MeteredRequest | None,
         headers: Headers,
-        input_estimate: int | None,
+        input_estimate: InputEstimate | None,
         most_output: int | None,
     ) -> Reading:
         """Read a whole answer."""
@@ -140,11 +145,6 @@ class GenericJson:
         return chat_error(fault)
 
 
-def _stream_chat(request: MeteredRequest | None, most_output: int | None) -> ChatStream:
-    strip = isinstance(request, ChatCall) and request.streams and not request.request.wants_usage
-    return ChatStream(strip_usage=strip, most_output=most_output)
-
-
 OPENAI_CHAT: Final = ProviderDialect(
     name="openai_chat",
     bounds=_bounds(
@@ -157,11 +157,12 @@ OPENAI_CHAT: Final = ProviderDialect(
             "total_tokens": _BOTH,
         }
     ),
-    path=completion_path,
-    request=ChatCall,
-    answer=read_chat_answer,
-    streamed=_stream_chat,
-    error=chat_error,
+    usage_names=UsageNames("prompt_tokens", "completion_tokens", "total_tokens"),
+    upstream_path=completion_path,
+    read_request=read_chat_call,
+    read_answer=read_chat_answer,
+    stream=stream_chat,
+    error_body=chat_error,
 )
 OPENAI_RESPONSES: Final = ProviderDialect(
     name="openai_responses",
@@ -175,11 +176,12 @@ OPENAI_RESPONSES: Final = ProviderDialect(
             "total_tokens": _BOTH,
         }
     ),
-    path=responses_path,
-    request=read_responses_request,
-    answer=read_responses_answer,
-    streamed=lambda _, most_output: ResponsesStream(most_output=most_output),
-    error=chat_error,
+    usage_names=UsageNames("input_tokens", "output_tokens", "total_tokens"),
+    upstream_path=responses_path,
+    read_request=read_responses_request,
+    read_answer=read_responses_answer,
+    stream=stream_responses,
+    error_body=chat_error,
 )
 ANTHROPIC_MESSAGES: Final = ProviderDialect(
     name="anthropic_messages",
@@ -191,11 +193,12 @@ ANTHROPIC_MESSAGES: Final = ProviderDialect(
             "output_tokens": _OUTPUT,
         }
     ),
-    path=messages_path,
-    request=read_messages_request,
-    answer=read_messages_answer,
-    streamed=lambda _, most_output: MessagesStream(most_output=most_output),
-    error=messages_error,
+    usage_names=UsageNames("input_tokens", "output_tokens", ""),
+    upstream_path=messages_path,
+    read_request=read_messages_request,
+    read_answer=read_messages_answer,
+    stream=stream_messages,
+    error_body=messages_error,
 )
 _KNOWN: Final[Mapping[str, MeteredDialect]] = {
     dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from faregate.wire.dialects.tokens import Tokens, Usage
+from faregate.wire.dialects.tokens import InputEstimate, Tokens, Usage
 
 Headers = Sequence[tuple[str, str]]
 """An answer's headers, names in lower case."""
@@ -47,6 +47,14 @@ class Fault(Struct, frozen=True, kw_only=True):
     code: str
     message: str
     param: str | None = None
+
+
+class UsageNames(NamedTuple):
+    """The fields in which an upstream tells its usage; empty where it has no such field."""
+
+    read: str
+    written: str
+    total: str
 
 
 class MeteredRequest(Protocol):
@@ -128,7 +136,7 @@ class StreamMeter(Protocol):
         """Return what ends the caller's stream with an error; an event that had come only in part is left out."""
         ...
 
-    def read(self, *, input_estimate: int | None, complete: bool) -> Reading:
+    def read(self, *, input_estimate: InputEstimate | None, complete: bool) -> Reading:
         """Return what was read so far; `complete`: the upstream's answer came to its own end.
 
         With an `input_estimate`, what the upstream did not report is estimated.
@@ -149,6 +157,16 @@ class MeteredDialect(Protocol):
         """Return what each boundable field counts at most, by its path in the event."""
         ...
 
+    @property
+    def usage_names(self) -> UsageNames:
+        """Return the fields of a usage that is estimated."""
+        ...
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Return the HTTP methods whose answers are metered."""
+        ...
+
     def upstream_path(self, rest: str) -> str | None:
         """Return the upstream path for what followed the route's name, None where no metered answer is asked for."""
         ...
@@ -163,7 +181,7 @@ class MeteredDialect(Protocol):
         *,
         request: MeteredRequest | None,
         headers: Headers,
-        input_estimate: int | None,
+        input_estimate: InputEstimate | None,
         most_output: int | None,
     ) -> Reading:
         """Read a whole answer that was not streamed.

@@ -6,7 +6,7 @@ cache out of `input_tokens`. Here nothing is counted twice: `input`, `cached_rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -14,6 +14,9 @@ from msgspec import Struct
 
 Usage = dict[str, object]
 """An upstream's usage object: fields by name, decoded; numbers that are not whole are Decimals."""
+
+InputEstimate = int | Callable[[], int]
+"""Input tokens to bill where none are reported, or what counts them: most upstreams do report."""
 
 CHARACTERS_PER_TOKEN: Final = 4
 
@@ -23,7 +26,7 @@ MOST_TOKENS: Final = 10**18
 _MOST_DIGITS: Final = 18
 
 
-class Tokens(Struct, frozen=True, kw_only=True):
+class Tokens(Struct, frozen=True, kw_only=True, gc=False):
     """`total` = `input` (uncached) + `cached_read` + `cache_write` + `output`.
 
     `reasoning` and `audio_output` are parts of `output`, `audio_input` of what was read. 0 where the upstream does not
@@ -101,6 +104,11 @@ def tokens_inclusive(usage: Mapping[str, object], names: tuple[str, str, str, st
     )
 
 
+def counted(estimate: InputEstimate) -> int:
+    """Return the estimate, counted now where it was not."""
+    return estimate if isinstance(estimate, int) else estimate()
+
+
 class Counted:
     """What was seen of an answer's text, to estimate its tokens by where nobody counts them.
 
@@ -134,7 +142,7 @@ class Counted:
 
 
 def fill_usage(
-    usage: Usage, names: tuple[str, str], *, input_estimate: int | None, output_estimate: int, final: bool
+    usage: Usage, names: tuple[str, str], *, input_estimate: InputEstimate | None, output_estimate: int, final: bool
 ) -> tuple[Usage, bool]:
     """Return the usage with what was not reported estimated, and whether something was.
 
@@ -146,7 +154,7 @@ def fill_usage(
     read, written = names
     estimated = {}
     if whole(usage.get(read)) is None:
-        estimated[read] = input_estimate
+        estimated[read] = counted(input_estimate)
     if not final or whole(usage.get(written)) is None:
         estimated[written] = max(output_estimate, count_of(usage, written))
     return usage | estimated, bool(estimated)

@@ -1,4 +1,4 @@
-"""The path of an OpenAI chat completion: bound, hold, start, forward; then the answer's own path, whole or streamed."""
+"""The path of a metered call, whatever its dialect: bound, hold, start, forward; then the answer's own path."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from faregate.apps.gateway.headers import Headers, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
 from faregate.apps.gateway.upstream_client import (
+    UpstreamClient,
     UpstreamClients,
     UpstreamFailed,
     UpstreamTimedOut,
@@ -28,25 +30,15 @@ from faregate.apps.gateway.upstream_client import (
 )
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
-from faregate.wire.dialects.openai_chat import (
-    ChatRequest,
-    completion_path,
-    estimate_input,
-    input_bound,
-    read_request,
-    require_bounded,
-    rewrite,
-    summarise,
-)
+from faregate.wire.dialects.seam import MeteredDialect, MeteredRequest
 
 _log = structlog.get_logger(__name__)
 
 _USES_NOTHING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
-_BYTES_PER_TOKEN: Final = 4
 
 
-class ChatCalls:
-    """Chat completions of all routes."""
+class MeteredCalls:
+    """Calls of all routes whose usage is read."""
 
     def __init__(
         self,
@@ -66,34 +58,37 @@ class ChatCalls:
         self._metrics = metrics
 
     async def answer(self, call: Call) -> None:
-        """Answer one request of a chat route; raises `Refusal` for an answer of our own."""
+        """Answer one request of a metered route; raises `Refusal` for an answer of our own."""
         plan = call.plan
         route = plan.route
-        if not _asks_for_completion(call):
+        dialect, url = route.dialect, _metered_url(call)
+        if url is None or dialect is None:
             await self._plain.answer(call)
             return
         try:
             body = await read_body(call.protocol, call.named, route.state.max_request_bytes)
         except ProtocolClosed:
             return
-        request = self._read(call, body)
+        request = self._read(call, dialect, body)
+        streams = False
         if request is not None:
+            streams = request.streams
             most = None
             if plan.subscription_id is not None:
-                want = _want(call, request, body)
+                want = _want(call, request)
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
-                most = self._start(call, want, hold=hold, streams=request.stream is True)
-            body = rewrite(request, body, most_output_per_choice=most)
+                most = self._start(call, want, hold=hold, streams=streams)
+            body = request.rewrite(most_output_per_choice=most)
         headers = upstream_headers(call.received, call.named, route.dropped_headers)
         headers += route.upstream_headers
         headers.append(("x-request-id", call.request_id))
         try:
-            if route.cancels or (request is not None and request.stream is True):
-                await self._forward(call, request, headers=headers, body=body)
+            if streams or route.cancels:
+                await self._forward(call, dialect, url=url, headers=headers, body=body)
             else:
-                client = self._clients.client_for(route.state, decode=True)
-                answer = await client.fetch("POST", _completions_url(call), headers=headers, body=body)
-                self._relay.pass_whole(call, answer)
+                client = route.client or self._connect(route)
+                answer = await client.fetch(call.verb, url, headers=headers, body=body)
+                self._relay.pass_whole(call, answer, dialect)
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
             self._settlement.settle(call, refusal.status)
@@ -103,20 +98,23 @@ class ChatCalls:
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
 
-    def _read(self, call: Call, body: bytes) -> ChatRequest | None:
+    def _read(self, call: Call, dialect: MeteredDialect, body: bytes) -> MeteredRequest | None:
         """Return the request; one that cannot be read is refused only where it must be bounded."""
         try:
-            request = read_request(body)
+            request = dialect.read_request(body)
             if call.plan.subscription_id is not None:
-                require_bounded(request)
+                request.require_bounded()
         except InvalidInput as error:
             if call.plan.subscription_id is not None:
                 raise answers.invalid_request(error) from None
-            call.input_estimate = max(1, len(body) // _BYTES_PER_TOKEN)
+            call.body_bytes = len(body)
             return None
-        call.summary = summarise(request)
-        call.input_estimate = estimate_input(request)
+        call.request = request
         return request
+
+    def _connect(self, route: RoutePlan) -> UpstreamClient:
+        client = route.client = self._clients.client_for(route.state, decode=True)
+        return client
 
     async def _wait(self, call: Call, want: Want) -> Hold:
         """Wait for a hold that the memory alone cannot give; raises the answer where there is none."""
@@ -133,6 +131,7 @@ class ChatCalls:
     def _start(self, call: Call, want: Want, *, hold: Hold, streams: bool) -> int | None:
         """Record the start of a held call that streams; return the most output a choice, None where output is free."""
         call.hold = hold
+        call.most_output = hold.output
         self._metrics.holds += 1
         try:
             self._settlement.start(call, hold, streams=streams)
@@ -141,21 +140,22 @@ class ChatCalls:
             raise answers.UNRECORDED from None
         return hold.output // want.choices if call.plan.limits_output else None
 
-    async def _forward(self, call: Call, request: ChatRequest | None, *, headers: Headers, body: bytes) -> None:
+    async def _forward(self, call: Call, dialect: MeteredDialect, *, url: str, headers: Headers, body: bytes) -> None:
         """Forward a call that streams, or one that ends when its caller leaves."""
-        client, url = self._clients.client_for(call.plan.route.state, decode=True), _completions_url(call)
-        watch = CallerWatch(call.protocol) if call.plan.route.cancels else None
+        route = call.plan.route
+        client = route.client or self._connect(route)
+        watch = CallerWatch(call.protocol) if route.cancels else None
         try:
-            if request is None or request.stream is not True:
-                self._relay.pass_whole(call, await client.fetch("POST", url, headers=headers, body=body))
+            if call.request is None or not call.request.streams:
+                self._relay.pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
                 return
-            answer = await client.stream("POST", url, headers=headers, body=body)
+            answer = await client.stream(call.verb, url, headers=headers, body=body)
             try:
                 if is_stream(answer.headers):
-                    await self._relay.pass_stream(call, answer, watch=watch, strip_usage=not request.wants_usage)
+                    await self._relay.pass_stream(call, answer, dialect, watch=watch)
                 else:
                     whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole))
+                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
             finally:
                 await answer.close()
         finally:
@@ -163,35 +163,33 @@ class ChatCalls:
                 watch.close()
 
 
-def _asks_for_completion(call: Call) -> bool:
-    """Return whether the call's usage is read; raises the answer to what cannot be let through unmetered."""
-    plan = call.plan
+def _metered_url(call: Call) -> str | None:
+    """Return where a call whose usage is read goes, with its query as it came; None for one that passes as it is.
+
+    Raises the answer to what cannot be let through unmetered.
+    """
+    plan, url = call.plan, call.metered_url
     if "upgrade" in call.named:
         raise answers.NO_UPGRADES
-    if call.verb == "POST" and completion_path(call.rest) is not None:
+    if url is not None and call.verb in plan.route.metered_methods:
         if plan.unboundable is None:
-            return True
+            query = call.scope.query_string
+            return f"{url}?{query}" if query else url
         _log.error("hold.impossible", route=plan.route.state.name, reason=plan.unboundable)
         raise answers.MISCONFIGURED
     if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
-        raise answers.COMPLETIONS_ONLY
-    return False
+        raise answers.METERED_ONLY
+    return None
 
 
-def _completions_url(call: Call) -> str:
-    """Return where the call goes, with its query as it came."""
-    url, query = call.plan.route.completions_url, call.scope.query_string
-    return f"{url}?{query}" if query else url
-
-
-def _want(call: Call, request: ChatRequest, body: bytes) -> Want:
+def _want(call: Call, request: MeteredRequest) -> Want:
     route, choices = call.plan.route.state, request.choices
     per_choice = request.most_output_per_choice or route.default_output_tokens
     return Want(
         needs=call.plan.needs,
-        input=input_bound(request, body),
+        input=request.input_bound(),
         output=per_choice * choices,
-        least_output=min(per_choice, route.least_output_tokens) * choices,
+        least_output=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)) * choices,
         choices=choices,
         occurred_at=call.occurred_at,
     )
