@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from faregate.wire.dialects.large_event import MAX_OBJECT_BYTES, ObjectFinder
@@ -32,6 +32,8 @@ documents = st.dictionaries(
 )
 
 
+@example(document={"response": ["usage", {}]}, ascii_only=True, places=[])
+@example(document={"response": {"usage": 1, "a": [["usage", {}]]}}, ascii_only=True, places=[])
 @given(document=documents, ascii_only=st.booleans(), places=st.lists(st.integers(0, 5_000), max_size=8))
 def test_the_object_is_found_by_its_path_wherever_the_document_is_cut(
     *, document: dict[str, object], ascii_only: bool, places: list[int]

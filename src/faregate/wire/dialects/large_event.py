@@ -23,11 +23,13 @@ _LONGEST_NAME: Final = 64
 class ObjectFinder:
     """Feed it a document in any pieces; `found` is the last whole object at the path `(outer, inner)`, as bytes."""
 
-    __slots__ = ("_depth", "_escaped", "_in_string", "_kept", "_names", "_path", "_string", "found")
+    __slots__ = ("_depth", "_escaped", "_in_object", "_in_string", "_kept", "_names", "_path", "_string", "found")
 
     def __init__(self, outer: bytes, inner: bytes) -> None:
         self._path = (outer, inner)
         self._names = [b"", b""]
+        # A string in an array is no name.
+        self._in_object = [False, False]
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -49,9 +51,8 @@ class ObjectFinder:
             if piece[match.start()] == _QUOTE:
                 self._in_string, self._string = True, b""
             elif piece[match.start()] in _OPENING:
-                if self._begins(piece[match.start()]):
+                if self._open(piece[match.start()]):
                     self._kept, kept_from = b"", match.start()
-                self._depth += 1
             else:
                 self._depth -= 1
                 if self._kept is not None and self._depth == len(self._path):
@@ -61,9 +62,13 @@ class ObjectFinder:
             if len(self._kept) > MAX_OBJECT_BYTES:
                 self._kept = None
 
-    def _begins(self, opening: int) -> bool:
-        """Return whether this is the object looked for: the name before it, on each level, is the path's."""
-        return self._depth == len(self._path) and opening == _OPENING[0] and tuple(self._names) == self._path
+    def _open(self, opening: int) -> bool:
+        """Go one level down; return whether it is the object looked for: the names before it are the path's."""
+        depth, is_object = self._depth, opening == _OPENING[0]
+        self._depth = depth + 1
+        if 0 <= depth < len(self._path):
+            self._in_object[depth] = is_object
+        return depth == len(self._path) and is_object and all(self._in_object) and tuple(self._names) == self._path
 
     def _skip_string(self, piece: bytes, place: int) -> int:
         if self._escaped:
@@ -78,7 +83,7 @@ class ObjectFinder:
             return end
         if piece[end] == _QUOTE:
             self._in_string = False
-            if 1 <= self._depth <= len(self._path):
+            if 1 <= self._depth <= len(self._path) and self._in_object[self._depth - 1]:
                 self._names[self._depth - 1] = self._string
         else:
             self._escaped = True
