@@ -33,8 +33,8 @@ is_usable() {
 }
 
 # `ensure_environment run` installs requirements.lock, `ensure_environment dev` requirements-dev.lock, which contains
-# the other; both then install this tree, editable. Does nothing when nothing changed. A changed lock gets a new
-# environment, so that no package stays which the lock does not name.
+# the other; both then install this tree, editable, and compile the gateway where there is a C compiler. Does nothing
+# when nothing changed. A changed lock gets a new environment, so that no package stays which the lock does not name.
 ensure_environment() {
     local wanted=$1 lock=requirements.lock python
     local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps)
@@ -61,4 +61,6 @@ ensure_environment() {
         "${pip[@]}" --no-build-isolation --editable . || return
         fingerprint pyproject.toml >.venv/.project
     fi
+    # Says so itself where it cannot; what is not compiled runs from its sources.
+    .venv/bin/python scripts/compile.py || return 0
 }

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from faregate.apps.compiled import SWITCH, use_compiled
 from tests.support import network_guard
 from tests.support.postgres import PostgresError, PostgresServer, running_postgres
 
 network_guard.install()
+
+# Tests are of the sources, and so is what they cover; `FAREGATE_COMPILED=yes` tries what was compiled from them.
+if os.environ.setdefault(SWITCH, "no") == "yes" and not use_compiled():
+    pytest.exit("nothing is compiled from these sources: python scripts/compile.py", returncode=2)
 
 # HYPOTHESIS_PROFILE=full looks a hundred times as hard. How long one example takes is no rule of ours.
 settings.register_profile("ci", settings(settings.default, max_examples=100, deadline=None))

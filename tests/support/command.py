@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from faregate.apps.compiled import SWITCH
+
 
 def faregate(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `faregate` in `folder` to its end, without any setting of whoever runs the tests."""
@@ -25,5 +27,5 @@ def command(*arguments: str) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment, but for settings of Faregate."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_")}
+    """The environment, but for settings of Faregate; what it runs compiled is the tests' to say."""
+    return {name: value for name, value in os.environ.items() if name == SWITCH or not name.startswith("FAREGATE_")}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from faregate.apps.compiled import use_compiled
 from faregate.apps.lifeline import follow_supervisor
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.logs import configure_logs
@@ -28,6 +29,7 @@ def run_serve(settings: ControlSettings, log_format: LogFormat, log_level: LogLe
 
 def run_gateway_process(settings: GatewaySettings, log_format: LogFormat, log_level: LogLevel) -> int:
     """Run the gateway until it is told to stop."""
+    use_compiled()
     from faregate.apps.gateway.main import run_gateway
 
     claimed = replace(settings, port=claim_port(settings.host, settings.port))

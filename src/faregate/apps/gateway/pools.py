@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from faregate.wire.gateway_protocol import Lease, LeaseReturn
 
@@ -34,15 +33,27 @@ class PriceNeed:
     per_output: int
 
 
-class Want(Struct, frozen=True, kw_only=True, gc=False):
+class Want:
     """A call's bound in tokens. `least_output` <= `output`; held output is a multiple of `choices`."""
 
-    needs: tuple[PriceNeed, ...]
-    input: int
-    output: int
-    least_output: int
-    choices: int
-    occurred_at: datetime
+    __slots__ = ("choices", "input", "least_output", "needs", "occurred_at", "output")
+
+    def __init__(
+        self,
+        *,
+        needs: tuple[PriceNeed, ...],
+        input: int,  # noqa: A002 - the units' name everywhere
+        output: int,
+        least_output: int,
+        choices: int,
+        occurred_at: datetime,
+    ) -> None:
+        self.needs = needs
+        self.input = input
+        self.output = output
+        self.least_output = least_output
+        self.choices = choices
+        self.occurred_at = occurred_at
 
 
 class LeasedUnits:
@@ -81,12 +92,15 @@ class LeasedUnits:
         return now_ms < self.stop_at_ms and self._period_start <= occurred_at < self._period_end
 
 
-class HeldUnits(Struct, eq=False, gc=False):
+class HeldUnits:
     """Units of one lease that a call holds, `count` of them."""
 
-    units: LeasedUnits
-    need: PriceNeed
-    count: int
+    __slots__ = ("count", "need", "units")
+
+    def __init__(self, units: LeasedUnits, need: PriceNeed, count: int) -> None:
+        self.units = units
+        self.need = need
+        self.count = count
 
 
 class Pool:
@@ -135,14 +149,17 @@ class Pool:
         return self._burn
 
 
-class Hold(Struct, eq=False):
+class Hold:
     """What one call holds. `output` is the bound its upstream request must be limited to. Settled once."""
 
-    account: Account
-    output: int
-    parts: list[HeldUnits]
-    beyond: int = 0
-    uncovered: int = 0
+    __slots__ = ("account", "beyond", "output", "parts", "uncovered")
+
+    def __init__(self, account: Account, output: int, parts: list[HeldUnits]) -> None:
+        self.account = account
+        self.output = output
+        self.parts = parts
+        self.beyond = 0
+        self.uncovered = 0
 
     def settle(self, used: dict[str, int]) -> dict[LeasedUnits, int]:
         """Give back what was not used and return the units drawn from each lease.

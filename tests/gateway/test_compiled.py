@@ -1,0 +1,52 @@
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faregate.apps.compiled import MODULES, SWITCH, source_of
+from tests.support.tree import SOURCE
+
+
+def _run(code: str, tree: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != SWITCH} | {"PYTHONPATH": str(tree)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    return (done.stdout + done.stderr).strip()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_that_is_compiled_holds_nothing_that_cannot_be(module: str) -> None:
+    tree = ast.parse(source_of(module).read_text())
+    structs = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("Struct") for base in node.bases)
+    ]
+    generators = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncFunctionDef) and any(isinstance(inner, ast.Yield) for inner in ast.walk(node))
+    ]
+    assert (structs, generators) == ([], [])
+
+
+def test_what_was_compiled_is_of_no_use_once_a_source_has_changed(tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(SOURCE.parent, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
+    folder = "from faregate.apps.compiled import compiled_folder as folder; print(folder())"
+    before = _run(folder, tree)
+    with (tree / "faregate/apps/gateway/pools.py").open("a") as source:
+        source.write("# changed\n")
+    after = _run(folder, tree)
+    assert Path(before).parent == Path(after).parent
+    assert before != after
+    assert _run("from faregate.apps.compiled import use_compiled; print(use_compiled())", tree) == "False"
+
+
+def test_modules_are_compiled_all_or_not_at_all() -> None:
+    told = _run(f"import {MODULES[0]}; from faregate.apps.compiled import use_compiled; use_compiled()", SOURCE.parent)
+    assert told.endswith(f"RuntimeError: imported before compiled modules were asked for: {MODULES[0]}")
