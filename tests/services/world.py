@@ -21,6 +21,7 @@ from faregate.storage.state_feed import record_change
 from faregate.wire.gateway_protocol import (
     Drawn,
     GatewayFacts,
+    Held,
     Lease,
     LeaseAnswer,
     LeaseRequest,
@@ -68,6 +69,10 @@ class Call:
     epoch: int = 1
     sequence: int = 1
     drawn: tuple[Drawn, ...] = ()
+    held: tuple[Held, ...] = ()
+    clamped: bool = False
+    estimated: bool = False
+    route_id: str = "rte_1"
     replay: bool = False
 
     def body(self) -> bytes:
@@ -77,8 +82,11 @@ class Call:
             sequence=self.sequence,
             request_id=self.request_id,
             attempt=1,
-            route_id="rte_1",
+            route_id=self.route_id,
             drawn=list(self.drawn),
+            held=list(self.held),
+            clamped=self.clamped,
+            estimated=self.estimated,
             replay=self.replay,
         )
         return msgspec.json.encode(

@@ -21,6 +21,7 @@ from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.admit_events import admit_events
 from faregate.services.apply_correction import apply_correction
+from faregate.services.bounds import Bounds, count_bounds, merge_bounds
 from faregate.services.business_clock import business_now
 from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
@@ -49,10 +50,13 @@ class EventApplier:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._meters = MeterSet()
+        self.bounds: Bounds = {}
+        """What the calls of the last batch held and used."""
 
     def apply_next(self, transaction: Transaction, *, most: int = APPLY_BATCH_EVENTS) -> int:
         """Apply up to `most` events; return how many, 0 where the log is drained."""
         logged = read_log(transaction, consumer_position(transaction), most)
+        self.bounds = {}
         if not logged:
             return 0
         corrections = corrections_between(transaction, logged[0].position, logged[-1].position)
@@ -117,9 +121,11 @@ class EventApplier:
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
         debit_usage(transaction, application_id, postings, book=book, now=now)
         settle_leases(transaction, drawn, leases, book=book)
+        bounds = count_bounds(transaction, application_id, admission.admitted)
         book.save()
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
+        merge_bounds(self.bounds, bounds)
 
 
 def _unappliable(row: LoggedEvent, error: Exception) -> SetAside:

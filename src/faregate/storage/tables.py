@@ -371,6 +371,23 @@ margin_redo = Table(
     Column("after_position", Units, nullable=False),
 )
 
+bound_quality = Table(
+    "bound_quality",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("route_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("day_at", Instant, primary_key=True),
+    Column("calls", Units, nullable=False),
+    Column("held", Exact, nullable=False),
+    Column("used", Exact, nullable=False),
+    Column("overshoots", Units, nullable=False),
+    Column("clamped", Units, nullable=False),
+    Column("estimated", Units, nullable=False),
+    Column("by_step", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # --- money --------------------------------------------------------------------------------------------------------
 
 account = Table(

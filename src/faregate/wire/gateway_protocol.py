@@ -294,8 +294,19 @@ class Drawn(Struct, frozen=True, kw_only=True):
     units: int
 
 
+class Held(Struct, frozen=True, array_like=True):
+    """Units of a price that were held for the call, and those that it used."""
+
+    price_id: str
+    held: int
+    used: int
+
+
 class GatewayFacts(Struct, frozen=True, kw_only=True):
-    """What only our gateway knows of a call. `sequence` counts the gateway's events, over all epochs, without a gap."""
+    """What only our gateway knows of a call. `sequence` counts the gateway's events, over all epochs, without a gap.
+
+    `held`: where credit was held and usage was read. `clamped`: the hold is for less output than was asked for.
+    """
 
     gateway_id: str
     epoch: int
@@ -305,6 +316,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     route_id: str
     key_id: str | None = None
     drawn: list[Drawn] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    clamped: bool = False
     estimated: bool = False
     replay: bool = False
 

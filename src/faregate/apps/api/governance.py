@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
+
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from faregate.apps.api.call import Call
 from faregate.apps.api.paging import Paging
 from faregate.services import change_routes, routes, rules
+from faregate.services.bounds import bound_query, read_bound_quality
+from faregate.services.business_clock import business_now
+from faregate.storage.database import Transaction
 from faregate.storage.routes import list_routes
 from faregate.storage.rules import list_rules
+from faregate.wire.api.bounds import RouteBoundsView
 from faregate.wire.api.common import Page
 from faregate.wire.api.routes import RouteChange, RouteCreate, RouteView, route_view
 from faregate.wire.api.rules import RuleChange, RuleCreate, RuleView, rule_view
+
+From = Annotated[
+    datetime | None,
+    QueryParameter(name="from", description="The first day, in UTC: the day of this instant. 30 days before the last."),
+]
+To = Annotated[
+    datetime | None,
+    QueryParameter(name="to", description="The end: days that begin before this instant. Now unless it is given."),
+]
 
 
 @get("/routes", summary="List routes", tags=["Routes"])
@@ -41,6 +57,20 @@ async def patch_route(call: NamedDependency[Call], route_id: FromPath[str], data
     return route_view(
         await call.change(lambda tx, change: change_routes.change_route(tx, change, data, route_id=route_id))
     )
+
+
+@get("/routes/{route_id:str}/bounds", summary="Read how good bounds are", tags=["Routes"])
+async def get_bounds(
+    *, call: NamedDependency[Call], route_id: FromPath[str], from_at: From = None, to_at: To = None
+) -> RouteBoundsView:
+    """What was held for calls of the route against what they used, price by price; the last 30 days unless said."""
+
+    def read(transaction: Transaction) -> RouteBoundsView:
+        to_at_or_now = business_now(transaction, call.application_id, call.backend.clock) if to_at is None else to_at
+        query = bound_query(call.application_id, route_id, from_at=from_at, to_at=to_at_or_now)
+        return read_bound_quality(transaction, query)
+
+    return await call.read(read)
 
 
 @delete("/routes/{route_id:str}", summary="Delete a route", tags=["Routes"])
@@ -85,6 +115,7 @@ HANDLERS = [
     make_route,
     get_route,
     patch_route,
+    get_bounds,
     remove_route,
     list_all_rules,
     make_rule,

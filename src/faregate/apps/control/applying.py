@@ -13,6 +13,7 @@ import structlog
 
 from faregate.base.limits import APPLY_BATCH_EVENTS
 from faregate.services.apply_events import EventApplier
+from faregate.services.bounds import Bounds, merge_bounds
 from faregate.storage.database import Database, Transaction
 from faregate.storage.events import consumer_position, log_head
 
@@ -36,6 +37,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 class _Step:
     applied: int
     position: int
+    bounds: Bounds
 
 
 class Applying:
@@ -56,6 +58,8 @@ class Applying:
         """Everything up to this position of the log is applied."""
         self.behind = 0
         """How many events this process has logged and not yet applied."""
+        self.bounds: Bounds = {}
+        """What calls held and used, since the process started."""
         self.failing = False
         """Whether the last attempt failed; it is repeated."""
 
@@ -149,6 +153,7 @@ class Applying:
             most = CONTENDED_BATCH_EVENTS if self._is_contended() else APPLY_BATCH_EVENTS
             step = await self._database.write(partial(self._apply_next, most=most))
             applied += step.applied
+            merge_bounds(self.bounds, step.bounds)
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position
@@ -159,4 +164,4 @@ class Applying:
 
     def _apply_next(self, transaction: Transaction, *, most: int) -> _Step:
         applied = self._applier.apply_next(transaction, most=most)
-        return _Step(applied=applied, position=consumer_position(transaction))
+        return _Step(applied=applied, position=consumer_position(transaction), bounds=self._applier.bounds)

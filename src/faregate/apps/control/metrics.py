@@ -40,12 +40,17 @@ class Metrics:
         requests = [({"area": area, "status": str(status)}, n) for (area, status), n in counters.requests.items()]
         events = [({"source": source}, n) for source, n in counters.events_accepted.items()]
         leases = [({"outcome": outcome}, n) for outcome, n in counters.lease_answers.items()]
+        bounds = [({"route_id": route, "price_id": price}, n) for (route, price), n in self._applying.bounds.items()]
         queued: Samples = [({}, self._intake.queued_bytes)]
         unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
         return [
             _counter("faregate_requests_total", "Requests by first part of the path and status.", requests),
             _counter("faregate_events_accepted_total", "Events acknowledged after their durable write.", events),
             _counter("faregate_lease_answers_total", "Answers to gateways' lease requests.", leases),
+            _counter("faregate_held_units_total", "Units held for calls.", [(at, n.held) for at, n in bounds]),
+            _counter("faregate_used_units_total", "Units that held calls used.", [(at, n.used) for at, n in bounds]),
+            _counter("faregate_held_calls_total", "Calls with a hold.", [(at, n.calls) for at, n in bounds]),
+            _counter("faregate_overshoots_total", "Calls above their hold.", [(at, n.overshoots) for at, n in bounds]),
             _counter("faregate_ticks_failed_total", "Billing ticks that failed.", [({}, counters.ticks_failed)]),
             _gauge("faregate_intake_queued_bytes", "Events that wait for a commit.", queued),
             _gauge("faregate_events_unapplied", "Events that are logged and not yet metered.", unapplied),
