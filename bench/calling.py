@@ -77,9 +77,13 @@ class Api:
         self._line = Line(port)
         self._headers = {"authorization": f"Bearer {token}"}
 
-    def post(self, path: str, document: object) -> Any:  # noqa: ANN401 - JSON
-        """Make something, once; return what the API says of it. `BenchError` where it refuses."""
-        headers = {**self._headers, "content-type": "application/json", "idempotency-key": secrets.token_hex(16)}
+    def post(self, path: str, document: object, *, key: str | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Make something, once for each `key`; return what the API says of it. `BenchError` where it refuses."""
+        headers = {
+            **self._headers,
+            "content-type": "application/json",
+            "idempotency-key": key or secrets.token_hex(16),
+        }
         reply = self._line.call("POST", f"/api/v1{path}", body=msgspec.json.encode(document), headers=headers)
         return _document(reply, f"POST {path}")
 

@@ -58,12 +58,17 @@ class Child:
         """Return the URL of the process, without a path."""
         return f"http://{HOST}:{self.port}"
 
-    def start(self) -> None:
-        """Start the process; its output is added to its log."""
+    def start(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start the process, `settings` added to its environment; its output is added to its log."""
         self._lifeline, self._held_open = os.pipe()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._environment, stdin=self._lifeline, stdout=log, stderr=log, process_group=0
+                self._command,
+                env={**self._environment, **(settings or {})},
+                stdin=self._lifeline,
+                stdout=log,
+                stderr=log,
+                process_group=0,
             )
 
     def wait_ready(self, path: str, *, within_s: float = 60.0) -> None:
@@ -82,6 +87,10 @@ class Child:
         """Return the last lines that the process wrote."""
         lines = self.log_path.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         return "\n".join(f"  {self.name}: {line}" for line in lines)
+
+    def exit_status(self) -> int | None:
+        """Return the status of a process that has ended by itself, a signal's number below zero; None while it runs."""
+        return None if self._process is None else self._process.poll()
 
     def has_ended(self) -> bool:
         """Return whether the process is not running."""

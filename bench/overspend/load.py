@@ -123,9 +123,13 @@ class Load:
         while self._left() and time.monotonic() < ends_s:  # noqa: ASYNC110 - it ends in many places
             await asyncio.sleep(0.1)
         everyone = not self._left()
+        await self.stop()
+        return everyone
+
+    async def stop(self) -> None:
+        """Make no new calls, and return when those in flight have ended."""
         self._stopping = True
         await asyncio.wait_for(asyncio.gather(*self._tasks), 2 * _TIMEOUT_S)
-        return everyone
 
     def complete(self) -> int:
         """Return how many whole answers there are so far."""

@@ -107,14 +107,14 @@ def run_overspend(
     chance = random.Random(seed)  # noqa: S311 - a seed repeats customers, calls and moments
     with running_fleet(gateways=GATEWAYS, on_postgres=on_postgres, keep=keep) as fleet:
         show("overspend: the market opens")
-        market = _open(fleet, plan, chance)
+        market = open_for(fleet, customers=plan.customers, calls=plan.calls, chance=chance)
         fleet.start_gateways()
         killer = Killer(fleet, market, chance=chance)
         load, load_s, everyone = uvloop.run(_trade(fleet, market, killer, plan=plan, seed=seed, show=show))
         show("overspend: everything restarts and comes to rest")
         fleet.restart_all()
-        at_rest_s = _come_to_rest(fleet)
-        trial = _gather(fleet, market, calls=load.records, kills=killer.kills)
+        at_rest_s = come_to_rest(fleet)
+        trial = gather(fleet, market, calls=load.records, kills=killer.kills)
     if keep is not None:
         (keep / "kills.json").write_bytes(msgspec.json.encode(killer.kills))
     show("overspend: the judge reads")
@@ -130,12 +130,11 @@ def run_overspend(
     )
 
 
-def _open(fleet: Fleet, plan: Plan, chance: random.Random) -> Market:
+def open_for(fleet: Fleet, *, customers: int, calls: int, chance: random.Random) -> Market:
+    """Open a market on a fleet whose gateways do not run yet: no change waits for them."""
     apis = [fleet.api() for _ in range(_MAKERS)]
     try:
-        return open_market(
-            apis, upstream=fleet.upstream.origin, customers=plan.customers, calls=plan.calls, chance=chance
-        )
+        return open_market(apis, upstream=fleet.upstream.origin, customers=customers, calls=calls, chance=chance)
     finally:
         for api in apis:
             api.close()
@@ -168,7 +167,7 @@ async def _enter(load: Load, over_s: float) -> None:
     load.enter(1.0)
 
 
-def _come_to_rest(fleet: Fleet) -> float:
+def come_to_rest(fleet: Fleet) -> float:
     """Return the seconds until all is applied and nothing is held; where something stays, the judge says so."""
     started_s = time.monotonic()
     fleet.wait_applied(within_s=_AT_REST_WITHIN_S)
@@ -179,7 +178,8 @@ def _come_to_rest(fleet: Fleet) -> float:
     return time.monotonic() - started_s
 
 
-def _gather(fleet: Fleet, market: Market, *, calls: Sequence[CallRecord], kills: Sequence[Kill]) -> Trial:
+def gather(fleet: Fleet, market: Market, *, calls: Sequence[CallRecord], kills: Sequence[Kill]) -> Trial:
+    """Return what callers, killer, upstream and books say."""
     events, owners = fleet.books.events(market.meters)
     return Trial(
         buyers=market.buyers,

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from faregate.base.clock import Clock
+from faregate.base.failpoints import BATCH_APPLIED, reach
 from faregate.base.limits import APPLY_BATCH_EVENTS, MAX_DETAIL_CHARACTERS
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
@@ -70,6 +71,7 @@ class EventApplier:
             else:
                 self._apply_or_isolate(transaction, list(events))
         move_consumer(transaction, logged[-1].position)
+        reach(BATCH_APPLIED)
         return len(logged)
 
     def _apply_or_isolate(self, transaction: Transaction, logged: Sequence[LoggedEvent]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from faregate.base.clock import Clock
+from faregate.base.failpoints import PERIOD_ENDED, WINDOWS_CLOSED, reach
 from faregate.base.limits import WINDOW_CLOSE_GRACE
 from faregate.domain.billing.provider import BillingProvider
 from faregate.services.business_clock import business_now
@@ -73,7 +74,9 @@ async def _work_off(database: Database, clock: Clock, agenda: _Agenda) -> None:
 def _close_windows(application_id: str, clock: Clock) -> Callable[[Transaction], int]:
     def close(transaction: Transaction) -> int:
         now = business_now(transaction, application_id, clock)
-        return close_windows(transaction, application_id=application_id, now=now)
+        closed = close_windows(transaction, application_id=application_id, now=now)
+        reach(WINDOWS_CLOSED)
+        return closed
 
     return close
 
@@ -83,7 +86,9 @@ def _end_periods(agenda: _Agenda, subscription_id: str, clock: Clock) -> Callabl
         if consumer_position(transaction) < agenda.log_length:
             # Events accepted before this pass are not charged yet, and may be of the period: a later pass ends it.
             return 0
-        return end_periods(transaction, subscription_id, now=business_now(transaction, agenda.application_id, clock))
+        ended = end_periods(transaction, subscription_id, now=business_now(transaction, agenda.application_id, clock))
+        reach(PERIOD_ENDED)
+        return ended
 
     return end
 

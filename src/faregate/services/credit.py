@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from faregate.base.errors import InvalidInput, NotFound
+from faregate.base.failpoints import CREDIT_GIVEN, reach
 from faregate.base.ids import IdSource
 from faregate.base.limits import MAX_LEDGER_UNITS
 from faregate.base.money import from_ledger_units, to_ledger_units
@@ -85,6 +86,7 @@ def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, 
     )
     _mirror(transaction, grant, subscription)
     refresh_accounts(transaction, subscription_ids=[wanted.subscription_id], now=now)
+    reach(CREDIT_GIVEN)
     return grant
 
 

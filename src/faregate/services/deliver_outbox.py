@@ -18,6 +18,7 @@ import structlog
 
 from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError
+from faregate.base.failpoints import INVOICE_KEPT, OUTBOX_SENT, reach
 from faregate.base.limits import DELIVERY_BATCH_ROWS, PROVIDER_TIMEOUT_S
 from faregate.base.money import EXACT, currency
 from faregate.domain.billing.provider import (
@@ -106,6 +107,7 @@ async def _deliver_batch(database: Database, provider: BillingProvider, clock: C
     try:
         async with asyncio.timeout(PROVIDER_TIMEOUT_S):
             sent = await asyncio.to_thread(_send, provider, batch)
+            reach(OUTBOX_SENT)
     except TimeoutError:
         slow = f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s"
         sent = _Sent(failure=_Failure(row=batch.rows[0], error=slow))
@@ -176,6 +178,7 @@ async def _keep_invoice(database: Database, clock: Clock, sent: _Sent, *, closed
         now = business_now(transaction, closed.row.application_id, clock)
         record_invoice(transaction, closed.expected, closed.issued, now=now)
         mark_delivered(transaction, [closed.row.outbox_id], clock.now())
+        reach(INVOICE_KEPT)
 
     try:
         await database.write(keep)

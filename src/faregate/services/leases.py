@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from faregate.base.errors import InvalidInput
+from faregate.base.failpoints import EARLIER_FREED, EPOCH_RAISED, LEASE_GRANTED, UNITS_FREED, reach
 from faregate.base.ids import IdSource
 from faregate.base.limits import LEASE_DURATION_MS, MAX_LEASE_UNITS
 from faregate.base.periods import Period
@@ -44,7 +45,9 @@ from faregate.wire.gateway_protocol import (
 
 def open_epoch(transaction: Transaction, request: OpenEpoch, *, generation: int, now: datetime) -> EpochOpened:
     """Give a starting gateway process its epoch; every earlier process of that gateway is fenced."""
-    return EpochOpened(epoch=raise_epoch(transaction, request.gateway_id, now), generation=generation)
+    epoch = raise_epoch(transaction, request.gateway_id, now)
+    reach(EPOCH_RAISED)
+    return EpochOpened(epoch=epoch, generation=generation)
 
 
 def answer_lease_request(
@@ -85,7 +88,9 @@ def take_returns(transaction: Transaction, gateway_id: str, returns: Sequence[Le
         units = min(entry.returned_units - row.returned_units, row.outstanding_units)
         if units > 0:
             freed.append((row, units))
-    _free_units(transaction, freed, now=now)
+    if freed:
+        _free_units(transaction, freed, now=now)
+        reach(UNITS_FREED)
 
 
 def release_earlier_epochs(transaction: Transaction, request: ReleaseEarlierEpochs, *, now: datetime) -> None:
@@ -104,6 +109,7 @@ def free_earlier_leases(transaction: Transaction, gateway_id: str, epoch: int, *
     set_release_through(transaction, gateway_id, None)
     rows = read_earlier_leases(transaction, gateway_id, epoch)
     _free_units(transaction, [(row, row.outstanding_units) for row in rows], now=now)
+    reach(EARLIER_FREED)
 
 
 def lease_keys(rows: Iterable[LeaseRow]) -> dict[TotalKey, Period]:
@@ -212,6 +218,7 @@ def _grant(
         )
     add_leases(transaction, rows)
     book.save()
+    reach(LEASE_GRANTED)
     return LeaseAnswer(leases=[_wire_lease(row, PriceList(metered)) for row in rows])
 
 

@@ -11,6 +11,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from faregate.apps.api.call import Call
 from faregate.apps.api.customers import OfCompany
 from faregate.apps.api.paging import Paging
+from faregate.base.failpoints import CREDIT_COMMITTED, reach
 from faregate.base.money import Currency, from_ledger_units
 from faregate.domain.catalog.price import BillingPeriod
 from faregate.services import readings, subscriptions
@@ -133,7 +134,9 @@ async def make_grant(
         )
         return _grant(give_grant(transaction, wanted, new_id=change.new_id, now=change.now), unit)
 
-    return await call.change(give)
+    given = await call.change(give)
+    reach(CREDIT_COMMITTED)
+    return given
 
 
 @get("/subscriptions/{subscription_id:str}/balance", summary="Get the balance", tags=["Credit"])

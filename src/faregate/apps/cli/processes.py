@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from faregate.apps.compiled import use_compiled
+from faregate.apps.failpoints import arm_from_environment
 from faregate.apps.lifeline import follow_supervisor
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.logs import configure_logs
@@ -38,6 +39,7 @@ def run_gateway_process(settings: GatewaySettings, log_format: LogFormat, log_le
 
 def _run(process: Coroutine[Any, Any, None], log_format: LogFormat, log_level: LogLevel) -> int:
     configure_logs(log_format, log_level)
+    arm_from_environment()
     follow_supervisor()
     uvloop.run(process)
     return 0

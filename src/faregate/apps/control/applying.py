@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from faregate.base.failpoints import BATCH_COMMITTED, reach
 from faregate.base.limits import APPLY_BATCH_EVENTS
 from faregate.services.apply_events import EventApplier
 from faregate.services.bounds import Bounds, merge_bounds
@@ -154,6 +155,8 @@ class Applying:
             step = await self._database.write(partial(self._apply_next, most=most))
             applied += step.applied
             merge_bounds(self.bounds, step.bounds)
+            if step.applied:
+                reach(BATCH_COMMITTED)
             if step.position != self.position:
                 async with self._moved:
                     self.position = step.position

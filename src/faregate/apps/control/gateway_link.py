@@ -22,6 +22,7 @@ from faregate.apps.control.intake import Intake
 from faregate.apps.control.state_feed import StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
+from faregate.base.failpoints import LEASE_COMMITTED, reach
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.services.gateway_calls import (
     applications_of_routes,
@@ -143,7 +144,10 @@ class GatewayLink:
         return Answer(status=HTTPStatus.NO_CONTENT)
 
     async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
-        return await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))
+        answer = await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))
+        if answer.leases:
+            reach(LEASE_COMMITTED)
+        return answer
 
     async def _owners(self, events: Sequence[Raw]) -> list[str]:
         """Return the application of each event: its route's, or the main one where the route is gone."""

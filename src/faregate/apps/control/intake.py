@@ -12,6 +12,7 @@ import structlog
 
 from faregate.base.clock import Clock
 from faregate.base.errors import Unavailable
+from faregate.base.failpoints import EVENTS_COMMITTED, EVENTS_LOGGED, reach
 from faregate.services.ingest import append_events
 from faregate.storage.database import Database, Transaction
 
@@ -85,6 +86,7 @@ class Intake:
         def append(transaction: Transaction) -> None:
             for batch in group:
                 append_events(transaction, application_id=batch.application_id, bodies=batch.bodies, now=now)
+            reach(EVENTS_LOGGED)
 
         try:
             await self._database.write(append)
@@ -92,6 +94,7 @@ class Intake:
             _log.exception("intake.failed", events=sum(len(batch.bodies) for batch in group))
             self._finish(group, Unavailable("the events could not be stored; send the batch again"))
         else:
+            reach(EVENTS_COMMITTED)
             self._finish(group, None)
             self._after_commit(sum(len(batch.bodies) for batch in group))
 

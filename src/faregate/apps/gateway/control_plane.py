@@ -12,6 +12,7 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import RequestError
 
 from faregate.base.errors import FieldFault, InvalidInput, NotFound, Unauthorized, Unavailable
+from faregate.base.failpoints import LEASE_ANSWERED, RETURNS_SENT, reach
 from faregate.wire.gateway_protocol import (
     EpochOpened,
     EventsAccepted,
@@ -53,7 +54,12 @@ class ControlPlane:
 
     async def lease(self, request: LeaseRequest) -> LeaseAnswer:
         """Give back and ask for units; repeatable with the same `lease_request_id`."""
-        return await self._post("/leases", msgspec.json.encode(request), LeaseAnswer)
+        answer = await self._post("/leases", msgspec.json.encode(request), LeaseAnswer)
+        if request.returns:
+            reach(RETURNS_SENT)
+        if answer.leases:
+            reach(LEASE_ANSWERED)
+        return answer
 
     async def ship(self, events: Sequence[bytes]) -> EventsAccepted:
         """Hand over encoded events; they are durable over there when this returns."""

@@ -34,6 +34,7 @@ from faregate.apps.gateway.state import GatewayState
 from faregate.apps.gateway.upstream_client import UpstreamClients
 from faregate.base.clock import SystemClock
 from faregate.base.errors import Unauthorized, Unavailable
+from faregate.base.failpoints import EARLIER_RELEASED, EPOCH_OPENED, reach
 from faregate.base.ids import new_id
 from faregate.wire.caller_questions import AsOf
 from faregate.wire.gateway_protocol import ReleaseEarlierEpochs
@@ -192,6 +193,7 @@ class Gateway:
                 continue
             self._epoch = opened.epoch
             self._settlement.open_epoch(opened.epoch)
+            reach(EPOCH_OPENED)
         await self.shipper.shipped_through(self._settled_before)
         release = ReleaseEarlierEpochs(
             gateway_id=self.spool.gateway_id, epoch=self._epoch, through_sequence=self._settled_before
@@ -204,6 +206,7 @@ class Gateway:
                 await backoff.wait()
                 continue
             break
+        reach(EARLIER_RELEASED)
         await asyncio.Event().wait()
 
     async def _look_ahead(self) -> None:

@@ -18,6 +18,7 @@ from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
+from faregate.base.failpoints import CHECKPOINT_WRITTEN, FIRST_BYTE_MARKED, reach
 from faregate.wire.dialects.seam import MeteredDialect, StreamMeter
 from faregate.wire.gateway_protocol import OnAbort
 
@@ -70,6 +71,7 @@ class Relay:
         """Send server-sent events on as they come; at their last event, or the end, settle and send the rest."""
         if call.started is not None:
             self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
+            reach(FIRST_BYTE_MARKED)
         reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
         self._streams[call] = (reader, 0)
         transport = call.protocol.response_stream(answer.status, caller_headers(answer.headers, call.request_id))
@@ -109,6 +111,7 @@ class Relay:
                 self._streams[call] = (reader, output)
                 mark = CallMark(request_id=call.request_id, attempt=ATTEMPT, output=output)
                 self._spool.mark(Kind.CHECKPOINT, mark)
+                reach(CHECKPOINT_WRITTEN)
 
     async def _caller_gone(self, call: Call, answer: UpstreamAnswer, reader: StreamMeter) -> None:
         """Read on to the real usage where the route drains, else bill what was seen."""

@@ -30,6 +30,7 @@ from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart
 from faregate.apps.gateway.spool_records import PlanRecord, StartRecord
 from faregate.base.clock import Clock
+from faregate.base.failpoints import EVENT_WRITTEN, UPSTREAM_ANSWERED, reach
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.seam import AnswerRecord
 from faregate.wire.dialects.tokens import Tokens, Usage
@@ -96,6 +97,7 @@ class Settlement:
         if call.settled:
             return
         call.settled = True
+        reach(UPSTREAM_ANSWERED)
         plan, hold, spool = call.plan, call.hold, self._spool
         drawn = _NOTHING_DRAWN if hold is None else self._draw(call, hold, status=status, answer=answer)
         sequence = spool.take_sequence()
@@ -111,6 +113,7 @@ class Settlement:
         request = call.request_json or _request(call, plan.parts)
         event = event_of(plan.parts, call.request_id, request, origin=self._origin, tail=tail)
         spool.end(sequence, event, started=call.started, tail=tail)
+        reach(EVENT_WRITTEN)
         metrics = self._metrics
         metrics.events_written += 1
         metrics.answered(plan.route.state.name, status)

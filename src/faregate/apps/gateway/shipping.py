@@ -14,6 +14,7 @@ from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.errors import Unauthorized, Unavailable
+from faregate.base.failpoints import EVENTS_SHIPPED, EVENTS_UNSHIPPED, reach
 from faregate.wire.gateway_protocol import StateSeen
 
 _log = structlog.get_logger(__name__)
@@ -70,6 +71,7 @@ class Shipper:
                 await self._gather(loop.time() + _GATHER_S)
                 continue
             posted_at_s = loop.time()
+            reach(EVENTS_UNSHIPPED)
             try:
                 await self._control_plane.ship([event for _, event in batch])
             except (Unavailable, Unauthorized) as error:
@@ -78,6 +80,7 @@ class Shipper:
                 await backoff.wait()
                 continue
             backoff.reset()
+            reach(EVENTS_SHIPPED)
             self._spool.acknowledge(batch[-1][0])
             self._advanced.set()
             self._metrics.events_shipped += len(batch)

@@ -38,6 +38,7 @@ from faregate.apps.gateway.spool_records import (
 )
 from faregate.apps.gateway.spool_sync import SyncThread
 from faregate.base.errors import Unavailable
+from faregate.base.failpoints import START_WRITTEN, reach
 
 _log = structlog.get_logger(__name__)
 
@@ -104,6 +105,7 @@ class Spool:
             _log.error("spool.write_failed", error=error.strerror)
             raise SpoolUnavailable("the spool cannot be written") from error
         active.open_starts += 1
+        reach(START_WRITTEN)
         return Started(active, place)
 
     def mark(self, kind: Kind, mark: CallMark) -> None:
