@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +21,13 @@ from rich.table import Table
 
 from bench import limits, profiles
 from bench.bad_input import run_bad_input
+from bench.bar import Row, Run
 from bench.children import BenchError, end_in_order
-from bench.crash.rounds import run_rounds
+from bench.dying import hold_crash, hold_failpoints
 from bench.footprint import measure_footprint
 from bench.intake import measure_intake
-from bench.limits import Limits
 from bench.machine import Machine, read_machine
 from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
-from bench.profiles import Profile
 from bench.readability import measure_readability
 from bench.stack import clean_environment
 from bench.streaming import measure_streaming
@@ -41,17 +39,6 @@ _WALKTHROUGH: Final = "tests/e2e/test_walkthrough.py"
 _WALKTHROUGH_WITHIN_S: Final = 600
 _CONNECTIONS: Final = 64
 _LEAST_WIDTH: Final = 140
-_SHOWN_FAULTS: Final = 5
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    """One bar: what was measured, what it was held to, and the command that repeats it alone."""
-
-    bar: str
-    measured: str
-    limit: str
-    held: bool
-    command: str
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -61,22 +48,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     profile: str
     held: bool
     bars: list[Row]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a bar is told: sizes and limits, how long to measure, traces to replay, and where to say what it does."""
-
-    limits: Limits
-    profile: Profile
-    traces: Sequence[Path]
-    seed: int
-    show: Callable[[str], None]
-
-    def command(self, bar: str) -> str:
-        """Return the command that runs one bar alone."""
-        quick = " --quick" if self.limits is limits.QUICK else ""
-        return f"bench/bars{quick} --only {bar}"
 
 
 def hold_walkthrough(run: Run) -> Iterator[Row]:
@@ -208,21 +179,6 @@ def hold_intake(run: Run) -> Iterator[Row]:
     )
 
 
-def hold_crash(run: Run) -> Iterator[Row]:
-    """Kill either process under load, and judge."""
-    found = run_rounds(run.limits.crash_rounds, seed=run.seed, show=run.show)
-    kills = ", ".join(f"{name} {count}" for name, count in sorted(found.killed.items()))
-    calls = ", ".join(f"{count} {name}" for name, count in sorted(found.calls.items()) if name != "not_sent")
-    yield Row(
-        bar=f"kill -9 during load, restart, {found.rounds} rounds",
-        measured=f"{len(found.faults)} faults; killed: {kills}; calls: {calls}; at rest after {found.at_rest_s} s"
-        + "".join(f"; {fault}" for fault in found.faults[:_SHOWN_FAULTS]),
-        limit="0 faults by the upstream's log",
-        held=not found.faults and bool(found.calls.get("complete")),
-        command=f"{run.command('crash')} --seed {run.seed}",
-    )
-
-
 def hold_parallel(run: Run) -> Iterator[Row]:
     """Make fifty calls at once against a balance for ten."""
     for found in run_parallel_calls(show=run.show):
@@ -269,6 +225,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "parallel": hold_parallel,
     "bad-input": hold_bad_input,
     "crash": hold_crash,
+    "failpoints": hold_failpoints,
     "replay": hold_replay,
 }
 """In the order in which they run: what an idle machine is best for comes first."""
@@ -324,7 +281,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller counts, wider limits for speeds: for CI")
     parser.add_argument("--only", nargs="+", choices=list(BARS), default=list(BARS), help="hold these bars alone")
     parser.add_argument("--trace", type=Path, action="append", default=[], help="a trace to replay; may be repeated")
-    parser.add_argument("--seed", type=int, default=1, help="of the crash rounds and of the trace that is made")
+    parser.add_argument("--seed", type=int, default=1, help="of kills and of the trace that is made")
     arguments = parser.parse_args()
     end_in_order()
     with Console(stderr=True).status("starting") as status:

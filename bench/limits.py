@@ -17,6 +17,7 @@ class Limits:
     name: str
     trace_rows: int
     crash_rounds: int
+    failpoint_seeds: int
     most_cpu_ratio: float
     least_rate_ratio: float
     most_added_p50_ms: float
@@ -34,6 +35,7 @@ FULL: Final = Limits(
     name="full",
     trace_rows=5_000,
     crash_rounds=20,
+    failpoint_seeds=5,
     most_cpu_ratio=1.4,
     least_rate_ratio=0.7,
     most_added_p50_ms=0.25,
@@ -51,6 +53,7 @@ QUICK: Final = Limits(
     name="quick",
     trace_rows=300,
     crash_rounds=3,
+    failpoint_seeds=1,
     # Rounds of one second, three of them, on cores that others use too.
     most_cpu_ratio=2.5,
     least_rate_ratio=0.35,

@@ -25,6 +25,8 @@ from bench.overspend.records import CallRecord
 
 _TIMEOUT_S: Final = 60.0
 _REST_S: Final = 0.03
+_AWAY_REST_S: Final = 0.1
+_SERVER_ERROR: Final = 500
 _REFUSED_REST_S: Final = (0.3, 3.0)
 _LAST_REFUSALS: Final = 3
 """How often a customer must be refused after the last kill to count as having spent all that can be."""
@@ -172,7 +174,7 @@ class Load:
             self.records.append(record)
             self._note(record, chance)
             if record.outcome is not Outcome.COMPLETE:
-                await asyncio.sleep(_REST_S)
+                await asyncio.sleep(_AWAY_REST_S if record.status >= _SERVER_ERROR else _REST_S)
         line.close()
 
     def _note(self, record: CallRecord, chance: random.Random) -> None:
