@@ -64,9 +64,9 @@ class Handle:
         sent = None if body is None else json.dumps(body).encode()
         return self.ask(method, path, sent, authorization=f"Bearer {GATEWAY_TOKEN}")
 
-    def follow(self, after: int = 0) -> "StateStream":
-        """Open the state stream."""
-        return StateStream(self.running.port, after)
+    def follow(self, after: int = 0, dialects: str | None = None) -> "StateStream":
+        """Open the state stream; without `dialects` as a gateway that knows the first ones only."""
+        return StateStream(self.running.port, after, "" if dialects is None else f"&dialects={dialects}")
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run one function in a transaction on the control plane's own writing thread."""
@@ -95,6 +95,7 @@ class StateStream:
 
     port: int
     after: int = 0
+    query: str = ""
     connection: HTTPConnection = field(init=False)
     response: HTTPResponse = field(init=False)
 
@@ -102,7 +103,7 @@ class StateStream:
         self.connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         self.connection.request(
             "GET",
-            f"/gateway/v1/state?after={self.after}&gateway_id={GATEWAY}",
+            f"/gateway/v1/state?after={self.after}&gateway_id={GATEWAY}{self.query}",
             headers={"authorization": f"Bearer {GATEWAY_TOKEN}"},
         )
         self.response = self.connection.getresponse()

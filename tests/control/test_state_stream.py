@@ -8,13 +8,16 @@ from sqlalchemy import update
 from faregate.apps.control import dispatcher
 from faregate.services import state_stream
 from faregate.services.gateway_calls import main_application
+from faregate.services.routes import route_to_row
 from faregate.services.state_stream import forget_old_changes, state_after, whole_state
 from faregate.storage.database import Transaction
+from faregate.storage.routes import insert_route
 from faregate.storage.state_feed import latest_version, record_change
 from faregate.storage.tables import api_key
 from faregate.wire.gateway_protocol import Reset
 from tests.control.control_plane import GATEWAY, Handle, Reply
 from tests.control.world import KEY, METER, PRICE, SUBSCRIPTION, add_catalog, add_key, add_subscription
+from tests.gateway.control_plane import route_state
 
 
 def kinds(messages: list[dict[str, object]]) -> list[object]:
@@ -68,6 +71,19 @@ def test_a_gateway_that_comes_back_gets_only_what_changed_since(control: Handle)
         messages = stream.burst()
     assert kinds(messages) == ["meter", "up_to_date"]
     assert messages[0]["entity_id"] == METER
+
+
+def test_a_gateway_is_told_of_no_route_that_it_cannot_meter(control: Handle) -> None:
+    def add(transaction: Transaction) -> None:
+        settings = route_state("http://127.0.0.1:1", dialect="anthropic_messages")
+        insert_route(transaction, route_to_row(settings), created_at=control.running.clock.now())
+        record_change(transaction, "route", settings.route_id)
+
+    with control.follow() as old, control.follow(dialects="openai_chat,anthropic_messages") as new:
+        assert kinds(old.burst())[-1] == kinds(new.burst())[-1] == "up_to_date"
+        control.write(add)
+        assert old.burst()[0] == {"type": "remove", "kind": "route", "entity_id": "rte_1"}
+        assert new.burst()[0]["type"] == "upsert"
 
 
 def test_a_revoked_key_is_removed(control: Handle) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from faregate.wire.dialects.generic_json import GenericSettings
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES, GenericJson
 from faregate.wire.dialects.seam import MeteredDialect
+from faregate.wire.dialects.settings import GenericSettings
 
 GENERIC: Final = GenericJson(
     GenericSettings(

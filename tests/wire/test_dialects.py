@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.errors import InvalidInput
-from faregate.wire.dialects.generic_json import GenericSettings
 from faregate.wire.dialects.openai_chat_answer import StreamReader, read_answer
 from faregate.wire.dialects.openai_chat_dialect import ChatStream, read_chat_answer
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, NAMES, OPENAI_CHAT, OPENAI_RESPONSES, dialect_named
 from faregate.wire.dialects.seam import Fault
+from faregate.wire.dialects.settings import GenericSettings
 from faregate.wire.dialects.tokens import MOST_TOKENS, Tokens, merge_usage, whole
 from tests.support.dialect_streams import DIALECTS, chat_stream, request_of
 
@@ -163,7 +163,7 @@ def test_every_dialect_is_found_by_its_name() -> None:
     assert generic.name == "generic_json"
     with pytest.raises(InvalidInput, match="must be one of"):
         dialect_named("smoke_signals")
-    with pytest.raises(InvalidInput, match="usage"):
+    with pytest.raises(InvalidInput, match="generic_json"):
         dialect_named("generic_json")
 
 

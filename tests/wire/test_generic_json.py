@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 
 from faregate.base.errors import InvalidInput
-from faregate.wire.dialects.generic_json import GenericSettings
 from faregate.wire.dialects.registry import GenericJson
 from faregate.wire.dialects.seam import Fault, Reading
+from faregate.wire.dialects.settings import GenericSettings
 from faregate.wire.dialects.tokens import Tokens
 from tests.support.dialect_streams import event
 

@@ -13,8 +13,8 @@ from faregate.services.routes import find_existing, route_to_row
 from faregate.storage import routes as stored
 from faregate.storage.database import Transaction
 from faregate.storage.state_feed import record_change
-from faregate.wire.api.routes import RouteChange, RouteCreate, route_faults
-from faregate.wire.gateway_protocol import Dialect, Enforce, RouteState
+from faregate.wire.api.routes import RouteChange, RouteCreate, can_bound, route_faults
+from faregate.wire.gateway_protocol import Enforce, RouteState
 
 
 def create_route(transaction: Transaction, change: Change, request: RouteCreate) -> RouteState:
@@ -35,6 +35,9 @@ def create_route(transaction: Transaction, change: Change, request: RouteCreate)
         connect_timeout_ms=request.connect_timeout_ms,
         read_timeout_ms=request.read_timeout_ms,
         total_timeout_ms=request.total_timeout_ms,
+        generic_json=request.generic_json,
+        parts=request.parts,
+        models=request.models,
     )
     require(route_faults(route))
     if stored.find_route_by_name(transaction, change.application_id, route.name) is not None:
@@ -48,7 +51,7 @@ def wanted_enforce(request: RouteCreate) -> Enforce:
     """Return how the route enforces: where nothing is said, as strictly as its dialect can."""
     if request.enforce is not UNSET:
         return request.enforce
-    return Enforce.NONE if request.dialect is Dialect.NONE else Enforce.STRICT
+    return Enforce.STRICT if can_bound(request.dialect, request.generic_json) else Enforce.NONE
 
 
 def change_route(transaction: Transaction, change: Change, request: RouteChange, *, route_id: str) -> RouteState:

@@ -6,6 +6,7 @@ so each of them asks here, after its write and in the same transaction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,15 +22,11 @@ from faregate.storage.metered import read_all_prices
 from faregate.storage.meters import meters_of_application
 from faregate.storage.routes import routes_of_application
 from faregate.storage.subscriptions import prepaid_plan_ids
+from faregate.wire.dialects.registry import dialect_of
 from faregate.wire.gateway_protocol import Enforce, RouteState
 from faregate.wire.patterns import compile_pattern
 
-BOUNDED_FIELDS: Final = (
-    "response.body.usage.prompt_tokens",
-    "response.body.usage.completion_tokens",
-    "response.body.usage.total_tokens",
-)
-"""Sums of these can be bounded from a chat request before it is sent on."""
+_OWN_FIELDS: Final = "response.body.usage."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +51,11 @@ class Unbounded:
             )
         field = summed_field(self.meter)
         what = f"a call's {field}" if field is not None else "what it counts of a call"
+        bounded = ", ".join(name for name in _bounded_fields(self.route) if name.startswith(_OWN_FIELDS))
         return (
             f"the strict route {self.route.name!r} would hold credit for the meter {self.meter.name!r} of a prepaid "
             f"plan, but {what} has no bound before the call; sum one of "
-            f"{', '.join(BOUNDED_FIELDS)}, or set the route's enforce to 'none'"
+            f"{bounded}, or set the route's enforce to 'none'"
         )
 
 
@@ -71,29 +69,28 @@ def require_reservable(transaction: Transaction, change: Change, field: str) -> 
 def find_unbounded(transaction: Transaction, application_id: str) -> Unbounded | None:
     """Return the first combination of a meter and a route that cannot be."""
     prices = read_all_prices(transaction)
-    suspects = [
-        (meter, series.plan_id, reason)
-        for meter in meters_of_application(transaction, application_id)
-        if (series := prices.series_of(meter.price_id)) is not None
-        and ((reason := _unreservable(series)) is not None or not _is_bounded(meter))
-    ]
-    if not suspects:
+    routes = [route_from_row(row) for row in routes_of_application(transaction, application_id)]
+    strict = [(route, _bounded_fields(route)) for route in routes if route.enforce is Enforce.STRICT]
+    if not strict:
         return None
     prepaid = prepaid_plan_ids(transaction, application_id)
-    routes = [route_from_row(row) for row in routes_of_application(transaction, application_id)]
-    for meter, plan_id, reason in suspects:
-        if plan_id not in prepaid:
+    for meter in meters_of_application(transaction, application_id):
+        series = prices.series_of(meter.price_id)
+        if series is None or series.plan_id not in prepaid:
             continue
-        for route in routes:
-            if route.enforce is Enforce.STRICT and may_match(
+        reason, summed = _unreservable(series), None if meter.group_by else summed_field(meter)
+        for route, bounded in strict:
+            if (reason is not None or summed not in bounded) and may_match(
                 meter.filter, {"request.route": route.name}, compile_pattern
             ):
                 return Unbounded(meter=meter, route=route, unreservable=reason)
     return None
 
 
-def _is_bounded(meter: Meter) -> bool:
-    return summed_field(meter) in BOUNDED_FIELDS and not meter.group_by
+def _bounded_fields(route: RouteState) -> Collection[str]:
+    """Return the fields whose sums can be bounded from a request before it is sent on."""
+    dialect = dialect_of(route)
+    return () if dialect is None else dialect.bounds
 
 
 def _unreservable(series: PriceSeries) -> str | None:

@@ -86,6 +86,23 @@ def state_after(transaction: Transaction, version: int) -> StateBurst:
     return StateBurst(messages=messages, version=reached)
 
 
+def for_dialects(burst: StateBurst, dialects: Collection[str]) -> StateBurst:
+    """Return what a gateway that can meter these dialects is told: a route of another is gone for it.
+
+    It then answers 404; it must neither let calls through unmetered nor go on by what the route was before.
+    """
+    messages = [_unless_unknown(message, dialects) for message in burst.messages]
+    return StateBurst(messages=messages, version=burst.version)
+
+
+def _unless_unknown(message: StateMessage, dialects: Collection[str]) -> StateMessage:
+    match message:
+        case Upsert(entity=RouteState(dialect=dialect)) if dialect not in dialects:
+            return Remove(kind=message.kind, entity_id=message.entity_id)
+        case _:
+            return message
+
+
 def newest_generation(transaction: Transaction) -> int:
     """Return the ledger's generation: the newest of all applications', 0 where there is none yet."""
     return max((row.generation for row in list_applications(transaction)), default=0)

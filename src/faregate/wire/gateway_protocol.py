@@ -3,7 +3,8 @@
 All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
 
     POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at a process start; fences that gateway's earlier ones
-    GET  /gateway/v1/state     ?after=N&gateway_id=G -> lines of StateMessage, forever
+    GET  /gateway/v1/state     ?after=N&gateway_id=G&dialects=A,B -> lines of StateMessage, forever; routes of other
+                               dialects are left out: a gateway is told of no route that it cannot meter
     POST /gateway/v1/seen      StateSeen     -> 204             the gateway decides by the state of that version now
     POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
     POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
@@ -18,10 +19,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
 
 from faregate.domain.governance.rule import Cohort
+from faregate.wire.dialects.settings import NO_PARTS, GenericSettings, PartBounds
 
 
 class Enforce(StrEnum):
@@ -45,14 +48,25 @@ class Dialect(StrEnum):
     """How a route's usage is bounded, asked for and read."""
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
+    ANTHROPIC_MESSAGES = "anthropic_messages"
+    GENERIC_JSON = "generic_json"
     NONE = "none"
+
+
+FIRST_DIALECTS: Final = (Dialect.OPENAI_CHAT, Dialect.NONE)
+"""What a gateway can meter that does not say which it can."""
 
 
 # --- state: what a gateway needs to decide alone -----------------------------------------------------------------
 
 
 class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
-    """A route. Its upstream and header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`."""
+    """A route. Its upstream and header values may name the gateway's own environment: `Bearer ${OPENAI_API_KEY}`.
+
+    `generic_json`: of that dialect. `parts`: what bounds a request's parts that are no text. `models`: the only ones
+    that may be asked for; empty is any.
+    """
 
     route_id: str
     application_id: str
@@ -69,6 +83,9 @@ class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
     connect_timeout_ms: int
     read_timeout_ms: int
     total_timeout_ms: int
+    generic_json: GenericSettings | None = None
+    parts: PartBounds = NO_PARTS
+    models: list[str] = field(default_factory=list)
 
 
 class KeyState(Struct, frozen=True, kw_only=True, tag="key"):

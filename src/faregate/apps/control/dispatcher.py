@@ -24,7 +24,7 @@ from faregate.apps.control.asgi import (
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.gateway_link import GatewayLink, stated_follower
 from faregate.apps.control.problems import error_answer, fault_answer, method_answer, nothing_here, stopping_answer
-from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.errors import FaregateError, TooLarge
 from faregate.base.limits import MAX_API_BODY_BYTES
 
@@ -130,14 +130,14 @@ class Dispatcher:
     async def _stream_state(self, request: Request, send: Send) -> None:
         try:
             self._link.authorize(request)
-            after, gateway_id = stated_follower(request)
+            follower = stated_follower(request)
         except FaregateError as error:
             await self._finish(request.path, error_answer(error), send)
             return
         self._count(request.path, HTTPStatus.OK)
         headers = [(b"content-type", _NDJSON), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
-        sending = asyncio.create_task(self._send_state(after, gateway_id, send))
+        sending = asyncio.create_task(self._send_state(follower, send))
         leaving = asyncio.create_task(_disconnected(request.receive))
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         for task in (sending, leaving):
@@ -146,8 +146,8 @@ class Dispatcher:
         if isinstance(sent, Exception):
             _log.error("state.stream_failed", exc_info=sent)
 
-    async def _send_state(self, after: int, gateway_id: str, send: Send) -> None:
-        async for chunk in self._feed.stream(after, gateway_id):
+    async def _send_state(self, follower: Follower, send: Send) -> None:
+        async for chunk in self._feed.stream(follower):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -19,7 +19,7 @@ from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
 from faregate.apps.control.collector import read_events_body, split_batch
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.intake import Intake
-from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
 from faregate.base.failpoints import LEASE_COMMITTED, reach
@@ -33,6 +33,7 @@ from faregate.services.gateway_calls import (
 )
 from faregate.storage.database import Database
 from faregate.wire.gateway_protocol import (
+    FIRST_DIALECTS,
     EventsAccepted,
     LeaseAnswer,
     LeaseRequest,
@@ -162,13 +163,14 @@ class GatewayLink:
         return [self._applications[route_id] for route_id in routes]
 
 
-def stated_follower(request: Request) -> tuple[int, str]:
-    """Return `after`, 0 without one, and `gateway_id` of the query; `InvalidInput` where `after` is not a version."""
+def stated_follower(request: Request) -> Follower:
+    """Return who follows, as the query says; `InvalidInput` where `after` is not a version."""
     values = parse_qs(request.query.decode("latin-1"))
     after = values.get("after", ["0"])[-1]
     if not after.isdecimal():
         raise InvalidInput.of("after", "must be the version of the last up_to_date message, a whole number")
-    return int(after), values.get("gateway_id", [""])[-1]
+    dialects = values["dialects"][-1].split(",") if "dialects" in values else FIRST_DIALECTS
+    return Follower(gateway_id=values.get("gateway_id", [""])[-1], after=int(after), dialects=frozenset(dialects))
 
 
 async def _read(request: Request, kind: type[T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from faregate.services.state_stream import StateBurst, state_after
+from faregate.services.state_stream import StateBurst, for_dialects, state_after
 from faregate.storage.database import Database, Transaction
 from faregate.storage.state_feed import latest_version
 from faregate.wire.gateway_protocol import StateSeen, UpToDate
@@ -28,6 +28,15 @@ _ENCODER: Final = msgspec.json.Encoder()
 class _Subscriber:
     gateway_id: str
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """A gateway that asks for state: all after a version (0: everything), of routes whose dialects it can meter."""
+
+    gateway_id: str
+    after: int
+    dialects: Collection[str]
 
 
 class StateFeed:
@@ -92,20 +101,20 @@ class StateFeed:
             return False
         return True
 
-    async def stream(self, after: int, gateway_id: str) -> AsyncIterator[bytes]:
-        """Yield lines of state messages from `after` on, with a heartbeat, until the feed is closed."""
+    async def stream(self, follower: Follower) -> AsyncIterator[bytes]:
+        """Yield lines of state messages, with a heartbeat, until the feed is closed."""
         ticket = object()
-        self._seen[ticket] = _Subscriber(gateway_id=gateway_id, version=after)
+        self._seen[ticket] = _Subscriber(gateway_id=follower.gateway_id, version=follower.after)
         try:
-            version = after
-            burst = await self._database.read(partial(_encoded, version=version))
+            version, dialects = follower.after, follower.dialects
+            burst = await self._database.read(partial(_encoded, version=version, dialects=dialects))
             while not self._closed:
                 lines, version = burst
                 yield lines
                 if self.version <= version and not await self._moves_beyond(version):
                     burst = (_lines(StateBurst(messages=[UpToDate(version=version)], version=version)), version)
                     continue
-                burst = await self._database.read(partial(_encoded, version=version))
+                burst = await self._database.read(partial(_encoded, version=version, dialects=dialects))
         finally:
             del self._seen[ticket]
 
@@ -121,8 +130,8 @@ class StateFeed:
         return True
 
 
-def _encoded(transaction: Transaction, *, version: int) -> tuple[bytes, int]:
-    burst = state_after(transaction, version)
+def _encoded(transaction: Transaction, *, version: int, dialects: Collection[str]) -> tuple[bytes, int]:
+    burst = for_dialects(state_after(transaction, version), dialects)
     return _lines(burst), burst.version
 
 

@@ -90,6 +90,13 @@ METERED_ONLY: Final = _refusal(
     code="unknown_url",
     message="This route serves metered calls only: POST to the route itself, or to the path that its clients append.",
 )
+MODEL_NOT_ALLOWED: Final = _refusal(
+    403,
+    "invalid_request_error",
+    code="model_not_allowed",
+    message="This model is not available on this route.",
+    param="model",
+)
 UPSTREAM_UNAVAILABLE: Final = _refusal(
     502, "server_error", code="upstream_unavailable", message="The upstream could not be reached or broke off."
 )

@@ -14,6 +14,7 @@ from pyreqwest.exceptions import RequestError
 from faregate.base.errors import FieldFault, InvalidInput, NotFound, Unauthorized, Unavailable
 from faregate.base.failpoints import LEASE_ANSWERED, RETURNS_SENT, reach
 from faregate.wire.gateway_protocol import (
+    Dialect,
     EpochOpened,
     EventsAccepted,
     LeaseAnswer,
@@ -25,6 +26,7 @@ from faregate.wire.gateway_protocol import (
 )
 from faregate.wire.problem import Problem
 
+_DIALECTS: Final = ",".join(Dialect)
 _CONNECT_WITHIN: Final = timedelta(seconds=2)
 _ANSWER_WITHIN: Final = timedelta(seconds=5)
 _SILENT_AT_MOST: Final = timedelta(seconds=15)
@@ -88,7 +90,7 @@ class ControlPlane:
 
     async def state(self, after: int | None, gateway_id: str) -> AsyncIterator[StateMessage | None]:
         """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
-        query = f"?after={after or 0}&gateway_id={gateway_id}"
+        query = f"?after={after or 0}&gateway_id={gateway_id}&dialects={_DIALECTS}"
         request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
         try:
             async with request.streamed_read_buffer_limit(0).build_streamed() as response:

@@ -69,13 +69,13 @@ class MeteredCalls:
             body = await read_body(call.protocol, call.named, route.state.max_request_bytes)
         except ProtocolClosed:
             return
-        request = self._read(call, dialect, body)
+        request, added = self._read(call, dialect, body)
         streams = False
         if request is not None:
             streams = request.streams
             most = None
             if plan.subscription_id is not None:
-                want = _want(call, request)
+                want = _want(call, request, parts=added)
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
                 most = self._start(call, want, hold=hold, streams=streams)
             body = request.rewrite(most_output_per_choice=most)
@@ -98,19 +98,26 @@ class MeteredCalls:
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
 
-    def _read(self, call: Call, dialect: MeteredDialect, body: bytes) -> MeteredRequest | None:
-        """Return the request; one that cannot be read is refused only where it must be bounded."""
+    def _read(self, call: Call, dialect: MeteredDialect, body: bytes) -> tuple[MeteredRequest | None, int]:
+        """Return the request, and what its parts add to the input's bound.
+
+        One that cannot be read is refused only where it must be bounded, or its model known.
+        """
+        plan, added = call.plan, 0
+        models = plan.route.models
         try:
             request = dialect.read_request(body)
-            if call.plan.subscription_id is not None:
-                request.require_bounded()
+            if plan.subscription_id is not None:
+                added = request.require_bounded(plan.route.state.parts)
         except InvalidInput as error:
-            if call.plan.subscription_id is not None:
+            if plan.subscription_id is not None or models is not None:
                 raise answers.invalid_request(error) from None
             call.body_bytes = len(body)
-            return None
+            return None, 0
+        if models is not None and request.model not in models:
+            raise answers.MODEL_NOT_ALLOWED
         call.request = request
-        return request
+        return request, added
 
     def _connect(self, route: RoutePlan) -> UpstreamClient:
         client = route.client = self._clients.client_for(route.state, decode=True)
@@ -182,12 +189,12 @@ def _metered_url(call: Call) -> str | None:
     return None
 
 
-def _want(call: Call, request: MeteredRequest) -> Want:
+def _want(call: Call, request: MeteredRequest, *, parts: int) -> Want:
     route, choices = call.plan.route.state, request.choices
     per_choice = request.most_output_per_choice or route.default_output_tokens
     return Want(
         needs=call.plan.needs,
-        input=request.input_bound(),
+        input=request.input_bound() + parts,
         output=per_choice * choices,
         least_output=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)) * choices,
         choices=choices,

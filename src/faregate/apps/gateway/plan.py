@@ -24,11 +24,10 @@ from faregate.domain.metering.meter import Meter
 from faregate.domain.metering.metric import Sum
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.dialects.openai_chat_dialect import chat_error
-from faregate.wire.dialects.registry import dialect_named
+from faregate.wire.dialects.registry import dialect_of
 from faregate.wire.dialects.seam import Bound, Fault, MeteredDialect
 from faregate.wire.gateway_protocol import (
     AccountState,
-    Dialect,
     Enforce,
     KeyState,
     MeterState,
@@ -61,8 +60,8 @@ class RoutePlan:
     """A route with everything resolved.
 
     `dialect`: None where no usage is read; `metered_methods`: whose answers it reads. `dropped_headers`: names that do
-    not pass. `cancels`: a call ends when its caller leaves. `client`: made at its first call;
-    `plans`: per key hash, filled as callers come.
+    not pass. `cancels`: a call ends when its caller leaves. `models`: the only ones that may be asked for. `client`:
+    made at its first call; `plans`: per key hash, filled as callers come.
     """
 
     state: RouteState
@@ -76,6 +75,7 @@ class RoutePlan:
     meters: tuple[RouteMeter, ...]
     offset: timedelta
     cancels: bool
+    models: frozenset[str] | None
     client: UpstreamClient | None = None
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
@@ -114,7 +114,7 @@ def make_route_plan(
     upstream_url, missing_in_url = _substitute(route.upstream_url, environment)
     upstream_url = upstream_url.rstrip("/")
     headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
-    dialect = None if route.dialect is Dialect.NONE else dialect_named(route.dialect)
+    dialect = dialect_of(route)
     metered = dialect is not None
     missing = sorted({*missing_in_url, *(name for _, names in headers.values() for name in names)})
     return RoutePlan(
@@ -133,6 +133,7 @@ def make_route_plan(
         ),
         offset=timedelta(microseconds=offset_us),
         cancels=route.on_abort is OnAbort.CANCEL,
+        models=frozenset(route.models) or None,
     )
 
 

@@ -27,6 +27,7 @@ from faregate.wire.caller_questions import (
     TokenBoundView,
 )
 from faregate.wire.dialects.seam import Bound, MeteredDialect, MeteredRequest
+from faregate.wire.dialects.settings import PartBounds
 from faregate.wire.gateway_protocol import AccountState, KeyState
 
 _UNBOUNDED: Final[Bound | None] = None
@@ -49,7 +50,7 @@ class Quoting:
         """
         plan, dialect = self._find(key, asked.route)
         route = plan.route.state
-        request = _read(dialect, bytes(asked.request))
+        request, parts = _read(dialect, bytes(asked.request), route.parts)
         choices = request.choices
         per_choice = request.most_output_per_choice or route.default_output_tokens
         occurred_at = self._now() + plan.route.offset
@@ -58,7 +59,7 @@ class Quoting:
             company_id=key.company_id,
             as_of=as_of,
             occurred_at=occurred_at,
-            input_tokens=request.input_bound(),
+            input_tokens=request.input_bound() + parts,
             input_estimate=request.input_estimate(),
             output_tokens=per_choice * choices,
             accounts=self._accounts(key, plan.route, dialect.bounds, occurred_at=occurred_at),
@@ -117,14 +118,14 @@ class Quoting:
         return accounts
 
 
-def _read(dialect: MeteredDialect, body: bytes) -> MeteredRequest:
+def _read(dialect: MeteredDialect, body: bytes, parts: PartBounds) -> tuple[MeteredRequest, int]:
     try:
         request = dialect.read_request(body)
-        request.require_bounded()
+        added = request.require_bounded(parts)
     except InvalidInput as error:
         fault = error.faults[0]
         raise InvalidInput.of(f"request.{fault.field}", fault.message) from None
-    return request
+    return request, added
 
 
 def _units(account: AccountState, route: RoutePlan, bounds: Mapping[str, Bound]) -> dict[str, Bound | None]:

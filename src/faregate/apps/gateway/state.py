@@ -13,6 +13,7 @@ import structlog
 
 from faregate.apps.gateway.plan import CallPlan, RoutePlan, make_call_plan, make_route_plan, require_usable
 from faregate.base.errors import InvalidInput
+from faregate.wire.dialects.registry import dialect_of
 from faregate.wire.gateway_protocol import (
     AccountState,
     ClockState,
@@ -179,6 +180,14 @@ class GatewayState:
                 # The rule as it was goes on: neither must calls fail for it, nor must it stop holding who it held.
                 entity = self._entities.rules.get(entity.rule_id)
                 _log.error("rule.rejected", rule_id=message.entity_id, error=str(error), kept=entity is not None)
+        if isinstance(entity, RouteState):
+            try:
+                dialect_of(entity)
+            except InvalidInput as error:
+                # To go on by what the route was before would meter it wrongly.
+                _log.error("route.rejected", route=entity.name, error=str(error))
+                self.apply(Remove(kind=message.kind, entity_id=message.entity_id))
+                return
         if entity is None:
             return
         if self._coming is not None:

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from faregate.base.errors import FieldFault
+from faregate.base.errors import FieldFault, InvalidInput
 from faregate.base.limits import DEFAULT_ROUTE_REQUEST_BYTES, MAX_ROUTE_REQUEST_BYTES
 from faregate.wire.api.common import Headers
+from faregate.wire.dialects.registry import dialect_of
+from faregate.wire.dialects.settings import NO_PARTS, GenericSettings, PartBounds
 from faregate.wire.gateway_protocol import Dialect, Enforce, OnAbort, RouteState
 
 _LEADING_VARIABLE: Final = re.compile(r"\A\$\{[A-Za-z_][A-Za-z0-9_]*\}")
@@ -19,11 +21,14 @@ _ENVIRONMENT_NAME: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED: Final = ("/healthz", "/readyz", "/metrics", "/v1/quote", "/v1/balance", "/v1/usage")
 
+_WITHOUT_LIMIT: Final = " unless generic_json.output_limit names the field that limits its output"
+
 RouteName = Annotated[str, Meta(min_length=2, max_length=200, examples=["/ai/chat"])]
 Url = Annotated[str, Meta(max_length=2_000, examples=["https://api.openai.com/v1"])]
 RequestBytes = Annotated[int, Meta(ge=1, le=MAX_ROUTE_REQUEST_BYTES)]
 Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 HoldWait = Annotated[int, Meta(ge=0, le=60_000)]
+Models = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=1_000)]
 Timeout = Annotated[int, Meta(ge=1, le=3_600_000)]
 
 
@@ -33,7 +38,10 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `upstream_headers` are added to every call. A header's value, and the start of `upstream_url`, may name the
     gateway's own environment, as in `Bearer ${OPENAI_API_KEY}` and `${AI_API_URL}/v1`. `enforce`: `strict` holds
     prepaid credit before the upstream call (the default where the dialect can bound a call); `none` debits afterwards.
-    Durations are in milliseconds.
+    `generic_json` says where usage stands in an API of your own; it bounds a call where it names an `output_limit`.
+    `parts` bound a request's images, audio, files, what it only names, and the upstream's own tools: input tokens that
+    one of them comes to at most; without a bound a strict route refuses it. `models`: the only ones that may be asked
+    for; empty is any. Durations are in milliseconds.
     """
 
     name: RouteName
@@ -49,6 +57,9 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     connect_timeout_ms: Timeout = 5_000
     read_timeout_ms: Timeout = 60_000
     total_timeout_ms: Timeout = 600_000
+    generic_json: GenericSettings | None = None
+    parts: PartBounds = NO_PARTS
+    models: Models = field(default_factory=list)
 
 
 class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +77,9 @@ class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     connect_timeout_ms: Timeout | UnsetType = UNSET
     read_timeout_ms: Timeout | UnsetType = UNSET
     total_timeout_ms: Timeout | UnsetType = UNSET
+    generic_json: GenericSettings | UnsetType | None = UNSET
+    parts: PartBounds | UnsetType = UNSET
+    models: Models | UnsetType = UNSET
 
 
 class RouteView(Struct, frozen=True, kw_only=True):
@@ -85,6 +99,9 @@ class RouteView(Struct, frozen=True, kw_only=True):
     connect_timeout_ms: int
     read_timeout_ms: int
     total_timeout_ms: int
+    generic_json: GenericSettings | None
+    parts: PartBounds
+    models: list[str]
 
 
 def route_view(route: RouteState) -> RouteView:
@@ -104,21 +121,51 @@ def route_view(route: RouteState) -> RouteView:
         connect_timeout_ms=route.connect_timeout_ms,
         read_timeout_ms=route.read_timeout_ms,
         total_timeout_ms=route.total_timeout_ms,
+        generic_json=route.generic_json,
+        parts=route.parts,
+        models=route.models,
     )
 
 
 def route_faults(route: RouteState) -> list[FieldFault]:
     """Return what is wrong with a route, field by field."""
     faults = [*_name_faults(route.name), *_url_faults(route.upstream_url), *_header_faults(route.upstream_headers)]
-    if route.enforce is Enforce.STRICT and route.dialect is Dialect.NONE:
+    if route.enforce is Enforce.STRICT and not can_bound(route.dialect, route.generic_json):
         faults.append(
             FieldFault(
                 field="enforce",
-                message="cannot be 'strict' with the dialect 'none', which cannot bound what a call uses; use 'none'",
+                message=f"cannot be 'strict' with the dialect {route.dialect.value!r}, which cannot bound what a call "
+                f"uses{_WITHOUT_LIMIT if route.dialect is Dialect.GENERIC_JSON else ''}; use 'none'",
             )
         )
+    faults += _dialect_faults(route)
     if route.least_output_tokens > route.default_output_tokens:
         faults.append(FieldFault(field="least_output_tokens", message="must not be above default_output_tokens"))
+    return faults
+
+
+def can_bound(dialect: Dialect, generic_json: GenericSettings | None) -> bool:
+    """Return whether a dialect, so set up, can bound a call before it is made."""
+    if dialect is Dialect.GENERIC_JSON:
+        return generic_json is not None and generic_json.output_limit is not None
+    return dialect is not Dialect.NONE
+
+
+def _dialect_faults(route: RouteState) -> list[FieldFault]:
+    if route.generic_json is not None and route.dialect is not Dialect.GENERIC_JSON:
+        message = f"is for the dialect 'generic_json' alone, not for {route.dialect.value!r}"
+        return [FieldFault(field="generic_json", message=message)]
+    faults = []
+    try:
+        dialect_of(route)
+    except InvalidInput as error:
+        inside = "" if route.generic_json is None else "generic_json."
+        faults += [FieldFault(field=inside + fault.field, message=fault.message) for fault in error.faults]
+    if route.parts != NO_PARTS and route.dialect in {Dialect.GENERIC_JSON, Dialect.NONE}:
+        message = f"are for the providers' dialects, whose parts are known, not for {route.dialect.value!r}"
+        faults.append(FieldFault(field="parts", message=message))
+    if route.models and route.dialect is Dialect.NONE:
+        faults.append(FieldFault(field="models", message="are not read with the dialect 'none'"))
     return faults
 
 

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from faregate.wire.dialects.openai_chat import TOKENS_PER_MESSAGE
 from faregate.wire.dialects.request_fields import (
     ABSENT,
+    bound_of,
     decode_list,
     decode_request,
     elements_of,
@@ -26,6 +27,7 @@ from faregate.wire.dialects.request_fields import (
     text_of,
     unbounded,
 )
+from faregate.wire.dialects.settings import NO_PARTS, PartBounds
 from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN
 
 MESSAGES_PATH: Final = "/v1/messages"
@@ -121,6 +123,11 @@ class MessagesRequest:
         return self._fields.stream is True
 
     @property
+    def model(self) -> str | None:
+        """Return the model that is asked for."""
+        return self._fields.model
+
+    @property
     def most_output_per_choice(self) -> int | None:
         """Return the caller's own limit, thinking included, or None."""
         return self._fields.max_tokens
@@ -130,19 +137,23 @@ class MessagesRequest:
         """Return 1, or with a thinking budget the lowest limit that leaves room for one."""
         return 1 if self._budget is None else LEAST_THINKING_TOKENS + 1
 
-    def require_bounded(self) -> None:
-        """Raise `InvalidInput` naming what is no text, or what runs at the upstream."""
-        fields = self._fields
+    def require_bounded(self, parts: PartBounds = NO_PARTS) -> int:
+        """Return what is no text, or runs at the upstream, adds to the input's bound.
+
+        Raises `InvalidInput` naming what has none.
+        """
+        fields, added = self._fields, 0
         for name, what in _ELSEWHERE.items():
             if is_given(getattr(fields, name)):
                 raise unbounded(name, what)
         for index, tool in enumerate(decode_list(_TOOLS_DECODER, fields.tools, "tools")):
             if tool.type not in {None, "custom"}:
-                raise unbounded(f"tools[{index}]", f"a tool of type {tool.type!r}")
-        _require_text(decode_list(_BLOCKS_DECODER, fields.system, "system"), "system")
+                added += bound_of(parts.tool, f"tools[{index}]", f"a tool of type {tool.type!r}")
+        added += _blocks_bound(decode_list(_BLOCKS_DECODER, fields.system, "system"), parts, "system")
         for index, message in enumerate(fields.messages):
             if not isinstance(message.content, str):
-                _require_text(message.content, f"messages[{index}].content")
+                added += _blocks_bound(message.content, parts, f"messages[{index}].content")
+        return added
 
     def input_bound(self) -> int:
         """Return the body's bytes, a constant for each message and the system's, and one for tools."""
@@ -197,20 +208,27 @@ def read_messages_request(body: bytes) -> MessagesRequest:
     return MessagesRequest(body, fields)
 
 
-def _require_text(blocks: list[_Block], field: str) -> None:
+def _blocks_bound(blocks: list[_Block], parts: PartBounds, field: str) -> int:
+    added = 0
     for place, block in enumerate(blocks):
         here = f"{field}[{place}]"
         if block.type in _NESTED_BLOCKS:
-            _require_text(decode_list(_BLOCKS_DECODER, block.content, f"{here}.content"), f"{here}.content")
+            within = decode_list(_BLOCKS_DECODER, block.content, f"{here}.content")
+            added += _blocks_bound(within, parts, f"{here}.content")
         elif block.type == "document":
-            source = _source_of(block)
-            if source is None or source.type not in _TEXT_SOURCES:
-                raise unbounded(f"{here}.source", "a document that is not text")
-            _require_text(
-                decode_list(_BLOCKS_DECODER, source.content, f"{here}.source.content"), f"{here}.source.content"
-            )
+            added += _document_bound(block, parts, f"{here}.source")
+        elif block.type == "image":
+            added += bound_of(parts.image, here, "a block of type 'image'", raw=block.source)
         elif block.type not in _TEXT_BLOCKS:
             raise unbounded(here, f"a block of type {block.type!r}")
+    return added
+
+
+def _document_bound(block: _Block, parts: PartBounds, field: str) -> int:
+    source = _source_of(block)
+    if source is None or source.type not in _TEXT_SOURCES:
+        return bound_of(parts.file, field, "a document that is not text", raw=block.source)
+    return _blocks_bound(decode_list(_BLOCKS_DECODER, source.content, f"{field}.content"), parts, f"{field}.content")
 
 
 def _source_of(block: _Block) -> _Source | None:

@@ -27,6 +27,7 @@ from faregate.wire.dialects.request_fields import (
     unbounded,
 )
 from faregate.wire.dialects.seam import AnswerRecord, Bound, Fault, Headers, MeteredRequest, Reading
+from faregate.wire.dialects.settings import NO_PARTS, GenericSettings, PartBounds
 from faregate.wire.dialects.tokens import (
     CHARACTERS_PER_TOKEN,
     Counted,
@@ -46,18 +47,6 @@ _PARTS: Final = ("input", "cached_read", "cache_write", "output")
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, object], float_hook=exact_number)
 _NO_FIELDS: Final[Fields] = {}
-
-
-class GenericSettings(Struct, frozen=True, kw_only=True):
-    """What a route says of its API.
-
-    `output_limit`: the request's top-level field that limits the output; without it no call is bounded. `text`: where
-    the text of an answer, or of an event, stands, to estimate by.
-    """
-
-    usage: dict[str, str]
-    output_limit: str | None = None
-    text: str | None = None
 
 
 class GenericSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,10 +80,18 @@ class GenericRequest:
         """Return whether the caller asked for server-sent events, as is usual: by `stream`."""
         return self.fields.get("stream") is True
 
-    def require_bounded(self) -> None:
-        """Raise `InvalidInput` where the route names no field that limits the output."""
+    @property
+    def model(self) -> str | None:
+        """Return the model that is asked for, where one is, as is usual: by `model`."""
+        model = self.fields.get("model")
+        return model if isinstance(model, str) else None
+
+    def require_bounded(self, parts: PartBounds = NO_PARTS) -> int:
+        """Return 0; raises `InvalidInput` where the route names no field that limits the output."""
+        del parts
         if self._limit_name is None:
             raise unbounded("body", "a call without a limit on its output")
+        return 0
 
     def input_bound(self) -> int:
         """Return the body's bytes."""
@@ -106,8 +103,7 @@ class GenericRequest:
 
     def summary(self) -> GenericSummary:
         """Return what the event keeps of the request."""
-        model = self.fields.get("model")
-        return GenericSummary(model=model if isinstance(model, str) else None, stream=self.streams or None)
+        return GenericSummary(model=self.model, stream=self.streams or None)
 
     def rewrite(self, *, most_output_per_choice: int | None) -> bytes:
         """Return the body with its output limited."""

@@ -19,11 +19,13 @@ from faregate.wire.dialects.request_fields import (
     ENCODER,
     FIELDS_DECODER,
     NULL,
+    bound_of,
     decode_request,
     is_given,
     require_limit,
     unbounded,
 )
+from faregate.wire.dialects.settings import NO_PARTS, PartBounds
 from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN
 
 COMPLETIONS_PATH: Final = "/chat/completions"
@@ -41,6 +43,9 @@ class _Part(Struct):
     type: str = ""
     text: str = ""
     refusal: str = ""
+    image_url: Raw = ABSENT
+    input_audio: Raw = ABSENT
+    file: Raw = ABSENT
 
 
 class _Message(Struct):
@@ -124,21 +129,26 @@ def require_limits(request: ChatRequest) -> None:
     require_limit("max_completion_tokens", request.max_completion_tokens)
 
 
-def require_bounded(request: ChatRequest) -> None:
-    """Raise `InvalidInput` naming a part whose usage its text does not bound: images, audio, files, search."""
+def require_bounded(request: ChatRequest, parts: PartBounds = NO_PARTS) -> int:
+    """Return what images, audio, files and search add to the input's bound, by the bounds that are given for them.
+
+    Raises `InvalidInput` naming a part that has none.
+    """
+    added = 0
     for index, message in enumerate(request.messages):
         if is_given(message.audio):
-            raise unbounded(f"messages[{index}].audio", "audio")
+            added += bound_of(parts.audio, f"messages[{index}].audio", "audio")
         if isinstance(message.content, list):
             for place, part in enumerate(message.content):
                 if part.type not in _TEXT_PARTS:
-                    raise unbounded(f"messages[{index}].content[{place}]", f"a part of type {part.type!r}")
+                    added += _part_bound(part, parts, f"messages[{index}].content[{place}]")
     if is_given(request.audio) or (request.modalities is not None and request.modalities != ["text"]):
         raise unbounded("modalities", "an answer that is not text")
     if is_given(request.prediction):
         raise unbounded("prediction", "a predicted output")
     if is_given(request.web_search_options):
-        raise unbounded("web_search_options", "a web search")
+        added += bound_of(parts.tool, "web_search_options", "a web search")
+    return added
 
 
 def input_bound(request: ChatRequest, body: bytes) -> int:
@@ -180,6 +190,19 @@ def rewrite(request: ChatRequest, body: bytes, *, most_output_per_choice: int | 
         asked["include_usage"] = Raw(b"true")
         fields["stream_options"] = Raw(ENCODER.encode(asked))
     return ENCODER.encode(fields)
+
+
+def _part_bound(part: _Part, parts: PartBounds, field: str) -> int:
+    what = f"a part of type {part.type!r}"
+    match part.type:
+        case "image_url":
+            return bound_of(parts.image, field, what, raw=part.image_url)
+        case "input_audio":
+            return bound_of(parts.audio, field, what, raw=part.input_audio)
+        case "file":
+            return bound_of(parts.file, field, what, raw=part.file)
+        case _:
+            raise unbounded(field, what)
 
 
 def _limit_output(fields: dict[str, Raw], request: ChatRequest, most: int) -> None:

@@ -22,6 +22,7 @@ from faregate.wire.dialects.openai_chat import (
 from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader
 from faregate.wire.dialects.request_fields import UNREADABLE, decode_request
 from faregate.wire.dialects.seam import AnswerRecord, Fault, Headers, MeteredRequest, Reading
+from faregate.wire.dialects.settings import NO_PARTS, PartBounds
 from faregate.wire.dialects.tokens import (
     MOST_TOKENS,
     InputEstimate,
@@ -60,9 +61,9 @@ class ChatCall(ChatRequest):
         """Return whether the caller asked for server-sent events."""
         return self.stream is True
 
-    def require_bounded(self) -> None:
-        """Raise `InvalidInput` naming a part whose usage its text does not bound."""
-        require_bounded(self)
+    def require_bounded(self, parts: PartBounds = NO_PARTS) -> int:
+        """Return what parts that are no text add to the input's bound; `InvalidInput` names one without a bound."""
+        return require_bounded(self, parts)
 
     def input_bound(self) -> int:
         """Return the most input tokens the request can come to."""

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from faregate.wire.dialects.openai_chat import TOKENS_PER_MESSAGE
 from faregate.wire.dialects.request_fields import (
     ABSENT,
+    bound_of,
     decode_list,
     decode_request,
     elements_of,
@@ -26,6 +27,7 @@ from faregate.wire.dialects.request_fields import (
     text_of,
     unbounded,
 )
+from faregate.wire.dialects.settings import NO_PARTS, PartBounds
 from faregate.wire.dialects.tokens import CHARACTERS_PER_TOKEN
 
 RESPONSES_PATH: Final = "/responses"
@@ -51,7 +53,6 @@ _STORED: Final = {
     "previous_response_id": "an earlier response",
     "conversation": "a stored conversation",
     "prompt": "a stored prompt",
-    "context_management": "a context that the upstream rewrites",
 }
 
 
@@ -62,6 +63,9 @@ class _Typed(Struct):
 class _Part(_Typed):
     text: object = None
     refusal: object = None
+    image_url: Raw = ABSENT
+    input_audio: Raw = ABSENT
+    file_data: Raw = ABSENT
 
 
 class _Element(_Typed):
@@ -122,23 +126,34 @@ class ResponsesRequest:
         return self._fields.stream is True
 
     @property
+    def model(self) -> str | None:
+        """Return the model that is asked for."""
+        return self._fields.model
+
+    @property
     def most_output_per_choice(self) -> int | None:
         """Return the caller's own limit, reasoning included, or None."""
         return self._fields.max_output_tokens
 
-    def require_bounded(self) -> None:
-        """Raise `InvalidInput` naming what is stored, runs elsewhere, or is no text."""
-        fields = self._fields
+    def require_bounded(self, parts: PartBounds = NO_PARTS) -> int:
+        """Return what is stored, runs elsewhere, or is no text adds to the input's bound.
+
+        Raises `InvalidInput` naming what has none.
+        """
+        fields, added = self._fields, 0
         for name, what in _STORED.items():
             if is_given(getattr(fields, name)):
-                raise unbounded(name, what)
+                added += bound_of(parts.stored, name, what)
+        if is_given(fields.context_management):
+            raise unbounded("context_management", "a context that the upstream rewrites")
         if fields.background:
             raise unbounded("background", "an answer that is made later")
         for index, tool in enumerate(decode_list(_TOOLS_DECODER, fields.tools, "tools")):
             if tool.type not in _CALLERS_TOOLS:
-                raise unbounded(f"tools[{index}]", f"a tool of type {tool.type!r}")
+                added += bound_of(parts.tool, f"tools[{index}]", f"a tool of type {tool.type!r}")
         for index, element in enumerate(decode_list(_ELEMENTS_DECODER, fields.input, "input")):
-            _require_text(element, f"input[{index}]")
+            added += _element_bound(element, parts, f"input[{index}]")
+        return added
 
     def input_bound(self) -> int:
         """Return the body's bytes and a constant for each element and the instructions."""
@@ -184,13 +199,30 @@ def read_responses_request(body: bytes) -> ResponsesRequest:
     return ResponsesRequest(body, fields)
 
 
-def _require_text(element: _Element, field: str) -> None:
+def _element_bound(element: _Element, parts: PartBounds, field: str) -> int:
+    if element.type == "item_reference":
+        return bound_of(parts.stored, field, "a stored element")
     if element.type is not None and element.type not in _TEXT_ELEMENTS:
         raise unbounded(field, f"an element of type {element.type!r}")
+    added = 0
     for name, value in (("content", element.content), ("output", element.output), ("summary", element.summary)):
         for place, part in enumerate(decode_list(_PARTS_DECODER, value, f"{field}.{name}")):
             if part.type not in _TEXT_PARTS:
-                raise unbounded(f"{field}.{name}[{place}]", f"a part of type {part.type!r}")
+                added += _part_bound(part, parts, f"{field}.{name}[{place}]")
+    return added
+
+
+def _part_bound(part: _Part, parts: PartBounds, field: str) -> int:
+    what = f"a part of type {part.type!r}"
+    match part.type:
+        case "input_image":
+            return bound_of(parts.image, field, what, raw=part.image_url)
+        case "input_audio":
+            return bound_of(parts.audio, field, what, raw=part.input_audio)
+        case "input_file":
+            return bound_of(parts.file, field, what, raw=part.file_data)
+        case _:
+            raise unbounded(field, what)
 
 
 def _characters(element: _Element) -> int:

@@ -11,7 +11,6 @@ from faregate.wire.dialects.anthropic_messages import messages_path, read_messag
 from faregate.wire.dialects.anthropic_messages_answer import messages_error, read_messages_answer, stream_messages
 from faregate.wire.dialects.generic_json import (
     GenericRequest,
-    GenericSettings,
     GenericStream,
     UsageFields,
     generic_bounds,
@@ -31,7 +30,9 @@ from faregate.wire.dialects.seam import (
     StreamMeter,
     UsageNames,
 )
+from faregate.wire.dialects.settings import GenericSettings
 from faregate.wire.dialects.tokens import InputEstimate
+from faregate.wire.gateway_protocol import Dialect, RouteState
 
 _POST: Final = frozenset(("POST",))
 _WITH_ANSWERS: Final = frozenset(("POST", "PUT", "PATCH", "GET"))
@@ -210,8 +211,13 @@ def dialect_named(name: str, settings: GenericSettings | None = None) -> Metered
     """Return the dialect; `InvalidInput` where there is none of that name, or `generic_json` has no settings."""
     if name == GenericJson.name:
         if settings is None:
-            raise InvalidInput.of("usage", "must say where an answer's usage stands, for the dialect 'generic_json'")
+            raise InvalidInput.of("generic_json", "must say where an answer's usage stands, for this dialect")
         return GenericJson(settings)
     if name not in _KNOWN:
         raise InvalidInput.of("dialect", f"must be one of {', '.join(NAMES)}, not {name!r}")
     return _KNOWN[name]
+
+
+def dialect_of(route: RouteState) -> MeteredDialect | None:
+    """Return how a route's usage is read, None where it is not; `InvalidInput` names a setting that cannot be."""
+    return None if route.dialect is Dialect.NONE else dialect_named(route.dialect, route.generic_json)

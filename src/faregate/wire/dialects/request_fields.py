@@ -49,6 +49,13 @@ def unbounded(field: str, what: str) -> InvalidInput:
     return InvalidInput.of(field, f"{what} is not accepted here: its usage cannot be bounded before the call")
 
 
+def bound_of(bound: int | None, field: str, what: str, *, raw: Raw = ABSENT) -> int:
+    """Return the bound of a part, less its bytes, which are no text; raises the refusal where there is none."""
+    if bound is None:
+        raise unbounded(field, what)
+    return bound - (memoryview(raw).nbytes if is_given(raw) else 0)
+
+
 def replace_fields(body: bytes, changes: Mapping[str, bytes]) -> bytes:
     """Return the JSON object with these fields set; the others keep their bytes, a name that came twice its last."""
     fields = FIELDS_DECODER.decode(body)

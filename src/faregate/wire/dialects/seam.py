@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from faregate.wire.dialects.settings import NO_PARTS, PartBounds
 from faregate.wire.dialects.tokens import InputEstimate, Tokens, Usage
 
 Headers = Sequence[tuple[str, str]]
@@ -80,8 +81,16 @@ class MeteredRequest(Protocol):
         """Return the lowest limit that the upstream would accept for this request."""
         ...
 
-    def require_bounded(self) -> None:
-        """Raise `InvalidInput` naming a part whose usage is not bounded by the request."""
+    @property
+    def model(self) -> str | None:
+        """Return the model that is asked for."""
+        ...
+
+    def require_bounded(self, parts: PartBounds = NO_PARTS) -> int:
+        """Return what parts that are no text add to the input's bound; may be below zero.
+
+        Raises `InvalidInput` naming a part whose usage neither the request nor `parts` bound.
+        """
         ...
 
     def input_bound(self) -> int:
