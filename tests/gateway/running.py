@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, object]:
-        return msgspec.json.decode(self.body, type=dict[str, dict[str, object]])["error"]
+        return msgspec.convert(self.json["error"], dict[str, object])
 
 
 @dataclass

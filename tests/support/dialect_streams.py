@@ -11,13 +11,12 @@ from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPE
 from faregate.wire.dialects.seam import MeteredDialect
 from faregate.wire.dialects.settings import GenericSettings
 
-GENERIC: Final = GenericJson(
-    GenericSettings(
-        usage={"input": "response.body.meter.read", "output": "response.body.meter.wrote"},
-        output_limit="limit",
-        text="response.body.piece",
-    )
+GENERIC_SETTINGS: Final = GenericSettings(
+    usage={"input": "response.body.meter.read", "output": "response.body.meter.wrote"},
+    output_limit="limit",
+    text="response.body.piece",
 )
+GENERIC: Final = GenericJson(GENERIC_SETTINGS)
 DIALECTS: Final[tuple[MeteredDialect, ...]] = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GENERIC)
 
 

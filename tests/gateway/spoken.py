@@ -1,0 +1,125 @@
+"""What callers and upstreams of each dialect say, for tests that hold of all of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from faregate.wire.dialects.seam import MeteredDialect
+from faregate.wire.event import WireEvent
+from tests.gateway.control_plane import ControlPlane, package
+from tests.support.dialect_streams import GENERIC, GENERIC_SETTINGS, Sample, sample_of
+
+TEXTS: Final = ("The moon", " is far", " away,", " as far", " as ten", " worlds.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """A dialect. `names`: its fields of input and output; `upstream`: what follows an upstream's origin on a route;
+    `path`: where a call arrives below the origin; `whole`: an answer that is not streamed, of 31 and 17 tokens."""
+
+    dialect: MeteredDialect
+    names: tuple[str, str]
+    upstream: str
+    path: str
+    asked: dict[str, object]
+    limit: str
+    whole: dict[str, object]
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def stream(self) -> Sample:
+        return sample_of(self.dialect, TEXTS)
+
+    @property
+    def ask(self) -> dict[str, object]:
+        return {"model": "m", self.limit: 100} | self.asked
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.whole).encode()
+
+    def seed(self, plane: ControlPlane, origin: str, **route: object) -> None:
+        """Set up the one route of a plane in this dialect; `origin` as `scripted` gives it."""
+        read, wrote = self.names
+        prices = {
+            read: package("input", size=1_000_000, amount="0.50"),
+            wrote: package("output", size=1_000_000, amount="1.50"),
+        }
+        settings = {"dialect": self.dialect.name} | self.settings | route
+        plane.seed(origin.removesuffix("/v1") + self.upstream, prices=prices, route=settings)
+
+
+def tokens_of(event: WireEvent) -> tuple[int, int] | None:
+    """Return what an event says was read and written, cached input included; None where it says nothing."""
+    assert event.response is not None
+    body = event.response.body
+    if body is None or body.get("tokens") is None:
+        return None
+    tokens = body["tokens"]
+    return tokens["total"] - tokens["output"], tokens["output"]
+
+
+def is_estimated(event: WireEvent) -> bool:
+    assert event.faregate is not None
+    return event.faregate.estimated
+
+
+_QUESTION: Final = [{"role": "user", "content": "How far is the moon?"}]
+CHAT: Final = Spoken(
+    dialect=OPENAI_CHAT,
+    names=("prompt_tokens", "completion_tokens"),
+    upstream="/v1",
+    path="/v1/chat/completions",
+    asked={"messages": _QUESTION},
+    limit="max_tokens",
+    whole={
+        "id": "chatcmpl-1",
+        "model": "gpt-x",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "".join(TEXTS)}}],
+        "usage": {"prompt_tokens": 31, "completion_tokens": 17, "total_tokens": 1},
+    },
+)
+RESPONSES: Final = Spoken(
+    dialect=OPENAI_RESPONSES,
+    names=("input_tokens", "output_tokens"),
+    upstream="/v1",
+    path="/v1/responses",
+    asked={"input": "How far is the moon?"},
+    limit="max_output_tokens",
+    whole={
+        "id": "resp_1",
+        "model": "gpt-x",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": "".join(TEXTS)}]}],
+        "usage": {"input_tokens": 31, "output_tokens": 17, "total_tokens": 1},
+    },
+)
+MESSAGES: Final = Spoken(
+    dialect=ANTHROPIC_MESSAGES,
+    names=("input_tokens", "output_tokens"),
+    upstream="",
+    path="/v1/messages",
+    asked={"messages": _QUESTION},
+    limit="max_tokens",
+    whole={
+        "id": "msg_1",
+        "model": "claude-x",
+        "content": [{"type": "text", "text": "".join(TEXTS)}],
+        "usage": {"input_tokens": 31, "output_tokens": 17},
+    },
+)
+OWN: Final = Spoken(
+    dialect=GENERIC,
+    names=("input", "output"),
+    upstream="/own",
+    path="/own",
+    asked={"question": "How far is the moon?"},
+    limit="limit",
+    whole={"piece": "".join(TEXTS), "meter": {"read": 31, "wrote": 17}},
+    settings={"generic_json": msgspec.to_builtins(GENERIC_SETTINGS)},
+)
+EVERY: Final = (CHAT, RESPONSES, MESSAGES, OWN)
