@@ -21,11 +21,11 @@ def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock) -> 
     return open_epoch(transaction, request, generation=newest_generation(transaction), now=clock.now())
 
 
-def lease_units(transaction: Transaction, request: LeaseRequest, clock: Clock) -> LeaseAnswer:
-    """Take returns and grant units."""
+def lease_units(transaction: Transaction, request: LeaseRequest, clock: Clock, *, gateways: int) -> LeaseAnswer:
+    """Take returns and grant units; `gateways` are connected."""
     application_id = _application_of(transaction, request.subscription_id)
     now = business_now(transaction, application_id, clock)
-    return answer_lease_request(transaction, request, new_id=new_id, now=now)
+    return answer_lease_request(transaction, request, new_id=new_id, now=now, gateways=gateways)
 
 
 def release_gateway(transaction: Transaction, request: ReleaseEarlierEpochs, clock: Clock) -> None:

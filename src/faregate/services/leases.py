@@ -12,7 +12,7 @@ from faregate.base.limits import LEASE_DURATION_MS, MAX_LEASE_UNITS
 from faregate.base.periods import Period
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.customers.subscription import Subscription
-from faregate.domain.ledger.grant_slice import UnitNeed, share_out
+from faregate.domain.ledger.grant_slice import UnitNeed, is_final, share_out
 from faregate.domain.ledger.reserve import is_exhausted
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
@@ -51,11 +51,12 @@ def open_epoch(transaction: Transaction, request: OpenEpoch, *, generation: int,
 
 
 def answer_lease_request(
-    transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime
+    transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime, gateways: int = 1
 ) -> LeaseAnswer:
     """Take returns, then grant all of the request's units or none. A repeated request id gets the same leases.
 
-    `now` is the application's business time. Order of refusals: fenced, no_subscription, exhausted, insufficient.
+    `now` is the application's business time; `gateways` share what is available.
+    Order of refusals: fenced, no_subscription, exhausted, insufficient.
     Raises `InvalidInput` on `units` where a price is named twice or the three numbers are not in order.
     """
     gateway = read_gateway(transaction, request.gateway_id)
@@ -74,7 +75,9 @@ def answer_lease_request(
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None or not subscription.can_use(request.occurred_at or now):
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
-    return _grant(transaction, request, subscription=subscription, period=period, new_id=new_id, now=now)
+    return _grant(
+        transaction, request, subscription=subscription, period=period, new_id=new_id, now=now, gateways=gateways
+    )
 
 
 def take_returns(transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime) -> None:
@@ -172,6 +175,7 @@ def _grant(
     period: Period,
     new_id: IdSource,
     now: datetime,
+    gateways: int,
 ) -> LeaseAnswer:
     metered = metered_series_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
     series = {one.series_id: one for one in metered}
@@ -189,7 +193,7 @@ def _grant(
         UnitNeed(use=book.use(keys[unit.price_id]), floor=unit.floor, call=unit.call, slice=unit.slice)
         for unit in request.units
     ]
-    granted = share_out(needs, available=available)
+    granted = share_out(needs, available=available, gateways=gateways)
     if granted is None:
         uses = [book.use(key) for key in keys.values()]
         return LeaseAnswer(
@@ -219,7 +223,10 @@ def _grant(
     add_leases(transaction, rows)
     book.save()
     reach(LEASE_GRANTED)
-    return LeaseAnswer(leases=[_wire_lease(row, PriceList(metered)) for row in rows])
+    return LeaseAnswer(
+        leases=[_wire_lease(row, PriceList(metered)) for row in rows],
+        final=is_final(needs, granted, available=available),
+    )
 
 
 def _wire_lease(row: LeaseRow, prices: PriceList) -> Lease:

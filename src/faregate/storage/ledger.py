@@ -135,6 +135,18 @@ def read_account(transaction: Transaction, subscription_id: str) -> Account:
     return _account(row)
 
 
+def read_credit(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Return balance and what is reserved of it, by subscription, in ledger units; no lock."""
+    columns = account.c
+    found = {}
+    for chunk in chunks(list(subscription_ids)):
+        statement = select(columns.subscription_id, columns.balance, columns.reserved).where(
+            columns.subscription_id.in_(chunk)
+        )
+        found.update({row[0]: (row[1], row[2]) for row in transaction.execute(statement)})
+    return found
+
+
 def change_reserved(transaction: Transaction, subscription_id: str, difference: int) -> None:
     """Add to what outstanding units can cost."""
     if difference:

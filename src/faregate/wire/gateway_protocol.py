@@ -200,7 +200,25 @@ class UpToDate(Struct, frozen=True, kw_only=True, tag="up_to_date"):
     version: int
 
 
-StateMessage = Reset | Upsert | Remove | UpToDate
+class Recall(Struct, frozen=True, kw_only=True, tag="recall"):
+    """A call elsewhere lacks credit of this account: give back what is idle at once, and keep little for a while.
+
+    Sent to gateways that are connected, and not again: a refusal that repeats is recalled for anew.
+    """
+
+    subscription_id: str
+
+
+class Freed(Struct, frozen=True, kw_only=True, tag="freed"):
+    """What this account has available changed after a refusal that was not final: calls that wait may ask again."""
+
+    subscription_id: str
+
+
+StateChange = Reset | Upsert | Remove | UpToDate
+"""What the state is made of: versioned, and sent again to a gateway that was away."""
+
+StateMessage = StateChange | Recall | Freed
 
 
 class StateSeen(Struct, frozen=True, kw_only=True):
@@ -285,12 +303,14 @@ class Refused(StrEnum):
 class LeaseAnswer(Struct, frozen=True, kw_only=True):
     """Either leases, or why not.
 
-    `outstanding`: whether units of this account are still out, so that waiting may help.
+    `outstanding`: whether units of this account are still out, so that waiting may help. `final`: the credit ends with
+    about what was granted (RFC 8506's final unit): calls that use it are to be settled without delay.
     """
 
     leases: list[Lease] = field(default_factory=list)
     refused: Refused | None = None
     outstanding: bool = False
+    final: bool = False
 
 
 class ReleaseEarlierEpochs(Struct, frozen=True, kw_only=True):

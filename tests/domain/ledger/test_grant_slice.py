@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.limits import MAX_LEASE_UNITS, MAX_LEDGER_UNITS
-from faregate.domain.ledger.grant_slice import UnitNeed, share_out
+from faregate.domain.ledger.grant_slice import UnitNeed, is_final, share_out
 from faregate.domain.ledger.reserve import PriceUse, affordable_units, further_cost
 from tests.builders import a_need, a_price, a_use
 
@@ -101,3 +101,24 @@ def test_a_request_that_no_ledger_could_pay_is_cut_or_refused() -> None:
     greedy = a_need(use, floor=1, call=MAX_LEASE_UNITS, slice_units=MAX_LEASE_UNITS)
     assert share_out([greedy], available=5 * DOLLAR) == [5]
     assert share_out([a_need(use, floor=MAX_LEASE_UNITS)], available=MAX_LEDGER_UNITS) is None
+
+
+@given(uses, unit_counts, balances, st.integers(min_value=1, max_value=9))
+def test_slices_of_all_gateways_together_take_at_most_half_of_what_calls_leave(
+    use: PriceUse, units: list[int], available: int, gateways: int
+) -> None:
+    need = a_need(use, floor=units[0], call=units[1], slice_units=units[2])
+    granted = share_out([need], available=available, gateways=gateways)
+    if granted is not None:
+        call = affordable_units(need.use, budget=max(available, 0), most=need.call)
+        left = max(available, 0) - further_cost(need.use, call)
+        assert (cost([need], granted) - further_cost(need.use, call)) * gateways <= left // 2
+
+
+@given(some_needs, balances)
+def test_what_is_granted_is_final_unless_as_much_again_is_affordable(needs: list[UnitNeed], available: int) -> None:
+    granted = share_out(needs, available=available)
+    if granted is not None:
+        in_full = granted == [need.slice for need in needs]
+        again = cost(needs, [2 * units for units in granted])
+        assert is_final(needs, granted, available=available) == (not in_full or again > available)

@@ -96,6 +96,11 @@ class Applying:
                 self.failing = False
                 pause_s = _SHORTEST_PAUSE_S
 
+    def hurry(self) -> None:
+        """Say that a decision hangs on what is logged: it is applied without gathering more."""
+        self._urgent.set()
+        self.wake()
+
     async def catch_up(self, within_s: float) -> bool:
         """Wait until everything that is in the log now is applied; return whether that was so within the time."""
         head = await self._database.read(log_head)

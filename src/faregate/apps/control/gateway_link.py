@@ -47,6 +47,9 @@ T = TypeVar("T")
 
 _log: Final = structlog.stdlib.get_logger()
 
+_URGENT: Final = b"urgent"
+"""The query of events that end an account's credit: they are applied without gathering others."""
+
 _CATCH_UP_S: Final = 2.0
 """How long a refusal waits for events that are logged and not yet applied: they may free what it lacks."""
 
@@ -120,6 +123,8 @@ class GatewayLink:
         for application_id, pairs in groupby(zip(owners, events, strict=True), key=lambda pair: pair[0]):
             await self._intake.append(application_id, [bytes(event) for _, event in pairs])
         self._counters.events_accepted["gateway"] += len(events)
+        if request.query == _URGENT:
+            self._applying.hurry()
         return json_answer(EventsAccepted(accepted=len(events)), HTTPStatus.CREATED)
 
     async def release(self, request: Request) -> Answer:
@@ -136,6 +141,8 @@ class GatewayLink:
             await self._applying.catch_up(_CATCH_UP_S)
             if self._applying.position != applied:
                 answer = await self._answer_lease(wanted)
+        if answer.refused is not None and answer.outstanding:
+            await self._feed.recall(wanted.subscription_id, for_gateway=wanted.gateway_id)
         return answer
 
     async def note_seen(self, request: Request) -> Answer:
@@ -145,7 +152,8 @@ class GatewayLink:
         return Answer(status=HTTPStatus.NO_CONTENT)
 
     async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
-        answer = await self._database.write(lambda tx: lease_units(tx, wanted, self._clock))
+        gateways = max(1, self._feed.gateways)
+        answer = await self._database.write(lambda tx: lease_units(tx, wanted, self._clock, gateways=gateways))
         if answer.leases:
             reach(LEASE_COMMITTED)
         return answer

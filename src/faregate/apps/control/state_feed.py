@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import msgspec
 import structlog
 
+from faregate.apps.control.recalls import Recalls
 from faregate.services.state_stream import StateBurst, for_dialects, state_after
 from faregate.storage.database import Database, Transaction
+from faregate.storage.ledger import read_credit
 from faregate.storage.state_feed import latest_version
-from faregate.wire.gateway_protocol import StateSeen, UpToDate
+from faregate.wire.gateway_protocol import Freed, Recall, StateSeen, UpToDate
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -26,8 +30,11 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 @dataclass(slots=True, kw_only=True)
 class _Subscriber:
+    """`version`: what the gateway decides by. `notes`: what it is told beside the state, each once, in order."""
+
     gateway_id: str
     version: int
+    notes: dict[Recall | Freed, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class StateFeed:
         self._moved = asyncio.Condition()
         self._closed = False
         self._seen: dict[object, _Subscriber] = {}
+        self._recalls = Recalls()
         self.version = 0
 
     def wake(self) -> None:
@@ -61,16 +69,27 @@ class StateFeed:
             await self._woken.wait()
             self._woken.clear()
             try:
-                version = await self._database.read(latest_version)
+                version, credit = await self._database.read(partial(_news, awaited=self._recalls.awaited()))
             except Exception:  # noqa: BLE001 - repeated, whatever it was
                 _log.exception("state.read_failed")
                 await asyncio.sleep(_RETRY_S)
                 self.wake()
                 continue
-            if version != self.version:
+            freed = self._recalls.changed(credit, now_s=asyncio.get_running_loop().time())
+            if version != self.version or freed:
                 async with self._moved:
                     self.version = version
+                    for subscription_id, gateways in freed.items():
+                        self._note(Freed(subscription_id=subscription_id), gateways)
                     self._moved.notify_all()
+
+    async def recall(self, subscription_id: str, *, for_gateway: str) -> None:
+        """Ask all other gateways for what they have idle of an account, and tell this one when its credit changes."""
+        if self._recalls.note(subscription_id, for_gateway, now_s=asyncio.get_running_loop().time()):
+            async with self._moved:
+                self._note(Recall(subscription_id=subscription_id), self._gateway_ids() - {for_gateway})
+                self._moved.notify_all()
+        self.wake()
 
     async def close(self) -> None:
         """End all streams, so that their subscribers go elsewhere."""
@@ -82,6 +101,11 @@ class StateFeed:
     def subscribers(self) -> int:
         """Return how many gateways follow the state."""
         return len(self._seen)
+
+    @property
+    def gateways(self) -> int:
+        """Return how many different gateways follow the state."""
+        return len(self._gateway_ids())
 
     async def note_seen(self, seen: StateSeen) -> None:
         """Note that a gateway decides by the state of a version."""
@@ -104,30 +128,43 @@ class StateFeed:
     async def stream(self, follower: Follower) -> AsyncIterator[bytes]:
         """Yield lines of state messages, with a heartbeat, until the feed is closed."""
         ticket = object()
-        self._seen[ticket] = _Subscriber(gateway_id=follower.gateway_id, version=follower.after)
+        subscriber = self._seen[ticket] = _Subscriber(gateway_id=follower.gateway_id, version=follower.after)
+        encoded = partial(_encoded, dialects=follower.dialects)
         try:
-            version, dialects = follower.after, follower.dialects
-            burst = await self._database.read(partial(_encoded, version=version, dialects=dialects))
+            lines, version = await self._database.read(partial(encoded, version=follower.after))
             while not self._closed:
-                lines, version = burst
                 yield lines
-                if self.version <= version and not await self._moves_beyond(version):
-                    burst = (_lines(StateBurst(messages=[UpToDate(version=version)], version=version)), version)
-                    continue
-                burst = await self._database.read(partial(_encoded, version=version, dialects=dialects))
+                await self._has_news(subscriber, version)
+                if subscriber.notes:
+                    lines = _ENCODER.encode_lines(list(subscriber.notes))
+                    subscriber.notes.clear()
+                elif self.version > version:
+                    lines, version = await self._database.read(partial(encoded, version=version))
+                else:
+                    lines = _lines(StateBurst(messages=[UpToDate(version=version)], version=version))
         finally:
             del self._seen[ticket]
+
+    def _note(self, note: Recall | Freed, gateways: AbstractSet[str]) -> None:
+        for subscriber in self._seen.values():
+            if subscriber.gateway_id in gateways:
+                subscriber.notes[note] = None
+
+    def _gateway_ids(self) -> set[str]:
+        return {subscriber.gateway_id for subscriber in self._seen.values()}
 
     def _is_seen(self, version: int) -> bool:
         return all(subscriber.version >= version for subscriber in self._seen.values())
 
-    async def _moves_beyond(self, version: int) -> bool:
-        try:
+    async def _has_news(self, subscriber: _Subscriber, version: int) -> None:
+        """Return when there is something to say, after a heartbeat's time at the latest."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(HEARTBEAT_S), self._moved:
-                await self._moved.wait_for(lambda: self._closed or self.version > version)
-        except TimeoutError:
-            return False
-        return True
+                await self._moved.wait_for(lambda: self._closed or self.version > version or subscriber.notes)
+
+
+def _news(transaction: Transaction, *, awaited: list[str]) -> tuple[int, dict[str, tuple[int, int]]]:
+    return latest_version(transaction), read_credit(transaction, awaited) if awaited else {}
 
 
 def _encoded(transaction: Transaction, *, version: int, dialects: Collection[str]) -> tuple[bytes, int]:

@@ -63,9 +63,10 @@ class ControlPlane:
             reach(LEASE_ANSWERED)
         return answer
 
-    async def ship(self, events: Sequence[bytes]) -> EventsAccepted:
-        """Hand over encoded events; they are durable over there when this returns."""
-        return await self._post("/events", b"[" + b",".join(events) + b"]", EventsAccepted)
+    async def ship(self, events: Sequence[bytes], *, urgent: bool) -> EventsAccepted:
+        """Hand over encoded events; they are durable over there when this returns. `urgent`: applied without delay."""
+        path = "/events?urgent" if urgent else "/events"
+        return await self._post(path, b"[" + b",".join(events) + b"]", EventsAccepted)
 
     async def release(self, release: ReleaseEarlierEpochs) -> None:
         """Say that nothing of earlier epochs is unsettled."""

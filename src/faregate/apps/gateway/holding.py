@@ -8,9 +8,8 @@ many, more is asked for before it is needed, so that none of them waits.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,27 +20,27 @@ import structlog
 
 from faregate.apps.gateway.asking import units_ahead, units_for_call
 from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.lease_requests import LeaseRequests
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.pools import Account, Hold, Want
 from faregate.base.clock import Clock
-from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.ids import IdSource
-from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest, LeaseReturn, Refused, UnitRequest
+from faregate.wire.gateway_protocol import LeaseAnswer, LeaseReturn, Refused
 
 _log = structlog.get_logger(__name__)
 
-ATTEMPTS: Final = 3
-_BACKOFF_S: Final = 0.05
-_POLL_LEAST_S: Final = 0.01
-_POLL_MOST_S: Final = 0.1
+_POLL_LEAST_S: Final = 0.02
+_POLL_MOST_S: Final = 0.25
+"""How often a call that waits asks again, though the control plane has not said that anything changed."""
+
+_SCARCE_MS: Final = 5_000
+"""How long an account keeps no slices here after another gateway lacked credit of it."""
+
 _COUNTED_WAITING: Final = 256
 """How many waiting calls a lease request asks units for."""
 
 _NOT_AHEAD_MS: Final = 2_000
 """How long nothing is asked for ahead after the ledger gave less than was wished: its rest is for calls that wait."""
-
-_MOST_GIVEN_UP: Final = 100
-"""Requests whose answers never came that are named in one message."""
 
 _IDLE_AFTER_MS: Final = 3_000
 """An account that no call used for so long gives its units back, so that its money is free elsewhere."""
@@ -77,7 +76,7 @@ class _Denial:
 class _Desk:
     """An account and its queue. `changes` counts what may have made units free since a refusal.
 
-    `ahead_from_ms`: before that nothing is asked for ahead.
+    `ahead_from_ms`: before that nothing is asked for ahead. `scarce_until_ms`: until then nothing is kept at hand.
     """
 
     account: Account
@@ -87,6 +86,8 @@ class _Desk:
     changes: int = 0
     denied: _Denial | None = None
     ahead_from_ms: int = 0
+    scarce_until_ms: int = 0
+    giving_back: asyncio.Task[None] | None = None
 
 
 class Holding:
@@ -101,14 +102,17 @@ class Holding:
         new_id: IdSource,
         metrics: GatewayMetrics,
     ) -> None:
-        self._control_plane = control_plane
-        self._identity = identity
+        self._requests = LeaseRequests(control_plane, identity=identity, new_id=new_id, metrics=metrics)
         self._clock = clock
-        self._new_id = new_id
         self._metrics = metrics
         self._desks: dict[str, _Desk] = {}
-        self._given_up: list[str] = []
-        self.fenced = False
+        self.on_final: Callable[[], None] = _nothing
+        """Called when a call has ended whose account's credit ends with what is leased here."""
+
+    @property
+    def fenced(self) -> bool:
+        """Return whether another process opened a later epoch of this gateway."""
+        return self._requests.fenced
 
     def try_hold(self, subscription_id: str, want: Want) -> Hold | None:
         """Hold the whole bound from memory; None: `hold` must be awaited. Never overtakes a waiting call."""
@@ -136,6 +140,8 @@ class Holding:
 
     def settled(self, hold: Hold) -> None:
         """Say that a call of the account has ended: its units may be free."""
+        if hold.account.final:
+            self.on_final()
         desk = self._desks.get(hold.account.subscription_id)
         if desk is not None and desk.waiting:
             _wake(desk)
@@ -145,6 +151,21 @@ class Holding:
         for desk in self._desks.values():
             if desk.waiting:
                 _wake(desk)
+
+    def recall(self, subscription_id: str) -> None:
+        """Give back at once what is idle of an account, and keep little for a while: a call elsewhere lacks it."""
+        desk = self._desks.get(subscription_id)
+        if desk is None:
+            return
+        desk.scarce_until_ms = desk.ahead_from_ms = self._clock.steady_ms() + _SCARCE_MS
+        if desk.account.idle_units() and desk.giving_back is None:
+            desk.giving_back = asyncio.get_running_loop().create_task(self._give_back(desk))
+
+    def freed(self, subscription_id: str) -> None:
+        """Say that the account's credit changed at the ledger: calls that wait may ask again."""
+        desk = self._desks.get(subscription_id)
+        if desk is not None and desk.waiting:
+            _wake(desk)
 
     def has_waiting(self) -> bool:
         """Return whether a call waits for units."""
@@ -181,9 +202,9 @@ class Holding:
             returns = account.give_back(now_ms, everything=quiet)
             if returns:
                 by_account.append((account, returns))
-        if not by_account and not self._given_up:
+        if not by_account and not self._requests.has_given_up:
             return
-        answer = await self._request([entry for _, returns in by_account for entry in returns])
+        answer = await self._requests.send([entry for _, returns in by_account for entry in returns])
         if answer is not None and answer.refused is None:
             for account, returns in by_account:
                 account.acknowledge(returns)
@@ -270,63 +291,29 @@ class Holding:
             units = units_ahead(account, want, now_ms=asked_at_ms)
         else:
             queued = [ticket.want for ticket in islice(desk.waiting, _COUNTED_WAITING)]
-            units = units_for_call(account, want, queued=queued, now_ms=asked_at_ms)
-        answer = await self._request(
+            scarce = asked_at_ms < desk.scarce_until_ms
+            units = units_for_call(account, want, queued=queued, now_ms=asked_at_ms, scarce=scarce)
+        answer = await self._requests.send(
             returns, subscription_id=account.subscription_id, occurred_at=want.occurred_at, units=units
         )
         if answer is None:
             return None
-        if answer.refused is Refused.FENCED:
-            self._fence()
-        else:
+        if answer.refused is not Refused.FENCED:
             account.acknowledge(returns)
+        if answer.leases or answer.refused is not None:
+            account.final = answer.final or answer.refused is not None
         account.add(answer.leases, asked_at_ms=asked_at_ms, now_ms=self._clock.steady_ms())
         self._metrics.leases_granted += len(answer.leases)
         return answer
 
-    async def _request(
-        self,
-        returns: list[LeaseReturn],
-        *,
-        subscription_id: str = "",
-        occurred_at: datetime | None = None,
-        units: Sequence[UnitRequest] = (),
-    ) -> LeaseAnswer | None:
-        identity = self._identity()
-        if identity is None or (self.fenced and units):
-            return None
-        given_up = self._given_up[:_MOST_GIVEN_UP]
-        request = LeaseRequest(
-            lease_request_id=self._new_id("lrq"),
-            gateway_id=identity[0],
-            epoch=identity[1],
-            returns=returns,
-            subscription_id=subscription_id,
-            occurred_at=occurred_at,
-            units=list(units),
-            given_up=given_up,
-        )
-        self._metrics.lease_requests += 1
-        for attempt in range(ATTEMPTS):
-            try:
-                answer = await self._control_plane.lease(request)
-            except (Unavailable, Unauthorized) as error:
-                _log.warning("lease.request_failed", attempt=attempt, error=str(error))
-                await asyncio.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
-                continue
-            self._given_up = [one for one in self._given_up if one not in given_up]
-            if attempt and units and answer.refused is not None:
-                # An earlier attempt may still be under way, and find credit when it arrives.
-                self._given_up.append(request.lease_request_id)
-            return answer
-        if units:
-            self._given_up.append(request.lease_request_id)
-        return None
-
-    def _fence(self) -> None:
-        if not self.fenced:
-            self.fenced = True
-            _log.error("gateway.was_fenced", reason="another process opened a later epoch of this gateway")
+    async def _give_back(self, desk: _Desk) -> None:
+        returns = desk.account.give_back(self._clock.steady_ms(), everything=True)
+        try:
+            answer = await self._requests.send(returns, subscription_id=desk.account.subscription_id)
+            if answer is not None and answer.refused is None:
+                desk.account.acknowledge(returns)
+        finally:
+            desk.giving_back = None
 
 
 def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:
@@ -341,7 +328,12 @@ def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:
 
 
 def _is_spent(desk: _Desk) -> bool:
-    return not desk.waiting and desk.asking is None and not desk.account.in_flight and not desk.account.has_leases()
+    busy = desk.waiting or desk.asking is not None or desk.giving_back is not None
+    return not busy and not desk.account.in_flight and not desk.account.has_leases()
+
+
+def _nothing() -> None:
+    return
 
 
 def _wake(desk: _Desk) -> None:

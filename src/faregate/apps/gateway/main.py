@@ -122,8 +122,13 @@ class Gateway:
             on_shipped=self.holding.shipped,
             is_awaited=lambda: self.holding.has_waiting() or self._callers.waiting > 0,
         )
+        self.holding.on_final = self.shipper.hurry
         self._follower = StateFollower(
-            self.state, self._control_plane, gateway_id=self.spool.gateway_id, now_ms=self._clock.steady_ms
+            self.state,
+            self._control_plane,
+            holding=self.holding,
+            gateway_id=self.spool.gateway_id,
+            now_ms=self._clock.steady_ms,
         )
         self._callers = CallerPaths(
             state=self.state,

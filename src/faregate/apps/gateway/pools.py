@@ -203,9 +203,12 @@ class Hold:
 
 
 class Account:
-    """The pools of one subscription, by price, and how many of its calls hold from them."""
+    """The pools of one subscription, by price, and how many of its calls hold from them.
 
-    __slots__ = ("in_flight", "last_used_ms", "last_want", "pools", "subscription_id")
+    `final`: the account's credit ends with about what was leased here last, so that each call may end it.
+    """
+
+    __slots__ = ("final", "in_flight", "last_used_ms", "last_want", "pools", "subscription_id")
 
     def __init__(self, subscription_id: str) -> None:
         self.subscription_id = subscription_id
@@ -213,6 +216,7 @@ class Account:
         self.in_flight = 0
         self.last_used_ms = 0
         self.last_want: Want | None = None
+        self.final = False
 
     def hold(self, want: Want, now_ms: int, *, least: int) -> Hold | None:
         """Hold the input's bound and as much output as there is, at least `least`; None where there is less."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.failpoints import EVENTS_SHIPPED, EVENTS_UNSHIPPED, reach
-from faregate.wire.gateway_protocol import StateSeen
+from faregate.wire.gateway_protocol import Freed, Recall, StateMessage, StateSeen
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +56,12 @@ class Shipper:
         self._written = asyncio.Event()
         self._empty = asyncio.Event()
         self._advanced = asyncio.Event()
+        self._hurried = asyncio.Event()
         spool.on_event = self._written.set
+
+    def hurry(self) -> None:
+        """Say that what was written last ends an account's credit: every gateway is to hear of it soon."""
+        self._hurried.set()
 
     async def run(self) -> None:
         """Ship until cancelled."""
@@ -72,9 +79,13 @@ class Shipper:
                 continue
             posted_at_s = loop.time()
             reach(EVENTS_UNSHIPPED)
+            urgent = self._hurried.is_set()
+            self._hurried.clear()
             try:
-                await self._control_plane.ship([event for _, event in batch])
+                await self._control_plane.ship([event for _, event in batch], urgent=urgent)
             except (Unavailable, Unauthorized) as error:
+                if urgent:
+                    self._hurried.set()
                 self._metrics.ship_failures += 1
                 _log.warning("events.ship_failed", events=len(batch), error=str(error))
                 await backoff.wait()
@@ -90,10 +101,12 @@ class Shipper:
             batch = []
 
     async def _gather(self, until_s: float) -> None:
-        """Let events gather until then, or somebody waits for what they free."""
+        """Let events gather until then, or somebody waits for what they free, or they end an account's credit."""
         loop = asyncio.get_running_loop()
-        while (left_s := until_s - loop.time()) > 0 and not self._is_awaited():  # noqa: ASYNC110 - calls wait in many places
-            await asyncio.sleep(min(left_s, _GATHER_S))
+        while (left_s := until_s - loop.time()) > 0 and not self._is_awaited() and not self._hurried.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, _GATHER_S)):
+                    await self._hurried.wait()
 
     async def emptied(self, within_s: float) -> bool:
         """Return whether everything was shipped in time."""
@@ -118,9 +131,16 @@ class StateFollower:
     """Keeps the state in step with the control plane; on a broken stream it goes on from the last version."""
 
     def __init__(
-        self, state: GatewayState, control_plane: ControlPlane, *, gateway_id: str, now_ms: Callable[[], int]
+        self,
+        state: GatewayState,
+        control_plane: ControlPlane,
+        *,
+        holding: Holding,
+        gateway_id: str,
+        now_ms: Callable[[], int],
     ) -> None:
         self._state = state
+        self._holding = holding
         self._gateway_id = gateway_id
         self._said: int | None = None
         self._control_plane = control_plane
@@ -136,15 +156,23 @@ class StateFollower:
                 async for message in self._control_plane.state(self._state.version, self._gateway_id):
                     backoff.reset()
                     self.heard_at_ms = self._now_ms()
-                    if message is None:
-                        _log.warning("state.message_unknown")
-                    else:
-                        self._state.apply(message)
-                        await self._say_seen()
+                    await self._take(message)
             except (Unavailable, Unauthorized) as error:
                 _log.warning("state.stream_lost", error=str(error))
             self._state.abandon_reset()
             await backoff.wait()
+
+    async def _take(self, message: StateMessage | None) -> None:
+        match message:
+            case None:
+                _log.warning("state.message_unknown")
+            case Recall():
+                self._holding.recall(message.subscription_id)
+            case Freed():
+                self._holding.freed(message.subscription_id)
+            case _:
+                self._state.apply(message)
+                await self._say_seen()
 
     async def _say_seen(self) -> None:
         """Say how far the state has come, once a version: operators' changes are answered after that."""

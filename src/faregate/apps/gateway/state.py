@@ -25,7 +25,7 @@ from faregate.wire.gateway_protocol import (
     Reset,
     RouteState,
     RuleState,
-    StateMessage,
+    StateChange,
     Upsert,
     UpToDate,
 )
@@ -107,7 +107,7 @@ class GatewayState:
         self.generation = 0
         self.changes = 0
 
-    def apply(self, message: StateMessage) -> None:
+    def apply(self, message: StateChange) -> None:
         """Take one message; idempotent."""
         match message:
             case Reset():

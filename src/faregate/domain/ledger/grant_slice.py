@@ -20,12 +20,12 @@ class UnitNeed:
     slice: int
 
 
-def share_out(needs: list[UnitNeed], *, available: int) -> list[int] | None:
+def share_out(needs: list[UnitNeed], *, available: int, gateways: int = 1) -> list[int] | None:
     """Return the units granted per need, in order, or None where the floors together cost more than `available`.
 
     Each need is of another price: two needs of one price would both count the same open package as theirs.
-    The calls' bounds come before the gateway's slices, and a slice never takes more than half of what would be left:
-    another gateway must find credit too.
+    The calls' bounds come before the gateway's slices. Of what they leave, the slices of one gateway take half of an
+    equal share among `gateways` at most: every other must find credit too.
     """
     left = max(available, 0)
     for need in needs:
@@ -33,10 +33,21 @@ def share_out(needs: list[UnitNeed], *, available: int) -> list[int] | None:
             return None
         left -= further_cost(need.use, need.floor)
     granted = [need.floor for need in needs]
-    for targets, divisor in (([need.call for need in needs], 1), ([need.slice for need in needs], 2)):
+    for targets, divisor in (([need.call for need in needs], 1), ([need.slice for need in needs], 2 * gateways)):
         for index, (need, target) in enumerate(zip(needs, targets, strict=True)):
             grown = need.use.with_more(granted[index])
             more = affordable_units(grown, budget=left // divisor, most=max(0, target - granted[index]))
             left -= further_cost(grown, more)
             granted[index] += more
     return granted
+
+
+def is_final(needs: list[UnitNeed], granted: list[int], *, available: int) -> bool:
+    """Return whether credit ends with about what was granted: as much again would not be affordable."""
+    left = available - sum(further_cost(need.use, units) for need, units in zip(needs, granted, strict=True))
+    for need, units in zip(needs, granted, strict=True):
+        grown = need.use.with_more(units)
+        if units < need.slice or not is_affordable(grown, units, budget=left):
+            return True
+        left -= further_cost(grown, units)
+    return False
