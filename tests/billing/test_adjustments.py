@@ -17,11 +17,12 @@ from faregate.domain.customers.subscription import BillingCycle
 from faregate.domain.pricing.rating import debit_total, line_amount
 from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.services.adjustments import adjust, is_invoiced
+from faregate.services.posting import post_entry
 from faregate.services.upcoming_invoice import preview_invoice
 from faregate.storage import tables
 from faregate.storage.billing_cycle import write_cycle
 from faregate.storage.database import Database
-from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, post_entry, read_totals
+from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, read_totals
 from faregate.wire.api.billing import invoice_line_view
 from tests.billing.desk import Desk, FaultyProvider, Once
 from tests.billing.test_every_model import every_price, use

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from faregate.services.credit import GrantKind
+from faregate.domain.ledger.burning import GrantKind
 from tests.billing.desk import Desk
 from tests.services.world import DOLLAR
 

@@ -6,8 +6,9 @@ from decimal import Decimal
 from sqlalchemy import insert
 
 from faregate.base.clock import SystemClock
+from faregate.domain.ledger.burning import GrantKind
 from faregate.services.accounts import open_account
-from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.services.credit import NewGrant, give_grant
 from faregate.services.gateway_calls import main_application
 from faregate.storage import tables
 from faregate.storage.database import Transaction

@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert
 
-from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.domain.ledger.burning import GrantKind
+from faregate.services.credit import NewGrant, give_grant
 from faregate.storage import tables
 from faregate.storage.database import Database
 from tests.services.world import APP, COMPANY, DOLLAR, NOW, PERIOD_START, Call, World, make_world

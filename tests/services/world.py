@@ -9,12 +9,15 @@ from itertools import count
 import msgspec
 from sqlalchemy import func, insert, select
 
-from faregate.services.accounts import open_account
+from faregate.base.periods import PeriodCalendar
+from faregate.domain.ledger.burning import GrantKind
+from faregate.services.accounts import open_account, refresh_accounts
 from faregate.services.apply_events import EventApplier
-from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.services.credit import NewGrant, give_grant
 from faregate.services.ingest import append_events
 from faregate.services.leases import answer_lease_request, open_epoch
 from faregate.storage import tables
+from faregate.storage.credit import list_grants
 from faregate.storage.database import Database, Transaction
 from faregate.storage.ledger import Account, PriceTotal, TotalKey, read_account, read_totals
 from faregate.storage.state_feed import record_change
@@ -144,7 +147,12 @@ class World:
         caller_id: str = "grant-1",
         subscription_id: str = SUBSCRIPTION,
         kind: GrantKind = GrantKind.PAID,
-    ) -> None:
+        priority: int = 0,
+        effective_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        recurs: PeriodCalendar | None = None,
+        rolls_over: str = "0",
+    ) -> str:
         wanted = NewGrant(
             application_id=APP,
             subscription_id=subscription_id,
@@ -152,9 +160,14 @@ class World:
             kind=kind,
             description="top-up",
             caller_id=caller_id,
+            priority=priority,
+            effective_at=effective_at,
+            expires_at=expires_at,
+            recurs=recurs,
+            rolls_over=Decimal(rolls_over),
         )
         with self.database.begin() as transaction:
-            give_grant(transaction, wanted, new_id=self.new_id, now=self.clock.now())
+            return give_grant(transaction, wanted, new_id=self.new_id, now=self.clock.now()).grant_id
 
     def open_epoch(self, gateway_id: str = "gtw_1") -> int:
         with self.database.begin() as transaction:
@@ -200,6 +213,21 @@ class World:
         with self.database.snapshot() as transaction:
             found = transaction.execute(select(tables.metadata.tables[table])).mappings()
             return [dict(row) for row in found]
+
+    def left(self, subscription_id: str = SUBSCRIPTION) -> dict[str, int]:
+        """What remains of each grant, by the caller's id."""
+        with self.database.snapshot() as transaction:
+            return {row.caller_id: row.kept.remaining for row in list_grants(transaction, subscription_id)}
+
+    def entries(self, *kinds: str) -> list[tuple[str, int]]:
+        """Ledger entries of some kinds, or all: kind and amount, oldest first."""
+        rows = sorted(self.rows("ledger_entry"), key=lambda row: str(row["entry_id"]).zfill(20))
+        return [(str(row["kind"]), int(str(row["amount"]))) for row in rows if not kinds or row["kind"] in kinds]
+
+    def refresh(self) -> None:
+        """What the tick does where a grant's border is due."""
+        with self.database.begin() as transaction:
+            refresh_accounts(transaction, subscription_ids=[SUBSCRIPTION], now=self.clock.now())
 
     def debits(self) -> int:
         entry = tables.ledger_entry

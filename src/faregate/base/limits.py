@@ -76,6 +76,9 @@ MAX_DIMENSION_FIELDS: Final = 4
 MAX_DISCOUNTS: Final = 10
 MAX_CURRENCIES: Final = 50
 
+MAX_GRANTS: Final = 500
+"""Grants of a subscription that are not used up: each debit looks at all of them."""
+
 MAX_COUPONS: Final = 20
 """Coupons that a subscription has at once."""
 
@@ -126,6 +129,9 @@ UNRETURNED_UNITS_GRACE: Final = timedelta(hours=1)
 
 MAX_PERIODS_AHEAD: Final = 100
 """How many periods ahead of the open one an invoice may be previewed."""
+
+ACCOUNTS_PER_TICK: Final = 1_000
+"""Accounts whose grants begin or end in one pass of the tick."""
 
 WINDOWS_PER_TRANSACTION: Final = 1_000
 """Usage windows closed in one transaction."""

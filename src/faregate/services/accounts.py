@@ -10,6 +10,7 @@ from faregate.domain.catalog.versions import PriceSeries
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted
 from faregate.services.membership import refresh_membership
+from faregate.services.posting import cross_borders
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -29,16 +30,23 @@ def open_account(transaction: Transaction, *, application_id: str, subscription_
 
 
 def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[str], now: datetime) -> None:
-    """Recompute `exhausted` of prepaid accounts at the business time `now`; and where it changed, cohorts."""
+    """Let grants begin and end that are due by the business time `now`; recompute `exhausted` of prepaid accounts.
+
+    Where that changed, cohorts are.
+    """
     subscriptions = read_subscriptions(transaction, subscription_ids)
+    accounts = lock_accounts(transaction, subscription_ids)
+    due = [subscription_id for subscription_id, account in accounts.items() if account.is_due(now)]
+    if due:
+        cross_borders(transaction, due, now=now)
+        accounts |= lock_accounts(transaction, due)
     prepaid = {key: found for key, found in subscriptions.items() if found.pays is Pays.PREPAID}
     if not prepaid:
         return
     prices = metered_series_of_plans(transaction, {found.plan_id for found in prepaid.values()})
-    accounts = lock_accounts(transaction, prepaid)
     changed: dict[str, set[str]] = {}
-    for subscription_id, account in accounts.items():
-        found = prepaid[subscription_id]
+    for subscription_id, found in prepaid.items():
+        account = accounts[subscription_id]
         uses = price_uses(transaction, found, prices.get(found.plan_id, []), now=now)
         exhausted = is_exhausted(uses.values(), available=account.available)
         if exhausted != account.exhausted:

@@ -27,6 +27,7 @@ from faregate.domain.billing.adjustment import AdjustmentSource, BillingStep, Pr
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.customers.subscription import Subscription
 from faregate.services.account_book import AccountBook
+from faregate.services.posting import post_entry
 from faregate.services.provider_messages import ExpectedLine
 from faregate.storage.adjustments import (
     NewAdjustment,
@@ -38,7 +39,7 @@ from faregate.storage.adjustments import (
 )
 from faregate.storage.closing import open_periods
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, post_entry
+from faregate.storage.ledger import EntryKind, NewEntry, TotalKey
 from faregate.storage.metered import read_all_prices
 
 

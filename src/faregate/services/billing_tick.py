@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from faregate.base.clock import Clock
 from faregate.base.failpoints import PERIOD_ENDED, WINDOWS_CLOSED, reach
-from faregate.base.limits import WINDOW_CLOSE_GRACE
+from faregate.base.limits import ACCOUNTS_PER_TICK, WINDOW_CLOSE_GRACE
 from faregate.domain.billing.provider import BillingProvider
+from faregate.services.accounts import refresh_accounts
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import end_periods, ended_period
 from faregate.services.close_windows import close_windows
@@ -18,10 +19,11 @@ from faregate.storage.applications import list_applications
 from faregate.storage.closing import periods_perhaps_ended, unreported_windows
 from faregate.storage.database import Database, Transaction
 from faregate.storage.events import consumer_position, log_head
+from faregate.storage.ledger import due_accounts
 
 
 async def billing_tick(database: Database, provider: BillingProvider, clock: Clock) -> None:
-    """Close windows, end periods, deliver, and block who is overdue: once, for every application.
+    """Close windows, begin and end credit, end periods, deliver, and block who is overdue: once, for every application.
 
     Runs every second, and at once after a clock was advanced; where nothing is due it costs a few reading statements.
     Whatever is cut short is done by the next pass.
@@ -39,6 +41,7 @@ class _Agenda:
 
     application_id: str
     has_windows: bool
+    credit_due: list[str]
     ended: list[str]
     log_length: int
 
@@ -58,6 +61,7 @@ def _read_agenda(transaction: Transaction, application_id: str, clock: Clock, *,
     return _Agenda(
         application_id=application_id,
         has_windows=bool(windows),
+        credit_due=due_accounts(transaction, application_id, now=now, limit=ACCOUNTS_PER_TICK),
         ended=[found.subscription.subscription_id for found in open_periods if ended_period(found, now)],
         log_length=log_length,
     )
@@ -67,6 +71,8 @@ async def _work_off(database: Database, clock: Clock, agenda: _Agenda) -> None:
     closed = int(agenda.has_windows)
     while closed:
         closed = await database.write(_close_windows(agenda.application_id, clock))
+    for subscription_id in agenda.credit_due:
+        await database.write(_cross_borders(agenda.application_id, subscription_id, clock))
     for subscription_id in agenda.ended:
         await database.write(_end_periods(agenda, subscription_id, clock))
 
@@ -79,6 +85,14 @@ def _close_windows(application_id: str, clock: Clock) -> Callable[[Transaction],
         return closed
 
     return close
+
+
+def _cross_borders(application_id: str, subscription_id: str, clock: Clock) -> Callable[[Transaction], None]:
+    def cross(transaction: Transaction) -> None:
+        now = business_now(transaction, application_id, clock)
+        refresh_accounts(transaction, subscription_ids=[subscription_id], now=now)
+
+    return cross
 
 
 def _end_periods(agenda: _Agenda, subscription_id: str, clock: Clock) -> Callable[[Transaction], int]:

@@ -23,6 +23,7 @@ from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.domain.pricing.rating import debit_total
 from faregate.services.accounts import refresh_accounts
 from faregate.services.adjustments import adjust
+from faregate.services.posting import post_entry
 from faregate.services.provider_messages import USAGE, UsageMessage, encode_message
 from faregate.services.provider_prices import is_rated_by_provider
 from faregate.services.recount import Recount, days_of, first_period
@@ -37,7 +38,6 @@ from faregate.storage.ledger import (
     change_reserved,
     empty_total,
     lock_accounts,
-    post_entry,
     write_totals,
 )
 from faregate.storage.outbox import add_to_outbox

@@ -34,6 +34,7 @@ from faregate.services.adjustments import PeriodBill, bill_period, keep_bill
 from faregate.services.close_windows import report_windows
 from faregate.services.discounts import expected_discounts, invoice_discounts, post_discounts, use_coupons
 from faregate.services.membership import refresh_membership
+from faregate.services.posting import cross_borders, post_entry
 from faregate.services.provider_messages import PERIOD_CLOSE, ExpectedLine, PeriodCloseMessage, encode_message
 from faregate.services.provider_prices import is_rated_by_provider
 from faregate.storage.billing import insert_invoice, invoices_of_subscription
@@ -45,9 +46,8 @@ from faregate.storage.closing import (
     totals_of_period,
     unreported_windows_of_period,
 )
-from faregate.storage.credit import list_grants
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, PriceTotal, post_entry, read_account
+from faregate.storage.ledger import EntryKind, NewEntry, PriceTotal, credit_posted, read_account
 from faregate.storage.metered import read_all_prices
 from faregate.storage.outbox import add_to_outbox
 
@@ -67,7 +67,8 @@ def end_periods(transaction: Transaction, subscription_id: str, *, now: datetime
     should be charged to it. One whose prices are being re-rated waits too. One without usage makes no invoice, unless
     a price costs something without it.
     """
-    read_account(transaction, subscription_id)  # locks the totals
+    # Locks the totals; credit that ended by now must not pay the invoice.
+    cross_borders(transaction, [subscription_id], now=now)
     open_period = open_periods(transaction, [subscription_id])[subscription_id]
     if is_being_rerated(transaction, open_period.subscription.plan_id):
         return 0
@@ -216,7 +217,7 @@ def record_invoice(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceCredit:
-    """Minor units of credit that an invoice may use at most, and what of it was given before the period ended."""
+    """Minor units of credit that an invoice may use: what comes or goes after the period's end may count or not."""
 
     most: int
     least: int
@@ -226,7 +227,7 @@ class InvoiceCredit:
         cls, transaction: Transaction, subscription: Subscription, *, earlier: list[Invoice], period: Period
     ) -> InvoiceCredit:
         """Return the credit that a period's invoice may use, after the earlier invoices of the subscription."""
-        grants = list_grants(transaction, subscription.subscription_id)
+        posted = credit_posted(transaction, subscription.subscription_id)
         used = sum(invoice.credit_applied for invoice in earlier)
         unit = subscription.currency
 
@@ -234,8 +235,8 @@ class InvoiceCredit:
             return max(0, quantize(from_ledger_units(units, unit), unit.minor_places, ROUND_FLOOR) - used)
 
         return cls(
-            most=left(sum(grant.amount for grant in grants)),
-            least=left(sum(grant.amount for grant in grants if grant.created_at < period.end)),
+            most=left(sum(amount for at, amount in posted if amount > 0 or at < period.end)),
+            least=left(sum(amount for at, amount in posted if amount < 0 or at < period.end)),
         )
 
 

@@ -1,40 +1,34 @@
-"""Give credit: one entry, the account's projection, and the billing provider's copy, in one transaction."""
+"""Give credit: the grant, its entry once it begins, and the billing provider's copy, in one transaction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
-import msgspec
-
+from faregate.base.clock import to_microseconds
 from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.failpoints import CREDIT_GIVEN, reach
 from faregate.base.ids import IdSource
-from faregate.base.limits import MAX_LEDGER_UNITS
+from faregate.base.limits import MAX_GRANTS, MAX_LEDGER_UNITS
 from faregate.base.money import from_ledger_units, to_ledger_units
+from faregate.base.periods import PeriodCalendar
 from faregate.domain.customers.subscription import Subscription
+from faregate.domain.ledger.burning import Grant, GrantKind
+from faregate.domain.ledger.credit_account import KeptGrant
 from faregate.services.accounts import refresh_accounts
-from faregate.storage.credit import GrantRow, add_grant, find_grant
+from faregate.services.posting import CreditBook
+from faregate.storage.credit import GrantRow, add_grant, count_live_grants, find_grant
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, lock_accounts, post_entry
 from faregate.storage.metered import read_subscriptions
-from faregate.storage.outbox import add_to_outbox
-
-
-class GrantKind(StrEnum):
-    """Bought, or given away."""
-
-    PAID = "paid"
-    PROMOTIONAL = "promotional"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewGrant:
-    """Credit to give: `amount` in major units of the subscription's currency.
+    """Credit to give: `amount` and `rolls_over` in major units of the subscription's currency.
 
-    A repeated `caller_id` gives nothing more.
+    It begins now where no `effective_at` is given, and never ends where no `expires_at` is. `recurs`: at each border it
+    is at `amount` again, and keeps `rolls_over` at most of what was left. A repeated `caller_id` gives nothing more.
     """
 
     application_id: str
@@ -43,76 +37,75 @@ class NewGrant:
     kind: GrantKind
     description: str
     caller_id: str
+    priority: int = 0
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    recurs: PeriodCalendar | None = None
+    rolls_over: Decimal = Decimal(0)
 
 
 def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, now: datetime) -> GrantRow:
     """Add credit to a subscription at the business time `now`; return the grant, the first one's if it is a repeat.
 
-    Raises `NotFound` for an unknown subscription and `InvalidInput` on `amount` when it is not above zero, finer than
-    the ledger's resolution, or would overflow the balance.
+    Raises `NotFound` for an unknown subscription and `InvalidInput` on the field that cannot be: an `amount` that is
+    not above zero, finer than the ledger's resolution, or would overflow the balance; an `effective_at` in the past;
+    an `expires_at` that is not after it; `rolls_over` without `recurs`.
     """
     subscription = read_subscriptions(transaction, [wanted.subscription_id]).get(wanted.subscription_id)
-    account = lock_accounts(transaction, [wanted.subscription_id]).get(wanted.subscription_id)
+    book = CreditBook(transaction, [wanted.subscription_id], gives_back=False)
+    account = book.accounts.get(wanted.subscription_id)
     if subscription is None or account is None or account.application_id != wanted.application_id:
         raise NotFound("subscription", wanted.subscription_id)
     given = find_grant(transaction, wanted.subscription_id, wanted.caller_id)
     if given is not None:
         return given
-    units = _units(wanted.amount, subscription)
-    if account.balance + units > MAX_LEDGER_UNITS:
+    if count_live_grants(transaction, wanted.subscription_id) >= MAX_GRANTS:
+        raise InvalidInput.of("subscription_id", f"has {MAX_GRANTS} grants that are not used up, which is the most")
+    grant = _grant(wanted, subscription, grant_id=new_id("grn"), now=now)
+    if account.balance + grant.amount + grant.rolls_over > MAX_LEDGER_UNITS:
         raise InvalidInput.of("amount", "would make the balance larger than the ledger can hold")
-    grant = GrantRow(
-        grant_id=new_id("grn"),
+    row = GrantRow(
         application_id=wanted.application_id,
         subscription_id=wanted.subscription_id,
-        amount=units,
-        kind=wanted.kind.value,
-        description=wanted.description,
         caller_id=wanted.caller_id,
         created_at=now,
+        kept=KeptGrant(grant=grant, description=wanted.description),
     )
-    add_grant(transaction, grant)
-    post_entry(
-        transaction,
-        NewEntry(
-            application_id=wanted.application_id,
-            subscription_id=wanted.subscription_id,
-            kind=EntryKind.GRANT,
-            amount=units,
-            caller_id=f"grant:{grant.grant_id}",
-            description=wanted.description,
-            occurred_at=now,
-        ),
-    )
-    _mirror(transaction, grant, subscription)
+    add_grant(transaction, row)
+    book.credits[wanted.subscription_id].add(row.kept)
+    book.cross(wanted.subscription_id, now)
+    book.save()
     refresh_accounts(transaction, subscription_ids=[wanted.subscription_id], now=now)
     reach(CREDIT_GIVEN)
-    return grant
+    return row
 
 
-def _units(amount: Decimal, subscription: Subscription) -> int:
+def _grant(wanted: NewGrant, subscription: Subscription, *, grant_id: str, now: datetime) -> Grant:
+    effective_at = wanted.effective_at or now
+    if effective_at < now:
+        raise InvalidInput.of("effective_at", f"must not be in the past; it is {now.isoformat()}")
+    if wanted.expires_at is not None and wanted.expires_at <= effective_at:
+        raise InvalidInput.of("expires_at", "must be after the grant begins")
+    if wanted.rolls_over and wanted.recurs is None:
+        raise InvalidInput.of("rolls_over", "is for grants that recur; this one does not")
+    return Grant(
+        grant_id=grant_id,
+        amount=ledger_units("amount", wanted.amount, subscription),
+        kind=wanted.kind,
+        effective_at=effective_at,
+        sequence=to_microseconds(now),
+        priority=wanted.priority,
+        expires_at=wanted.expires_at,
+        recurs=wanted.recurs,
+        rolls_over=ledger_units("rolls_over", wanted.rolls_over, subscription) if wanted.rolls_over else 0,
+    )
+
+
+def ledger_units(field: str, amount: Decimal, subscription: Subscription) -> int:
+    """Return an amount above zero in ledger units; `InvalidInput` names the field where it is none."""
     if not amount.is_finite() or amount <= 0:
-        raise InvalidInput.of("amount", "must be above zero, for example '10.00'")
+        raise InvalidInput.of(field, "must be above zero, for example '10.00'")
     units = to_ledger_units(amount, subscription.currency)
     if from_ledger_units(units, subscription.currency) != amount:
-        raise InvalidInput.of("amount", f"has more than {subscription.currency.ledger_places} decimal places")
+        raise InvalidInput.of(field, f"has more than {subscription.currency.ledger_places} decimal places")
     return units
-
-
-def _mirror(transaction: Transaction, grant: GrantRow, subscription: Subscription) -> None:
-    payload = {
-        "subscription_id": grant.subscription_id,
-        "grant_id": grant.grant_id,
-        "amount": str(grant.amount),
-        "currency": subscription.currency.code,
-        "kind": grant.kind,
-    }
-    add_to_outbox(
-        transaction,
-        application_id=grant.application_id,
-        kind="credit_grant",
-        key=f"credit_grant:{grant.grant_id}",
-        subscription_id=grant.subscription_id,
-        payload=msgspec.json.encode(payload).decode(),
-        now=grant.created_at,
-    )

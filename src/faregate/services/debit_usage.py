@@ -15,9 +15,10 @@ from faregate.services.account_book import AccountBook
 from faregate.services.adjustments import UsageChange, carry, owed_before
 from faregate.services.meter_totals import MeterTotals, group_text
 from faregate.services.place_usage import Posting
+from faregate.services.posting import post_entries
 from faregate.services.usage_windows import add_to_windows
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, post_entry
+from faregate.storage.ledger import EntryKind, NewEntry, TotalKey
 from faregate.storage.usage import Charge, add_charges
 from faregate.storage.usage_states import MeterTotalKey
 
@@ -135,22 +136,23 @@ def _post_entries(
     source: str,
 ) -> dict[TotalKey | None, int | None]:
     first, last = postings[0].measured.position, postings[-1].measured.position
-    return {
-        key: post_entry(
-            transaction,
+    keys = [key for key, total in debited.items() if total.amount]
+    ids = post_entries(
+        transaction,
+        [
             NewEntry(
                 application_id=application_id,
                 subscription_id=key.subscription_id,
                 kind=EntryKind.DEBIT,
-                amount=-total.amount,
+                amount=-debited[key].amount,
                 caller_id=f"{source}:{first}-{last}:{key.price_id}:{to_microseconds(key.period_start)}",
                 description="usage",
                 occurred_at=now,
                 price_id=key.price_id,
                 period_start=key.period_start,
-                quantity=total.quantity,
-            ),
-        )
-        for key, total in debited.items()
-        if total.amount
-    }
+                quantity=debited[key].quantity,
+            )
+            for key in keys
+        ],
+    )
+    return dict(zip(keys, ids, strict=True))

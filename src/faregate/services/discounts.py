@@ -16,10 +16,11 @@ from faregate.base.periods import Period
 from faregate.domain.billing.coupons import FixedCoupon, PercentCoupon, period_discounts
 from faregate.domain.billing.invoice import Invoice, InvoiceDiscount
 from faregate.domain.customers.subscription import Subscription
+from faregate.services.posting import post_entry
 from faregate.services.provider_messages import ExpectedDiscount
 from faregate.storage.coupons import count_use, coupons_of_subscription
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import EntryKind, NewEntry, post_entry
+from faregate.storage.ledger import EntryKind, NewEntry
 
 
 def expected_discounts(

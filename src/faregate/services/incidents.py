@@ -28,6 +28,7 @@ from faregate.domain.metering.matching import compile_filter
 from faregate.services.accounts import refresh_accounts
 from faregate.services.adjustments import adjust
 from faregate.services.change import Change
+from faregate.services.posting import post_entry
 from faregate.storage.database import Transaction
 from faregate.storage.incident_calls import (
     CallCharge,
@@ -51,7 +52,7 @@ from faregate.storage.incidents import (
     write_lines,
 )
 from faregate.storage.kept_events import KeptEvent, KeptRange, newest_admitted, read_kept
-from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, lock_accounts, post_entry, read_totals
+from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, lock_accounts, read_totals
 from faregate.storage.metered import read_subscriptions
 from faregate.wire.api.common import to_utc
 from faregate.wire.api.filters import to_filter

@@ -16,6 +16,7 @@ from faregate.domain.ledger.grant_slice import UnitNeed, is_final, share_out
 from faregate.domain.ledger.reserve import is_exhausted
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
+from faregate.services.spending import spendable
 from faregate.storage.database import Transaction
 from faregate.storage.leases import (
     LeaseRow,
@@ -188,7 +189,8 @@ def _grant(
         for series_id, price in prices.items()
     }
     book = AccountBook(transaction, PriceList(metered), dict.fromkeys(keys.values(), period))
-    available = book.accounts[subscription.subscription_id].available
+    spending = spendable(transaction, book.accounts[subscription.subscription_id], now=now)
+    available, leans_until = spending.available, spending.leans_until
     needs = [
         UnitNeed(use=book.use(keys[unit.price_id]), floor=unit.floor, call=unit.call, slice=unit.slice)
         for unit in request.units
@@ -202,6 +204,8 @@ def _grant(
         )
     rows = []
     for unit, units in zip(request.units, granted, strict=True):
+        # No lease reaches beyond a change of its price, or the end of credit that it may lean on.
+        ends_at = series[unit.price_id].unchanged_around(at, within=period).end
         book.put_out(keys[unit.price_id], units)
         rows.append(
             LeaseRow(
@@ -211,8 +215,7 @@ def _grant(
                 epoch=request.epoch,
                 subscription_id=subscription.subscription_id,
                 price_id=prices[unit.price_id].price_id,
-                # No lease reaches beyond a change of its price.
-                period=Period(period.start, series[unit.price_id].unchanged_around(at, within=period).end),
+                period=Period(period.start, ends_at if leans_until is None else min(ends_at, leans_until)),
                 granted_units=units,
                 drawn_units=0,
                 returned_units=0,

@@ -121,20 +121,21 @@ def _cycle(transaction: Transaction, plan: Plan, request: SubscriptionCreate, *,
         raise InvalidInput.of("trial_ends_at", "must be after the start, by a year at most")
     return BillingCycle(
         cadence=Cadence(unit=unit),
-        zone=_zone(request.time_zone),
+        zone=zone_of("time_zone", request.time_zone),
         alignment=request.alignment,
         trial_ends_at=trial_ends_at,
     )
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(field: str, name: str) -> tzinfo:
+    """Return a time zone by its name; `InvalidInput` on the field where there is none."""
     if name == UTC_NAME:
         return UTC
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         message = f"{name!r} is not in the IANA time zone database; use a name such as 'America/New_York'"
-        raise InvalidInput.of("time_zone", message) from error
+        raise InvalidInput.of(field, message) from error
 
 
 def _start(started_at: datetime, now: datetime) -> datetime:

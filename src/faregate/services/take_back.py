@@ -31,6 +31,7 @@ from faregate.services.account_book import AccountBook, Rated
 from faregate.services.adjustments import UsageChange, carry, is_invoiced, owed_before
 from faregate.services.left_usage import Left, Place, add_up_left, place_of, state_units
 from faregate.services.meter_totals import group_text
+from faregate.services.posting import post_entry
 from faregate.services.rerated import rerating_over
 from faregate.services.usage_windows import day_key
 from faregate.storage.corrections import (
@@ -40,7 +41,7 @@ from faregate.storage.corrections import (
 )
 from faregate.storage.database import Transaction
 from faregate.storage.events import Admitted
-from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, post_entry
+from faregate.storage.ledger import EntryKind, NewEntry, TotalKey
 from faregate.storage.metered import read_subscriptions
 from faregate.storage.meters import meters_of_application
 from faregate.storage.usage import Charge, Window, WindowKey, add_charges, read_windows, write_windows

@@ -118,6 +118,20 @@ def read_earlier_leases(transaction: Transaction, gateway_id: str, before_epoch:
     return [_lease(row) for row in transaction.execute(statement)]
 
 
+def outstanding_before(
+    transaction: Transaction, subscription_id: str, before: datetime
+) -> dict[tuple[str, Period], int]:
+    """Return the units still out in leases that were granted to an account before an instant, by price and period."""
+    statement = select(lease).where(
+        lease.c.subscription_id == subscription_id, lease.c.is_open, lease.c.created_at < before
+    )
+    units: dict[tuple[str, Period], int] = {}
+    for row in map(_lease, transaction.execute(statement)):
+        key = (row.price_id, row.period)
+        units[key] = units.get(key, 0) + row.outstanding_units
+    return units
+
+
 def add_leases(transaction: Transaction, leases: Collection[LeaseRow]) -> None:
     """Write new leases."""
     transaction.execute(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, func, insert, select, tuple_, update
+from sqlalchemy import Row, bindparam, func, insert, select, tuple_, update
 
 from faregate.base.errors import NotFound
 from faregate.base.periods import Period
@@ -20,15 +20,21 @@ from faregate.storage.database import Transaction
 from faregate.storage.tables import account, ledger_entry, price_total
 from faregate.storage.upsert import chunks, upsert
 
+_INSERT_ENTRY: Final = insert(ledger_entry).returning(ledger_entry.c.entry_id)
+_INSERT_ENTRIES: Final = insert(ledger_entry).returning(ledger_entry.c.entry_id, sort_by_parameter_order=True)
+_WRITE_CREDIT: Final = update(account).where(account.c.subscription_id == bindparam("written"))
+
 
 class EntryKind(StrEnum):
-    """What moved credit. A sign belongs to each: grant, discount and invoiced add, debit and closing take.
+    """What moved credit. A sign belongs to each: grant, discount and invoiced add, debit, expire, void and refund take.
 
-    Rounding does either. `discount` is what a coupon took off the period's invoice.
+    Rounding does either, and so does `adjust`, a correction with a reason. `grant` is credit that began or recurred;
+    `expire` and `void` are what was left of it as it ended. `discount` is what a coupon took off the period's invoice.
 
     `incident_credit` gives calls back, or takes that back.
 
-    `closing` is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a commitment.
+    `closing`, which takes, is what a period owes beyond its usage: a flat fee, or what usage lacks of a minimum or a
+    commitment.
     `rerating` is the difference that a corrected price or meter makes, either way.
     """
 
@@ -40,22 +46,37 @@ class EntryKind(StrEnum):
     RERATING = "rerating"
     INVOICED = "invoiced"
     INCIDENT_CREDIT = "incident_credit"
+    EXPIRE = "expire"
+    VOID = "void"
+    REFUND = "refund"
+    ADJUST = "adjust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A subscription's credit in ledger units: `available` is what leases may still reserve."""
+    """A subscription's credit in ledger units: `available` is what leases may still reserve.
+
+    `overdraft`: how far below zero it may go. `next_border_at`: when one of its grants begins, recurs or ends next; in
+    the past where that is still to be done, or where units out in leases lean on a grant that has ended.
+    """
 
     subscription_id: str
     application_id: str
     balance: int
     reserved: int
     exhausted: bool
+    overdraft: int = 0
+    spending_cap: int | None = None
+    next_border_at: datetime | None = None
 
     @property
     def available(self) -> int:
-        """Return the balance less what outstanding units can cost."""
-        return self.balance - self.reserved
+        """Return the balance and the overdraft less what outstanding units can cost."""
+        return self.balance + self.overdraft - self.reserved
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether time has something to do to its grants."""
+        return self.next_border_at is not None and self.next_border_at <= now
 
 
 class TotalKey(NamedTuple):
@@ -124,7 +145,7 @@ def lock_accounts(transaction: Transaction, subscription_ids: Collection[str]) -
         .order_by(account.c.subscription_id)
         .with_for_update()
     )
-    return {row.subscription_id: _account(row) for row in transaction.execute(statement)}
+    return {row.subscription_id: account_from_row(row) for row in transaction.execute(statement)}
 
 
 def read_account(transaction: Transaction, subscription_id: str) -> Account:
@@ -132,7 +153,7 @@ def read_account(transaction: Transaction, subscription_id: str) -> Account:
     row = transaction.execute(select(account).where(account.c.subscription_id == subscription_id)).first()
     if row is None:
         raise NotFound("subscription", subscription_id)
-    return _account(row)
+    return account_from_row(row)
 
 
 def read_credit(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -162,38 +183,58 @@ def set_exhausted(transaction: Transaction, subscription_id: str, *, exhausted: 
     transaction.execute(update(account).where(account.c.subscription_id == subscription_id).values(exhausted=exhausted))
 
 
-def post_entry(transaction: Transaction, entry: NewEntry) -> int | None:
-    """Write an entry and move the balance by it; return its id, or None where `caller_id` was posted before."""
-    posted = transaction.execute(
-        select(ledger_entry.c.entry_id).where(
-            ledger_entry.c.subscription_id == entry.subscription_id, ledger_entry.c.caller_id == entry.caller_id
+def posted_before(transaction: Transaction, entries: Sequence[NewEntry]) -> set[tuple[str, str]]:
+    """Return those subscriptions and caller ids of the entries that were posted before."""
+    columns = ledger_entry.c
+    identity = tuple_(columns.subscription_id, columns.caller_id)
+    posted: set[tuple[str, str]] = set()
+    for chunk in chunks(entries):
+        statement = select(columns.subscription_id, columns.caller_id).where(
+            identity.in_([(entry.subscription_id, entry.caller_id) for entry in chunk])
         )
-    ).scalar()
-    if posted is not None:
-        return None
-    result = transaction.execute(
-        insert(ledger_entry)
-        .values(
-            application_id=entry.application_id,
-            subscription_id=entry.subscription_id,
-            kind=entry.kind.value,
-            amount=entry.amount,
-            caller_id=entry.caller_id,
-            price_id=entry.price_id,
-            period_start=entry.period_start,
-            quantity=entry.quantity,
-            description=entry.description,
-            occurred_at=entry.occurred_at,
-        )
-        .returning(ledger_entry.c.entry_id)
+        posted.update((row.subscription_id, row.caller_id) for row in transaction.execute(statement))
+    return posted
+
+
+def insert_entries(transaction: Transaction, entries: Sequence[NewEntry]) -> list[int]:
+    """Write entries; return their ids, in order. `services/posting.py` moves balances and grants with them."""
+    if not entries:
+        return []
+    rows = [
+        {
+            "application_id": entry.application_id,
+            "subscription_id": entry.subscription_id,
+            "kind": entry.kind.value,
+            "amount": entry.amount,
+            "caller_id": entry.caller_id,
+            "price_id": entry.price_id,
+            "period_start": entry.period_start,
+            "quantity": entry.quantity,
+            "description": entry.description,
+            "occurred_at": entry.occurred_at,
+        }
+        for entry in entries
+    ]
+    if len(rows) == 1:
+        return [int(transaction.execute(_INSERT_ENTRY, rows[0]).scalar_one())]
+    return [int(entry_id) for entry_id in transaction.execute(_INSERT_ENTRIES, rows).scalars()]
+
+
+def write_credit(transaction: Transaction, subscription_id: str, *, balance: int, border_at: datetime | None) -> None:
+    """Keep an account's balance, and when one of its grants begins, recurs or ends next."""
+    transaction.execute(_WRITE_CREDIT, {"written": subscription_id, "balance": balance, "next_border_at": border_at})
+
+
+def credit_posted(transaction: Transaction, subscription_id: str) -> list[tuple[datetime, int]]:
+    """Return when credit began, ended, was refunded or corrected, and by how much that moved the balance, in order."""
+    columns = ledger_entry.c
+    kinds = (EntryKind.GRANT, EntryKind.EXPIRE, EntryKind.VOID, EntryKind.REFUND, EntryKind.ADJUST)
+    statement = (
+        select(columns.occurred_at, columns.amount)
+        .where(columns.subscription_id == subscription_id, columns.kind.in_(kinds))
+        .order_by(columns.entry_id)
     )
-    transaction.execute(
-        update(account)
-        .where(account.c.subscription_id == entry.subscription_id)
-        .values(balance=account.c.balance + entry.amount)
-    )
-    entry_id: int = result.scalar_one()
-    return entry_id
+    return [(row.occurred_at, row.amount) for row in transaction.execute(statement)]
 
 
 def read_totals(transaction: Transaction, keys: Collection[TotalKey]) -> dict[TotalKey, PriceTotal]:
@@ -292,11 +333,27 @@ def _parts_text(total: PriceTotal) -> str:
     return msgspec.json.encode(parts).decode()
 
 
-def _account(row: Row[tuple[object, ...]]) -> Account:
+def due_accounts(transaction: Transaction, application_id: str, *, now: datetime, limit: int) -> list[str]:
+    """Return subscriptions of whose grants one begins, recurs or ends by now."""
+    columns = account.c
+    statement = (
+        select(columns.subscription_id)
+        .where(columns.application_id == application_id, columns.next_border_at <= now)
+        .order_by(columns.next_border_at)
+        .limit(limit)
+    )
+    return list(transaction.execute(statement).scalars())
+
+
+def account_from_row(row: Row[tuple[object, ...]]) -> Account:
+    """Return a row of `account`."""
     return Account(
         subscription_id=row.subscription_id,
         application_id=row.application_id,
         balance=row.balance,
         reserved=row.reserved,
         exhausted=row.exhausted,
+        overdraft=row.overdraft,
+        spending_cap=row.spending_cap,
+        next_border_at=row.next_border_at,
     )

@@ -15,7 +15,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate
 from faregate.storage.columns import Instant
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import Account
+from faregate.storage.ledger import Account, account_from_row
 from faregate.storage.tables import (
     account,
     charge,
@@ -202,13 +202,7 @@ def read_account_snapshot(transaction: Transaction, subscription_id: str) -> Acc
     row = transaction.execute(select(account).where(account.c.subscription_id == subscription_id)).first()
     if row is None:
         return None
-    return Account(
-        subscription_id=row.subscription_id,
-        application_id=row.application_id,
-        balance=row.balance,
-        reserved=row.reserved,
-        exhausted=row.exhausted,
-    )
+    return account_from_row(row)
 
 
 def read_entries(transaction: Transaction, subscription_id: str, *, after: int, limit: int) -> list[EntryReading]:

@@ -398,6 +398,16 @@ account = Table(
     Column("balance", Units, nullable=False),
     Column("reserved", Units, nullable=False),
     Column("exhausted", Boolean, nullable=False),
+    Column("overdraft", Units, nullable=False, server_default="0"),
+    Column("spending_cap", Units),
+    Column("next_border_at", Instant),
+)
+Index(
+    "account_border",
+    account.c.application_id,
+    account.c.next_border_at,
+    sqlite_where=account.c.next_border_at.is_not(None),
+    postgresql_where=account.c.next_border_at.is_not(None),
 )
 
 price_total = Table(
@@ -451,7 +461,35 @@ grant = Table(
     Column("description", Text, nullable=False),
     Column("caller_id", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("voided_at", Instant),
+    Column("recurrence", Text, nullable=False),
+    Column("rolls_over", Units, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("remaining", Units, nullable=False),
+    Column("burnt", Units, nullable=False),
+    Column("recurred_at", Instant),
+    Column("is_live", Boolean, nullable=False),
     UniqueConstraint("subscription_id", "caller_id"),
+)
+Index(
+    "credit_grant_live",
+    grant.c.subscription_id,
+    sqlite_where=grant.c.is_live,
+    postgresql_where=grant.c.is_live,
+)
+
+grant_movement = Table(
+    "grant_movement",
+    metadata,
+    Column("grant_id", Text, primary_key=True),
+    Column("entry_id", Units, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("amount", Units, nullable=False),
+    Column("is_burn", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 gateway = Table(
@@ -483,6 +521,13 @@ lease = Table(
     Column("created_at", Instant, nullable=False),
     UniqueConstraint("lease_request_id", "price_id"),
     Index("lease_open", "gateway_id", "is_open", "epoch"),
+)
+
+Index(
+    "lease_account",
+    lease.c.subscription_id,
+    sqlite_where=lease.c.is_open,
+    postgresql_where=lease.c.is_open,
 )
 
 incident = Table(

@@ -1,4 +1,4 @@
-"""Subscriptions, their credit and their ledger."""
+"""Subscriptions."""
 
 from __future__ import annotations
 
@@ -11,28 +11,17 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from faregate.apps.api.call import Call
 from faregate.apps.api.customers import OfCompany
 from faregate.apps.api.paging import Paging
-from faregate.base.failpoints import CREDIT_COMMITTED, reach
-from faregate.base.money import Currency, from_ledger_units
 from faregate.domain.catalog.price import BillingPeriod
-from faregate.services import readings, subscriptions
-from faregate.services.business_clock import business_now
-from faregate.services.change import Change
-from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.services import subscriptions
 from faregate.storage.billing_cycle import zone_name
-from faregate.storage.credit import GrantRow, list_grants
-from faregate.storage.database import Transaction
 from faregate.storage.subscriptions import SubscriptionRow, list_subscriptions
-from faregate.wire.api.common import Page, bounded, plain
+from faregate.wire.api.common import Page
 from faregate.wire.api.customers import (
-    GrantCreate,
-    GrantKindShape,
-    GrantView,
     PauseView,
     SubscriptionCancel,
     SubscriptionCreate,
     SubscriptionView,
 )
-from faregate.wire.api.readings import BalanceView, LedgerEntryView
 
 IdempotencyKey = Annotated[
     str,
@@ -101,67 +90,6 @@ async def resume_subscription(call: NamedDependency[Call], subscription_id: From
     )
 
 
-@get("/subscriptions/{subscription_id:str}/grants", summary="List grants", tags=["Credit"])
-async def list_all_grants(call: NamedDependency[Call], subscription_id: FromPath[str]) -> Page[GrantView]:
-    """Credit given to a subscription, oldest first, in one part."""
-
-    def read(transaction: Transaction) -> list[GrantView]:
-        unit = subscriptions.find_existing(transaction, call.application_id, subscription_id).subscription.currency
-        return [_grant(row, unit) for row in list_grants(transaction, subscription_id)]
-
-    return Page(data=await call.read(read), next_cursor=None)
-
-
-@post("/subscriptions/{subscription_id:str}/grants", summary="Give credit", tags=["Credit"])
-async def make_grant(
-    *,
-    call: NamedDependency[Call],
-    subscription_id: FromPath[str],
-    data: JSONBody[GrantCreate],
-    idempotency_key: IdempotencyKey,
-) -> GrantView:
-    """Give a subscription credit. A repeat with the same Idempotency-Key answers with the first grant."""
-
-    def give(transaction: Transaction, change: Change) -> GrantView:
-        unit = subscriptions.find_existing(transaction, call.application_id, subscription_id).subscription.currency
-        wanted = NewGrant(
-            application_id=change.application_id,
-            subscription_id=subscription_id,
-            amount=bounded("amount", data.amount),
-            kind=GrantKind(data.kind),
-            description=data.description,
-            caller_id=idempotency_key,
-        )
-        return _grant(give_grant(transaction, wanted, new_id=change.new_id, now=change.now), unit)
-
-    given = await call.change(give)
-    reach(CREDIT_COMMITTED)
-    return given
-
-
-@get("/subscriptions/{subscription_id:str}/balance", summary="Get the balance", tags=["Credit"])
-async def get_balance(call: NamedDependency[Call], subscription_id: FromPath[str]) -> BalanceView:
-    """Return what is left, what is reserved for running calls, and what is paid ahead, price by price."""
-
-    def read(transaction: Transaction) -> BalanceView:
-        now = business_now(transaction, call.application_id, call.backend.clock)
-        return readings.read_balance(transaction, call.application_id, subscription_id, now=now)
-
-    return await call.read(read)
-
-
-@get("/subscriptions/{subscription_id:str}/ledger", summary="List ledger entries", tags=["Credit"])
-async def list_ledger(
-    call: NamedDependency[Call], subscription_id: FromPath[str], paging: NamedDependency[Paging]
-) -> Page[LedgerEntryView]:
-    """Every movement of the subscription's credit, oldest first."""
-    return await call.read(
-        lambda tx: readings.read_ledger(
-            tx, call.application_id, subscription_id, cursor=paging.cursor, limit=paging.limit
-        )
-    )
-
-
 def _subscription(row: SubscriptionRow) -> SubscriptionView:
     subscription = row.subscription
     return SubscriptionView(
@@ -182,18 +110,6 @@ def _subscription(row: SubscriptionRow) -> SubscriptionView:
     )
 
 
-def _grant(row: GrantRow, unit: Currency) -> GrantView:
-    return GrantView(
-        grant_id=row.grant_id,
-        subscription_id=row.subscription_id,
-        amount=plain(from_ledger_units(row.amount, unit)),
-        currency=unit.code,
-        kind=GrantKindShape(row.kind),
-        description=row.description,
-        created_at=row.created_at,
-    )
-
-
 HANDLERS = [
     list_all_subscriptions,
     make_subscription,
@@ -201,8 +117,4 @@ HANDLERS = [
     cancel_subscription,
     pause_subscription,
     resume_subscription,
-    list_all_grants,
-    make_grant,
-    get_balance,
-    list_ledger,
 ]

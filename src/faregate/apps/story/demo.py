@@ -23,7 +23,8 @@ from faregate.apps.story.management import Management
 from faregate.apps.story.seed import PLAN, ROUTE, seed_catalog
 from faregate.base.errors import ConfigurationError
 from faregate.wire.api.catalog_document import CatalogApplied
-from faregate.wire.api.customers import GrantView, NewKeyView, SubscriptionView
+from faregate.wire.api.credit import GrantView
+from faregate.wire.api.customers import NewKeyView, SubscriptionView
 
 KEYS_FILE: Final = "demo-keys"
 """The demo customers' API keys, so that every start shows them. It also marks the folder as a demo's."""

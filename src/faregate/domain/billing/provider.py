@@ -194,7 +194,7 @@ class BillingProvider(Protocol):
         """Take a meter event; one whose identifier was taken before is delivered, and counts once."""
 
     def create_credit_grant(self, grant: ProviderGrant) -> None:
-        """Take credit that invoices finalized from now on use up."""
+        """Take credit that invoices finalized from now on use up; a value below zero takes credit back."""
 
     def close_period(
         self,

@@ -132,17 +132,19 @@ class Subscription:
         return self._with(replace(self.cycle, pauses=pauses))
 
     @property
+    def calendar(self) -> PeriodCalendar:
+        """Return the borders of its periods, as if it had no trial, no pause and no end."""
+        cycle = self.cycle
+        return PeriodCalendar(anchor=self._anchor, cadence=cycle.cadence, zone=cycle.zone, alignment=cycle.alignment)
+
+    @property
     def _anchor(self) -> datetime:
         """Return where the paid periods begin."""
         return self.cycle.trial_ends_at or self.started_at
 
     def _whole_period(self, instant: datetime) -> Period:
         """Return the cycle's period that holds an instant, from before the paid ones begin, if need be."""
-        cycle = self.cycle
-        calendar = PeriodCalendar(
-            anchor=self._anchor, cadence=cycle.cadence, zone=cycle.zone, alignment=cycle.alignment
-        )
-        return calendar.period_containing(instant)
+        return self.calendar.period_containing(instant)
 
     def _leading_share(self) -> Fraction:
         """Return which share the first paid period is of the calendar period that it ends with."""

@@ -38,7 +38,8 @@ class Rollover:
 class Grant:
     """An amount of credit that can be spent in [effective_at, expires_at), up to `voided_at`.
 
-    `recurs`: at its borders after `effective_at` the grant is at `amount` again. `sequence` says which is older.
+    `recurs`: at its borders after `effective_at` the grant is at `amount` again, and `rolls_over` at most of what was
+    left is kept beside it. `sequence` says which is older.
     """
 
     grant_id: str
@@ -50,6 +51,7 @@ class Grant:
     expires_at: datetime | None = None
     voided_at: datetime | None = None
     recurs: PeriodCalendar | None = None
+    rolls_over: int = 0
     rollover: Rollover = Rollover()
 
     @property
@@ -60,6 +62,13 @@ class Grant:
     def is_active(self, at: datetime) -> bool:
         """Return whether it can be spent at an instant."""
         return self.effective_at <= at < self.ends_at
+
+    def next_recurrence(self, after: datetime) -> datetime | None:
+        """Return the first recurrence after an instant, and after `effective_at`; None where it ends before."""
+        if self.recurs is None:
+            return None
+        border = self.recurs.period_containing(max(after, self.effective_at)).end
+        return border if border < self.ends_at else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,13 +88,10 @@ def _borders(
 
 
 def _recurrences(grant: Grant, *, after: datetime, until: datetime) -> Iterator[datetime]:
-    if grant.recurs is None:
-        return
-    start = max(after, grant.effective_at)
-    border = grant.recurs.period_containing(start).end
-    while border <= until and border < grant.ends_at:
+    border = grant.next_recurrence(after)
+    while border is not None and border <= until:
         yield border
-        border = grant.recurs.period_containing(border).end
+        border = grant.next_recurrence(border)
 
 
 def _crossed(state: CreditState, order: Sequence[Grant], *, at: datetime, reset: Reset | None) -> CreditState:
@@ -113,8 +110,10 @@ def _crossed(state: CreditState, order: Sequence[Grant], *, at: datetime, reset:
     for grant in order:
         if not grant.is_active(at):
             continue
-        if grant.effective_at == at or (grant.recurs is not None and grant.recurs.period_containing(at).start == at):
+        if grant.effective_at == at:
             balances[grant.grant_id] = grant.amount
+        elif grant.recurs is not None and grant.recurs.period_containing(at).start == at:
+            balances[grant.grant_id] = grant.amount + min(grant.rolls_over, balances.get(grant.grant_id, 0))
     return _paid(CreditState(at=at, balances=balances, overage=overage, used=used), order)
 
 

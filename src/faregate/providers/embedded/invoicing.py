@@ -171,12 +171,13 @@ def _apply_credit(connection: sqlite3.Connection, invoice_id: str, subscription:
         (subscription,),
     ).fetchall()
     remaining = {grant["id"]: Fraction(grant["remaining"]) for grant in grants}
-    applied = min(total, floor(sum(remaining.values(), Fraction(0))))
+    # What was taken back of a grant that invoices have used stands below zero.
+    applied = min(total, max(0, floor(sum(remaining.values(), Fraction(0)))))
     wanted = Fraction(applied)
     for grant_id, left in remaining.items():
-        used = min(left, wanted)
+        used = min(max(left, Fraction(0)), wanted)
         if not used:
-            break
+            continue
         wanted -= used
         connection.execute("UPDATE credit_grant SET remaining = ? WHERE id = ?", (numeral(left - used), grant_id))
         connection.execute(

@@ -1,9 +1,7 @@
-"""Companies, users, keys, subscriptions and grants on the wire."""
+"""Companies, users, keys and subscriptions on the wire."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -12,7 +10,7 @@ from faregate.base.periods import Alignment
 from faregate.domain.catalog.price import BillingPeriod
 from faregate.domain.customers.subscription import Pays
 from faregate.wire.api.catalog import CurrencyCode
-from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, Text
+from faregate.wire.api.common import Identifier, Instant, Name, Text
 
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64, examples=["America/New_York"])]
 """A name of the IANA time zone database."""
@@ -144,30 +142,3 @@ class SubscriptionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trial_ends_at: Instant | None = None
     ends_at: Instant | None = None
     pauses: list[PauseView] = []
-
-
-class GrantKindShape(StrEnum):
-    """Bought, or given away."""
-
-    PAID = "paid"
-    PROMOTIONAL = "promotional"
-
-
-class GrantCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Credit to give, in major units of the subscription's currency."""
-
-    amount: Decimal
-    kind: GrantKindShape = GrantKindShape.PAID
-    description: Text = ""
-
-
-class GrantView(Struct, frozen=True, kw_only=True):
-    """Credit given to a subscription."""
-
-    grant_id: str
-    subscription_id: str
-    amount: DecimalText
-    currency: str
-    kind: GrantKindShape
-    description: str
-    created_at: Instant

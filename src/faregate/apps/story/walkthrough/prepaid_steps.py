@@ -6,7 +6,7 @@ from faregate.apps.story.walkthrough import expected
 from faregate.apps.story.walkthrough.expected import PREPAID
 from faregate.apps.story.walkthrough.record import StepRecord
 from faregate.apps.story.walkthrough.scene import Scene
-from faregate.wire.api.customers import GrantView
+from faregate.wire.api.credit import GrantView
 
 
 async def call_first(scene: Scene) -> StepRecord:
