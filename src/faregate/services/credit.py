@@ -29,6 +29,7 @@ class NewGrant:
 
     It begins now where no `effective_at` is given, and never ends where no `expires_at` is. `recurs`: at each border it
     is at `amount` again, and keeps `rolls_over` at most of what was left. A repeated `caller_id` gives nothing more.
+    `is_paid_for`: money was taken for it, so that no limit to the number of grants refuses it.
     """
 
     application_id: str
@@ -42,6 +43,7 @@ class NewGrant:
     expires_at: datetime | None = None
     recurs: PeriodCalendar | None = None
     rolls_over: Decimal = Decimal(0)
+    is_paid_for: bool = False
 
 
 def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, now: datetime) -> GrantRow:
@@ -59,7 +61,7 @@ def give_grant(transaction: Transaction, wanted: NewGrant, *, new_id: IdSource, 
     given = find_grant(transaction, wanted.subscription_id, wanted.caller_id)
     if given is not None:
         return given
-    if count_live_grants(transaction, wanted.subscription_id) >= MAX_GRANTS:
+    if not wanted.is_paid_for and count_live_grants(transaction, wanted.subscription_id) >= MAX_GRANTS:
         raise InvalidInput.of("subscription_id", f"has {MAX_GRANTS} grants that are not used up, which is the most")
     grant = _grant(wanted, subscription, grant_id=new_id("grn"), now=now)
     if account.balance + grant.amount + grant.rolls_over > MAX_LEDGER_UNITS:

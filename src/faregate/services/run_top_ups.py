@@ -19,8 +19,9 @@ from faregate.base.limits import PROVIDER_TIMEOUT_S
 from faregate.base.money import from_ledger_units, to_minor_units
 from faregate.domain.billing.provider import BillingProvider, ProviderCharge, ProviderCustomer, ProviderPayment
 from faregate.domain.billing.top_up import TopUpStatus
+from faregate.domain.ledger.burning import GrantKind
 from faregate.services.business_clock import business_now
-from faregate.services.credit import GrantKind, NewGrant, give_grant
+from faregate.services.credit import NewGrant, give_grant
 from faregate.services.deliver_outbox import retry_delay
 from faregate.services.provider_customers import provider_customer
 from faregate.services.top_ups import begin_top_up
@@ -108,6 +109,7 @@ class TopUpRunner:
             kind=GrantKind.PAID,
             description="automatic top-up",
             caller_id=f"top_up:{row.top_up_id}",
+            is_paid_for=True,
         )
         grant = give_grant(transaction, wanted, new_id=self._new_id, now=now)
         end_top_up(transaction, row.top_up_id, status=TopUpStatus.PAID, at=now, grant_id=grant.grant_id)
