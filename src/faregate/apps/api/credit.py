@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from faregate.apps.api.call import Call
 from faregate.apps.api.paging import Paging
 from faregate.apps.api.subscriptions import IdempotencyKey
+from faregate.base.failpoints import CREDIT_COMMITTED, reach
 from faregate.services import readings, subscriptions
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
@@ -47,7 +48,9 @@ async def make_grant(
         wanted = new_grant(change, subscription, data, caller_id=idempotency_key)
         return grant_view(give_grant(transaction, wanted, new_id=change.new_id, now=change.now), subscription.currency)
 
-    return await call.change(give)
+    given = await call.change(give)
+    reach(CREDIT_COMMITTED)
+    return given
 
 
 @get("/subscriptions/{subscription_id:str}/balance", summary="Get the balance", tags=["Credit"])
