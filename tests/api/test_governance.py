@@ -73,6 +73,27 @@ def test_a_route_changes_and_what_is_left_out_stays(api_on_both: Api) -> None:
     assert api_on_both.get("/routes")["data"] == []
 
 
+def test_a_route_says_what_happens_when_credit_ends(api_on_both: Api) -> None:
+    route = api_on_both.post("/routes", {"name": ROUTE, "upstream_url": "http://127.0.0.1:1"})
+    assert (route["near_zero"], route["hold_output_tokens"]) == ("clamp", None)
+    assert (route["when_credit_ends"], route["overdraft_output_tokens"]) == ("end", 4_096)
+    change = {"near_zero": "refuse", "hold_output_tokens": 256, "when_credit_ends": "finish"}
+    path = f"/routes/{route['route_id']}"
+    assert api_on_both.patch(path, change) == route | change
+    assert api_on_both.patch(path, {"hold_output_tokens": None})["hold_output_tokens"] is None
+
+
+def test_a_route_may_name_attempts_and_fallbacks_with_headers_of_their_own(api_on_both: Api) -> None:
+    route = api_on_both.post("/routes", {"name": ROUTE, "upstream_url": "http://127.0.0.1:1"})
+    assert (route["attempts"], route["retry_statuses"], route["fallbacks"]) == (1, [502, 503], [])
+    own = {"upstream_url": "https://other.example.com/v1", "upstream_headers": {"authorization": "Bearer ${OTHER_KEY}"}}
+    change = {"attempts": 3, "retry_statuses": [429, 503], "fallbacks": [own, {"upstream_url": "http://127.0.0.1:2/"}]}
+    changed = api_on_both.patch(f"/routes/{route['route_id']}", change)
+    plain = {"upstream_url": "http://127.0.0.1:2", "upstream_headers": None}
+    assert changed == route | change | {"fallbacks": [own, plain]}
+    assert api_on_both.get(f"/routes/{route['route_id']}") == changed
+
+
 @pytest.mark.parametrize("last", ["meter", "route", "subscription"])
 def test_a_prepaid_plan_is_never_fed_by_a_strict_route_with_a_sum_that_has_no_bound(api: Api, last: str) -> None:
     plan = {

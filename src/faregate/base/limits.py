@@ -23,6 +23,9 @@ MAX_ROUTE_REQUEST_BYTES: Final = 32 << 20
 DEFAULT_ROUTE_REQUEST_BYTES: Final = 8 << 20
 """A route's `max_request_bytes` when it names none."""
 
+MAX_ATTEMPTS: Final = 5
+"""How often a route may have one call sent."""
+
 MAX_USAGE_EVENT_BYTES: Final = 4 << 20
 """The largest single server-sent event whose usage is read."""
 

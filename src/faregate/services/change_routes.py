@@ -13,7 +13,7 @@ from faregate.services.routes import find_existing, route_to_row
 from faregate.storage import routes as stored
 from faregate.storage.database import Transaction
 from faregate.storage.state_feed import record_change
-from faregate.wire.api.routes import RouteChange, RouteCreate, can_bound, route_faults
+from faregate.wire.api.routes import RouteChange, RouteCreate, can_bound, route_faults, to_fallbacks
 from faregate.wire.gateway_protocol import Enforce, RouteState
 
 
@@ -38,6 +38,13 @@ def create_route(transaction: Transaction, change: Change, request: RouteCreate)
         generic_json=request.generic_json,
         parts=request.parts,
         models=request.models,
+        attempts=request.attempts,
+        retry_statuses=request.retry_statuses,
+        fallbacks=to_fallbacks(request.fallbacks),
+        near_zero=request.near_zero,
+        hold_output_tokens=request.hold_output_tokens,
+        when_credit_ends=request.when_credit_ends,
+        overdraft_output_tokens=request.overdraft_output_tokens,
     )
     require(route_faults(route))
     if stored.find_route_by_name(transaction, change.application_id, route.name) is not None:
@@ -58,6 +65,8 @@ def change_route(transaction: Transaction, change: Change, request: RouteChange,
     """Change what is given of a route; errors as `create_route`, and `NotFound`."""
     before = find_existing(transaction, change.application_id, route_id)
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not UNSET}
+    if request.fallbacks is not UNSET:
+        given["fallbacks"] = to_fallbacks(request.fallbacks)
     after = msgspec.structs.replace(before, **given)
     after = msgspec.structs.replace(after, upstream_url=after.upstream_url.rstrip("/"))
     require(route_faults(after))

@@ -44,6 +44,20 @@ class OnAbort(StrEnum):
     CANCEL = "cancel"
 
 
+class NearZero(StrEnum):
+    """A call whose bound costs more than is left: its output is limited to what is left, or it is refused."""
+
+    CLAMP = "clamp"
+    REFUSE = "refuse"
+
+
+class WhenCreditEnds(StrEnum):
+    """A stream that holds credit as it goes and finds none: it ends with an error event, or goes on, within bounds."""
+
+    END = "end"
+    FINISH = "finish"
+
+
 class Dialect(StrEnum):
     """How a route's usage is bounded, asked for and read."""
 
@@ -57,8 +71,20 @@ class Dialect(StrEnum):
 FIRST_DIALECTS: Final = (Dialect.OPENAI_CHAT, Dialect.NONE)
 """What a gateway can meter that does not say which it can."""
 
+DEFAULT_OVERDRAFT_TOKENS: Final = 4_096
+
+DEFAULT_RETRY_STATUSES: Final = (502, 503)
+"""Answers of an upstream that another attempt may better, where a route does not name its own."""
+
 
 # --- state: what a gateway needs to decide alone -----------------------------------------------------------------
+
+
+class Fallback(Struct, frozen=True, kw_only=True):
+    """Another upstream that speaks the route's dialect. It gets its own headers where it has any, else the route's."""
+
+    upstream_url: str
+    upstream_headers: dict[str, str] | None = None
 
 
 class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
@@ -66,6 +92,9 @@ class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
 
     `generic_json`: of that dialect. `parts`: what bounds a request's parts that are no text. `models`: the only ones
     that may be asked for; empty is any.
+    `attempts`: how many times a call is sent at most, to the upstream and its `fallbacks` in turn.
+    `hold_output_tokens`: what a stream holds at a time, None where it holds all before it starts;
+    `overdraft_output_tokens`: what one that is finished without credit may still write.
     """
 
     route_id: str
@@ -86,6 +115,13 @@ class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
     generic_json: GenericSettings | None = None
     parts: PartBounds = NO_PARTS
     models: list[str] = field(default_factory=list)
+    attempts: int = 1
+    retry_statuses: list[int] = field(default_factory=lambda: list(DEFAULT_RETRY_STATUSES))
+    fallbacks: list[Fallback] = field(default_factory=list)
+    near_zero: NearZero = NearZero.CLAMP
+    hold_output_tokens: int | None = None
+    when_credit_ends: WhenCreditEnds = WhenCreditEnds.END
+    overdraft_output_tokens: int = DEFAULT_OVERDRAFT_TOKENS
 
 
 class KeyState(Struct, frozen=True, kw_only=True, tag="key"):
@@ -339,10 +375,26 @@ class Held(Struct, frozen=True, array_like=True):
     used: int
 
 
+class AttemptFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One sending of a call: to which upstream, and what came of it.
+
+    `status` is null where no answer came. `usage`: as the upstream reported it; only the last attempt's is billed.
+    """
+
+    attempt: int
+    upstream: str
+    asked_at: datetime
+    status: int | None = None
+    usage: dict[str, object] | None = None
+
+
 class GatewayFacts(Struct, frozen=True, kw_only=True):
     """What only our gateway knows of a call. `sequence` counts the gateway's events, over all epochs, without a gap.
 
     `held`: where credit was held and usage was read. `clamped`: the hold is for less output than was asked for.
+    A call is settled once, under its request id and `attempt`, however often it was sent. `attempts` names all sendings
+    of a call that was sent more than once; the last one's answer went to the caller. `credit_ended`: what was done
+    with a stream whose credit ended.
     """
 
     gateway_id: str
@@ -357,6 +409,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     clamped: bool = False
     estimated: bool = False
     replay: bool = False
+    attempts: list[AttemptFacts] = field(default_factory=list)
+    credit_ended: WhenCreditEnds | None = None
 
 
 class EventsAccepted(Struct, frozen=True, kw_only=True):

@@ -8,11 +8,13 @@ from typing import Final
 from granian.rsgi import HTTPProtocol, Scope
 from msgspec import Struct
 
+from faregate.apps.gateway.extending import Extension
 from faregate.apps.gateway.headers import Headers
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
 from faregate.apps.gateway.spool_folder import Started
 from faregate.wire.dialects.seam import MeteredRequest
+from faregate.wire.gateway_protocol import AttemptFacts
 
 _BYTES_PER_TOKEN: Final = 4
 
@@ -23,8 +25,10 @@ class Call(Struct, eq=False):
     `uri` is without its query; `rest` is what follows the route's name in the path. `metered_url`: where a metered call
     of that path goes; None where none is. `received`: the caller's headers, names in lower case; `named`: the same by
     name, the last of a name. `request`: what was read of it; None where no usage is read, or it cannot be read.
-    `body_bytes`: its length, where it cannot. `most_output`: the most that can be written. `started`: where its start
-    record stands. `request_json`: what its records say of the request.
+    `body_bytes`: its length, where it cannot. `most_output`: the most that can be written;
+    `clamped_output`: each choice's limit where it was lowered to what is left. `started`: where its start record
+    stands. `request_json`: what its records say of the request. `attempts`: of a call that may be sent more than once.
+    `extension`: of a stream that holds credit as it goes.
     """
 
     plan: CallPlan
@@ -41,10 +45,13 @@ class Call(Struct, eq=False):
     request: MeteredRequest | None = None
     body_bytes: int = 0
     most_output: int | None = None
+    clamped_output: int | None = None
     hold: Hold | None = None
     started: Started | None = None
     settled: bool = False
     request_json: bytes = b""
+    attempts: list[AttemptFacts] | None = None
+    extension: Extension | None = None
 
     def input_estimate(self) -> int:
         """Return the input tokens to bill where the upstream reports none."""

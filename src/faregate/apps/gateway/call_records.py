@@ -104,15 +104,18 @@ def event_tail(
     status: int,
     summary: Struct | None,
     blocked_by: str | None,
+    facts: bytes = b"",
 ) -> bytes:
     """Return an event's JSON from its sequence number on: what is known only at its end.
 
-    `drawn`: units by lease; `summary`: what is kept of the answer.
+    `drawn`: units by lease; `summary`: what is kept of the answer; `facts`: more of `GatewayFacts`, each member behind
+    a comma.
     """
-    return b'%d,"drawn":[%b]%b},"response":{"time":%b,"status":%d,"body":%b}%b}' % (
+    return b'%d,"drawn":[%b]%b%b},"response":{"time":%b,"status":%d,"body":%b}%b}' % (
         sequence,
         b",".join([b'{"lease_id":%b,"units":%d}' % (units.lease_json, drawn[units]) for units in drawn]),
         b',"estimated":true' if estimated else b"",
+        facts,
         encode(answered_at),
         status,
         NULL if summary is None else encode(summary),

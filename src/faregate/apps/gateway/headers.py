@@ -12,6 +12,9 @@ CREDENTIALS: Final = ("authorization", "x-api-key", "x-goog-api-key", "api-key",
 
 OCCURRED_AT: Final = "x-faregate-occurred-at"
 
+CLAMPED_OUTPUT: Final = "x-faregate-clamped-output"
+"""To the caller: the limit that each choice's output was lowered to, in tokens."""
+
 _HOP_BY_HOP: Final = frozenset(
     (
         "connection",

@@ -165,6 +165,7 @@ class Gateway:
     def _make_app(self) -> GatewayApp:
         plain = PlainCalls(settlement=self._settlement, clients=self._clients)
         metered = MeteredCalls(
+            now=self._clock.now,
             settlement=self._settlement,
             holding=self.holding,
             clients=self._clients,

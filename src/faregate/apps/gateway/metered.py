@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
 from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
+from faregate.apps.gateway.attempts import RepeatingClient
 from faregate.apps.gateway.bodies import read_body
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.caller import CallerWatch
+from faregate.apps.gateway.extending import Extension
 from faregate.apps.gateway.headers import Headers, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
@@ -21,6 +26,7 @@ from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
+from faregate.apps.gateway.targets import Retries
 from faregate.apps.gateway.upstream_client import (
     UpstreamClient,
     UpstreamClients,
@@ -31,6 +37,7 @@ from faregate.apps.gateway.upstream_client import (
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.seam import MeteredDialect, MeteredRequest
+from faregate.wire.gateway_protocol import RouteState, WhenCreditEnds
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +56,7 @@ class MeteredCalls:
         relay: Relay,
         plain: PlainCalls,
         metrics: GatewayMetrics,
+        now: Callable[[], datetime],
     ) -> None:
         self._settlement = settlement
         self._holding = holding
@@ -56,6 +64,7 @@ class MeteredCalls:
         self._relay = relay
         self._plain = plain
         self._metrics = metrics
+        self._now = now
 
     async def answer(self, call: Call) -> None:
         """Answer one request of a metered route; raises `Refusal` for an answer of our own."""
@@ -75,9 +84,10 @@ class MeteredCalls:
             streams = request.streams
             most = None
             if plan.subscription_id is not None:
-                want = _want(call, request, parts=added)
+                bound = _want(call, request, parts=added)
+                want = _first_slice(bound, route.state) if streams and plan.limits_output else bound
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
-                most = self._start(call, want, hold=hold, streams=streams)
+                most = self._start(call, want, hold=hold, streams=streams, bound=bound.output)
             body = request.rewrite(most_output_per_choice=most)
         headers = upstream_headers(call.received, call.named, route.dropped_headers)
         headers += route.upstream_headers
@@ -86,7 +96,9 @@ class MeteredCalls:
             if streams or route.cancels:
                 await self._forward(call, dialect, url=url, headers=headers, body=body)
             else:
-                client = route.client or self._connect(route)
+                client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
+                if route.retries is not None:
+                    client = self._repeating(call, dialect, route.retries)
                 answer = await client.fetch(call.verb, url, headers=headers, body=body)
                 self._relay.pass_whole(call, answer, dialect)
         except UpstreamFailed as error:
@@ -123,6 +135,17 @@ class MeteredCalls:
         client = route.client = self._clients.client_for(route.state, decode=True)
         return client
 
+    def _repeating(self, call: Call, dialect: MeteredDialect, retries: Retries) -> RepeatingClient:
+        route = call.plan.route
+        return RepeatingClient(
+            route.client or self._connect(route),
+            call,
+            retries,
+            dialect=dialect,
+            now=self._now,
+            metrics=self._metrics,
+        )
+
     async def _wait(self, call: Call, want: Want) -> Hold:
         """Wait for a hold that the memory alone cannot give; raises the answer where there is none."""
         plan = call.plan
@@ -135,22 +158,44 @@ class MeteredCalls:
             raise self._settlement.refuse(call, plan.no_credit)
         return outcome
 
-    def _start(self, call: Call, want: Want, *, hold: Hold, streams: bool) -> int | None:
+    def _start(self, call: Call, want: Want, *, hold: Hold, streams: bool, bound: int) -> int | None:
         """Record the start of a held call that streams; return the most output a choice, None where output is free."""
         call.hold = hold
-        call.most_output = hold.output
         self._metrics.holds += 1
         try:
             self._settlement.start(call, hold, streams=streams)
         except SpoolUnavailable:
             self._settlement.release(call)
             raise answers.UNRECORDED from None
-        return hold.output // want.choices if call.plan.limits_output else None
+        most = hold.output
+        if want.output < bound:
+            call.extension = self._extension(call, want, hold=hold, bound=bound)
+            most = bound
+        call.most_output = most
+        if not call.plan.limits_output:
+            return None
+        if most < bound:
+            call.clamped_output = most // want.choices
+        return most // want.choices
+
+    def _extension(self, call: Call, want: Want, *, hold: Hold, bound: int) -> Extension:
+        """Return what holds more while the call's stream runs."""
+        route = call.plan.route.state
+        return Extension(
+            hold,
+            want,
+            bound=bound,
+            overdraft=route.overdraft_output_tokens if route.when_credit_ends is WhenCreditEnds.FINISH else 0,
+            holding=self._holding,
+            note=partial(self._settlement.extend, call),
+        )
 
     async def _forward(self, call: Call, dialect: MeteredDialect, *, url: str, headers: Headers, body: bytes) -> None:
         """Forward a call that streams, or one that ends when its caller leaves."""
         route = call.plan.route
-        client = route.client or self._connect(route)
+        client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
+        if route.retries is not None:
+            client = self._repeating(call, dialect, route.retries)
         watch = CallerWatch(call.protocol) if route.cancels else None
         try:
             if call.request is None or not call.request.streams:
@@ -190,13 +235,30 @@ def _metered_url(call: Call) -> str | None:
 
 
 def _want(call: Call, request: MeteredRequest, *, parts: int) -> Want:
-    route, choices = call.plan.route.state, request.choices
-    per_choice = request.most_output_per_choice or route.default_output_tokens
+    route, choices = call.plan.route, request.choices
+    per_choice = request.most_output_per_choice or route.state.default_output_tokens
     return Want(
         needs=call.plan.needs,
         input=request.input_bound() + parts,
         output=per_choice * choices,
-        least_output=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)) * choices,
+        least_output=min(per_choice, max(route.least_output, request.least_output_per_choice)) * choices,
         choices=choices,
         occurred_at=call.occurred_at,
+    )
+
+
+def _first_slice(bound: Want, route: RouteState) -> Want:
+    """Return what a stream holds before it starts: a part of its bound where the route lets it hold as it goes."""
+    if route.hold_output_tokens is None:
+        return bound
+    output = route.hold_output_tokens * bound.choices
+    if output >= bound.output:
+        return bound
+    return Want(
+        needs=bound.needs,
+        input=bound.input,
+        output=output,
+        least_output=min(output, bound.least_output),
+        choices=bound.choices,
+        occurred_at=bound.occurred_at,
     )

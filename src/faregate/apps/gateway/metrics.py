@@ -15,7 +15,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 class GatewayMetrics:
     """Everything that is counted. `requests` by (route, status), `refusals` by reason; the rest are totals.
 
-    Overspend causes: `uncovered_units` were used above a call's hold with nothing idle to draw from.
+    Overspend causes: `uncovered_units` were used above a call's hold with nothing idle to draw from; `finished_units`
+    by streams that went on without credit, as their routes allow.
     """
 
     requests: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -28,6 +29,10 @@ class GatewayMetrics:
     uncovered_units: int = 0
     calls_above_hold: int = 0
     estimated_calls: int = 0
+    attempts_repeated: int = 0
+    streams_ended: int = 0
+    streams_finished: int = 0
+    finished_units: int = 0
     callers_gone: int = 0
     drains_cut: int = 0
     events_written: int = 0
@@ -58,6 +63,14 @@ def render(metrics: GatewayMetrics, gauges: Mapping[str, tuple[str, float]]) -> 
         ("leases_granted_total", "Leases the ledger granted", metrics.leases_granted),
         ("overspend_calls_above_hold_total", "Calls that used more than was held", metrics.calls_above_hold),
         ("overspend_uncovered_units_total", "Units used that no lease covered", metrics.uncovered_units),
+        ("attempts_repeated_total", "Calls sent to an upstream once more", metrics.attempts_repeated),
+        ("streams_ended_total", "Streams ended because their credit had ended", metrics.streams_ended),
+        (
+            "overspend_streams_finished_total",
+            "Streams finished though their credit had ended",
+            metrics.streams_finished,
+        ),
+        ("overspend_finished_units_total", "Units used by such streams that no lease covered", metrics.finished_units),
         ("estimated_calls_total", "Calls billed by an estimate", metrics.estimated_calls),
         ("callers_gone_total", "Callers who left in mid-answer", metrics.callers_gone),
         ("drains_cut_total", "Answers not read to their end after their caller left", metrics.drains_cut),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from faregate.apps.gateway.call_records import PlanParts, plan_parts
-from faregate.apps.gateway.headers import never_upstream
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
+from faregate.apps.gateway.targets import Retries, retries_of, targets_of
 from faregate.apps.gateway.upstream_client import UpstreamClient
 from faregate.base.errors import InvalidInput
+from faregate.base.limits import MAX_LEASE_UNITS
 from faregate.domain.governance.decision import decide, rules_covering
 from faregate.domain.governance.rule import Cohort, Criterion, Refusal, Rule, Template
 from faregate.domain.metering.definition import Definition, read_definition
@@ -31,14 +31,13 @@ from faregate.wire.gateway_protocol import (
     Enforce,
     KeyState,
     MeterState,
+    NearZero,
     OnAbort,
     RouteState,
     RuleState,
 )
 from faregate.wire.patterns import compile_pattern
 
-_ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_NO_ENCODING: Final = (("accept-encoding", "identity"),)
 _TEMPLATES: Final = frozenset(template.value for template in Template)
 _NONE: Final[frozenset[str]] = frozenset()
 _NO_BOUNDS: Final[Mapping[str, Bound]] = {}
@@ -60,8 +59,9 @@ class RoutePlan:
     """A route with everything resolved.
 
     `dialect`: None where no usage is read; `metered_methods`: whose answers it reads. `dropped_headers`: names that do
-    not pass. `cancels`: a call ends when its caller leaves. `models`: the only ones that may be asked for. `client`:
-    made at its first call; `plans`: per key hash, filled as callers come.
+    not pass. `cancels`: a call ends when its caller leaves. `models`: the only ones that may be asked for. `retries`:
+    None where a call is sent once. `least_output`: each choice's limit is never lowered below it. `client`: made at its
+    first call; `plans`: per key hash, filled as callers come.
     """
 
     state: RouteState
@@ -76,6 +76,8 @@ class RoutePlan:
     offset: timedelta
     cancels: bool
     models: frozenset[str] | None
+    retries: Retries | None
+    least_output: int
     client: UpstreamClient | None = None
     plans: dict[str, CallPlan] = field(default_factory=dict)
 
@@ -111,20 +113,17 @@ def make_route_plan(
     environment: Mapping[str, str],
 ) -> RoutePlan:
     """Resolve a route: its rules, its meters, its upstream and headers with the environment's values."""
-    upstream_url, missing_in_url = _substitute(route.upstream_url, environment)
-    upstream_url = upstream_url.rstrip("/")
-    headers = {name.lower(): _substitute(value, environment) for name, value in route.upstream_headers.items()}
     dialect = dialect_of(route)
-    metered = dialect is not None
-    missing = sorted({*missing_in_url, *(name for _, names in headers.values() for name in names)})
+    targets = targets_of(route, environment, metered=dialect is not None)
+    first = targets[0]
     return RoutePlan(
         state=route,
         dialect=dialect,
         metered_methods=_NONE if dialect is None else dialect.methods,
-        upstream_url=upstream_url,
-        upstream_headers=(*((name, value) for name, (value, _) in headers.items()), *(_NO_ENCODING if metered else ())),
-        dropped_headers=never_upstream(headers, metered=metered),
-        missing_environment=tuple(missing),
+        upstream_url=first.upstream_url,
+        upstream_headers=first.headers,
+        dropped_headers=first.dropped_headers,
+        missing_environment=tuple(sorted(frozenset[str]().union(*(target.missing for target in targets)))),
         covering=rules_covering([_rule(rule) for rule in rules], route.name, compile_pattern),
         meters=tuple(
             make_route_meter(meter, route=route.name)
@@ -134,6 +133,8 @@ def make_route_plan(
         offset=timedelta(microseconds=offset_us),
         cancels=route.on_abort is OnAbort.CANCEL,
         models=frozenset(route.models) or None,
+        retries=retries_of(route, targets),
+        least_output=MAX_LEASE_UNITS if route.near_zero is NearZero.REFUSE else route.least_output_tokens,
     )
 
 
@@ -247,8 +248,3 @@ def _definition(meter: MeterState) -> Definition:
         return read_definition(meter.definition)
     conditions = tuple(Is(path=FieldPath(entry.path), value=entry.value) for entry in meter.conditions)
     return Definition(filter=All(conditions), metric=Sum(path=FieldPath(meter.sum_path)))
-
-
-def _substitute(value: str, environment: Mapping[str, str]) -> tuple[str, list[str]]:
-    missing = [name for name in _ENVIRONMENT.findall(value) if name not in environment]
-    return _ENVIRONMENT.sub(lambda found: environment.get(found[1], ""), value), missing

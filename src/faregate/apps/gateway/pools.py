@@ -161,6 +161,18 @@ class Hold:
         self.beyond = 0
         self.uncovered = 0
 
+    def absorb(self, other: Hold) -> None:
+        """Take over what another hold of the same account has: both are settled as one."""
+        for part in other.parts:
+            own = next((own for own in reversed(self.parts) if own.units is part.units), None)
+            if own is None:
+                self.parts.append(part)
+            else:
+                own.count += part.count
+        self.output += other.output
+        other.parts = []
+        self.account.in_flight -= 1
+
     def settle(self, used: dict[str, int]) -> dict[LeasedUnits, int]:
         """Give back what was not used and return the units drawn from each lease.
 

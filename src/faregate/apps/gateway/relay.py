@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from granian.rsgi import ProtocolClosed
@@ -12,15 +13,20 @@ from faregate.apps.gateway import answers
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.call_records import ATTEMPT
 from faregate.apps.gateway.caller import CallerWatch
-from faregate.apps.gateway.headers import Headers, caller_headers, header
+from faregate.apps.gateway.extending import Extension
+from faregate.apps.gateway.headers import CLAMPED_OUTPUT, Headers, caller_headers, header
+from faregate.apps.gateway.holding import Denied
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamFailed, WholeAnswer
 from faregate.base.failpoints import CHECKPOINT_WRITTEN, FIRST_BYTE_MARKED, reach
-from faregate.wire.dialects.seam import MeteredDialect, StreamMeter
+from faregate.wire.dialects.seam import Fault, MeteredDialect, StreamMeter
 from faregate.wire.gateway_protocol import OnAbort
+
+if TYPE_CHECKING:
+    from granian._granian import RSGIHTTPStreamTransport
 
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +65,7 @@ class Relay:
                 most_output=call.most_output,
             )
             self._settlement.settle(call, status, record, estimated=estimated)
-        headers = caller_headers(answer.headers, call.request_id)
+        headers = _headers(call, answer.headers)
         if body:
             call.protocol.response_bytes(status, headers, body)
         else:
@@ -74,34 +80,31 @@ class Relay:
             reach(FIRST_BYTE_MARKED)
         reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
         self._streams[call] = (reader, 0)
-        transport = call.protocol.response_stream(answer.status, caller_headers(answer.headers, call.request_id))
-        broken = caller_gone = False
+        transport = call.protocol.response_stream(answer.status, _headers(call, answer.headers))
+        fault = None
+        caller_gone = False
         try:
-            while not reader.finished and (chunk := await answer.read()):
-                passing = reader.feed(chunk)
-                if passing:
-                    await transport.send_bytes(passing)
+            if call.extension is None:
+                await _pass_on(answer, reader, transport)
+            elif not await _pass_covered(answer, reader, transport, extension=call.extension):
+                fault = self._credit_ended(call, call.extension, reader)
         except ProtocolClosed:
             caller_gone = True
         except UpstreamFailed:
-            broken = True
+            fault = answers.UPSTREAM_UNAVAILABLE.fault
         except asyncio.CancelledError:
             caller_gone = watch is not None and watch.gone
-            broken = True
+            fault = answers.UPSTREAM_UNAVAILABLE.fault
         finally:
             del self._streams[call]
         if caller_gone:
             await self._caller_gone(call, answer, reader)
             return
-        self._settle(call, answer.status, reader, complete=not broken)
-        try:
-            await transport.send_bytes(
-                reader.close_with(answers.UPSTREAM_UNAVAILABLE.fault) if broken else reader.end()
-            )
+        self._settle(call, answer.status, reader, complete=fault is None)
+        with suppress(ProtocolClosed):
+            await transport.send_bytes(reader.end() if fault is None else reader.close_with(fault))
             if reader.finished:
                 await _read_rest(answer)
-        except ProtocolClosed:
-            pass
 
     def checkpoint(self) -> None:
         """Write how far each started stream has come since the last time; called about every second."""
@@ -113,6 +116,15 @@ class Relay:
                 self._spool.mark(Kind.CHECKPOINT, mark)
                 reach(CHECKPOINT_WRITTEN)
 
+    def _credit_ended(self, call: Call, extension: Extension, reader: StreamMeter) -> Fault:
+        """Note that a stream ends for want of credit; return what its caller is told."""
+        reader.limit_output(extension.most_output)
+        self._metrics.streams_ended += 1
+        no_credit = call.plan.no_credit
+        if no_credit is None or extension.denied is Denied.UNAVAILABLE:
+            return answers.CREDIT_UNKNOWN.fault
+        return no_credit.fault
+
     async def _caller_gone(self, call: Call, answer: UpstreamAnswer, reader: StreamMeter) -> None:
         """Read on to the real usage where the route drains, else bill what was seen."""
         self._metrics.callers_gone += 1
@@ -121,13 +133,29 @@ class Relay:
             self._draining += 1
             self._streams[call] = (reader, 0)
             try:
-                complete = await _drain(answer, reader)
+                complete = await self._drain(call, answer, reader)
             finally:
                 self._draining -= 1
                 del self._streams[call]
         if not complete:
             self._metrics.drains_cut += 1
         self._settle(call, answer.status, reader, complete=complete)
+
+    async def _drain(self, call: Call, answer: UpstreamAnswer, reader: StreamMeter) -> bool:
+        """Read on within the byte cap (the client's timeouts bound the time); return whether the answer is complete."""
+        total = 0
+        try:
+            while not reader.finished and (chunk := await answer.read()):
+                reader.feed(chunk)
+                total += len(chunk)
+                if total > MOST_DRAINED_BYTES:
+                    return False
+                if call.extension is not None and await _is_uncovered(reader, call.extension):
+                    self._credit_ended(call, call.extension, reader)
+                    return False
+        except (UpstreamFailed, asyncio.CancelledError):
+            return False
+        return True
 
     def _settle(self, call: Call, status: int, reader: StreamMeter, *, complete: bool) -> None:
         """Settle what was read of a stream; `complete`: it came to its own end."""
@@ -141,18 +169,40 @@ def is_stream(headers: Headers) -> bool:
     return (header(headers, "content-type") or "").startswith("text/event-stream")
 
 
-async def _drain(answer: UpstreamAnswer, reader: StreamMeter) -> bool:
-    """Read on within the byte cap (the client's timeouts bound the time); return whether the answer is complete."""
-    total = 0
-    try:
-        while not reader.finished and (chunk := await answer.read()):
-            reader.feed(chunk)
-            total += len(chunk)
-            if total > MOST_DRAINED_BYTES:
-                return False
-    except (UpstreamFailed, asyncio.CancelledError):
-        return False
+def _headers(call: Call, answered: Headers) -> Headers:
+    headers = caller_headers(answered, call.request_id)
+    if call.clamped_output is not None:
+        headers.append((CLAMPED_OUTPUT, str(call.clamped_output)))
+    return headers
+
+
+async def _pass_on(answer: UpstreamAnswer, reader: StreamMeter, transport: RSGIHTTPStreamTransport) -> None:
+    """Send events on as they come."""
+    while not reader.finished and (chunk := await answer.read()):
+        passing = reader.feed(chunk)
+        if passing:
+            await transport.send_bytes(passing)
+
+
+async def _pass_covered(
+    answer: UpstreamAnswer, reader: StreamMeter, transport: RSGIHTTPStreamTransport, *, extension: Extension
+) -> bool:
+    """Send events on as long as credit covers them; return False where it ended before the stream."""
+    while not reader.finished and (chunk := await answer.read()):
+        passing = reader.feed(chunk)
+        if await _is_uncovered(reader, extension):
+            return False
+        if passing:
+            await transport.send_bytes(passing)
     return True
+
+
+async def _is_uncovered(reader: StreamMeter, extension: Extension) -> bool:
+    """Return whether a stream has to end before what it has just written; one that has ended by itself has not."""
+    if reader.finished:
+        return False
+    output = reader.output_so_far
+    return output >= extension.ask_at and not await extension.cover(output)
 
 
 async def _read_rest(answer: UpstreamAnswer) -> None:

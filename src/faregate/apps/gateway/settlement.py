@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +12,7 @@ from msgspec import Raw
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.call_records import (
+    ATTEMPT,
     NULL,
     PlanParts,
     encode,
@@ -25,10 +26,10 @@ from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.meters import whole_units
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plan import RefusalAnswer
-from faregate.apps.gateway.pools import Hold, LeasedUnits
+from faregate.apps.gateway.pools import HeldUnits, Hold, LeasedUnits
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart
-from faregate.apps.gateway.spool_records import PlanRecord, StartRecord
+from faregate.apps.gateway.spool_records import HeldMark, HeldRecord, Kind, PlanRecord
 from faregate.base.clock import Clock
 from faregate.base.failpoints import EVENT_WRITTEN, UPSTREAM_ANSWERED, reach
 from faregate.domain.metering.event import Event
@@ -39,6 +40,7 @@ from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
 _NO_USAGE: Final[Mapping[str, object]] = {}
 _NOTHING_DRAWN: Final[Mapping[LeasedUnits, int]] = {}
+_NO_FACTS: Final = b""
 _OK: Final = 200
 
 
@@ -72,6 +74,12 @@ class Settlement:
         )
         call.started = self._spool.start(plan, start)
 
+    def extend(self, call: Call, parts: Sequence[HeldUnits]) -> None:
+        """Write that a running stream holds more."""
+        if call.started is not None:
+            held = [HeldRecord(part.units.lease.lease_id, part.units.lease.price_id, part.count) for part in parts]
+            self._spool.mark(Kind.EXTENDED, HeldMark(request_id=call.request_id, attempt=ATTEMPT, held=held))
+
     def release(self, call: Call) -> None:
         """Let go of a hold whose call was never started."""
         if call.hold is not None:
@@ -99,6 +107,8 @@ class Settlement:
         call.settled = True
         reach(UPSTREAM_ANSWERED)
         plan, hold, spool = call.plan, call.hold, self._spool
+        if call.extension is not None:
+            call.extension.close()
         drawn = _NOTHING_DRAWN if hold is None else self._draw(call, hold, status=status, answer=answer)
         sequence = spool.take_sequence()
         tail = event_tail(
@@ -109,6 +119,7 @@ class Settlement:
             status=status,
             summary=answer,
             blocked_by=blocked_by,
+            facts=_NO_FACTS if call.attempts is None and call.extension is None else _facts(call),
         )
         request = call.request_json or _request(call, plan.parts)
         event = event_of(plan.parts, call.request_id, request, origin=self._origin, tail=tail)
@@ -132,7 +143,7 @@ class Settlement:
         drawn: list[Drawn] = []
         if begun.first_byte:
             answer = _estimated_answer(plan, start.input_estimate, begun.output)
-            drawn = _draw_from_record(plan, start, completion=begun.output)
+            drawn = _draw_from_record(plan, begun, completion=begun.output)
         sequence = spool.take_sequence()
         request = msgspec.json.decode(start.request, type=WireRequest)
         event = WireEvent(
@@ -163,10 +174,23 @@ class Settlement:
     def _draw(self, call: Call, hold: Hold, *, status: int, answer: AnswerRecord | None) -> Mapping[LeasedUnits, int]:
         used = _used_units(call, status, answer)
         drawn = hold.settle(used)
-        if hold.beyond:
+        if call.extension is not None and call.extension.overdrawn:
+            self._metrics.streams_finished += 1
+            self._metrics.finished_units += hold.uncovered
+        elif hold.beyond:
             self._metrics.calls_above_hold += 1
             self._metrics.uncovered_units += hold.uncovered
         return drawn
+
+
+def _facts(call: Call) -> bytes:
+    """Return what the event says of attempts, and of credit that ended, as members that follow others."""
+    facts = b""
+    if call.attempts is not None and len(call.attempts) > 1:
+        facts = b',"attempts":%b' % encode(call.attempts)
+    if call.extension is not None and call.extension.ended is not None:
+        facts += b',"credit_ended":%b' % encode(call.extension.ended)
+    return facts
 
 
 def _request(call: Call, parts: PlanParts) -> bytes:
@@ -235,11 +259,12 @@ def _estimated_answer(plan: PlanRecord, read: int, written: int) -> AnswerRecord
     return AnswerRecord(usage=usage or None, tokens=tokens if usage else None)
 
 
-def _draw_from_record(plan: PlanRecord, start: StartRecord, *, completion: int) -> list[Drawn]:
+def _draw_from_record(plan: PlanRecord, begun: OpenStart, *, completion: int) -> list[Drawn]:
     """Return what a recovered call draws: its tokens at each price, never more than was held."""
-    left = {need.price_id: need.per_input * start.input_estimate + need.per_output * completion for need in plan.needs}
+    estimate = begun.start.input_estimate
+    left = {need.price_id: need.per_input * estimate + need.per_output * completion for need in plan.needs}
     drawn = []
-    for part in start.held:
+    for part in begun.held:
         taken = min(left[part.price_id], part.units)
         left[part.price_id] -= taken
         if taken:

@@ -25,6 +25,7 @@ from faregate.apps.gateway.spool_records import (
     Acknowledged,
     CallMark,
     Header,
+    HeldMark,
     Kind,
     PlanRecord,
     StartRecord,
@@ -108,7 +109,7 @@ class Spool:
         reach(START_WRITTEN)
         return Started(active, place)
 
-    def mark(self, kind: Kind, mark: CallMark) -> None:
+    def mark(self, kind: Kind, mark: CallMark | HeldMark) -> None:
         """Write how far a started call has come; a failure only makes a later bill smaller."""
         try:
             self._write_frame(kind, mark)

@@ -18,6 +18,8 @@ from faregate.apps.gateway.spool_records import (
     Acknowledged,
     CallMark,
     Header,
+    HeldMark,
+    HeldRecord,
     Kind,
     Line,
     PlanRecord,
@@ -77,13 +79,17 @@ class Started(Struct, frozen=True):
 
 @dataclass(slots=True, kw_only=True)
 class OpenStart:
-    """A call that began and has no end: the first byte came or not, and the output counted at the last checkpoint."""
+    """A call that began and has no end: the first byte came or not, and the output counted at the last checkpoint.
+
+    `held`: at its start and since.
+    """
 
     plan: PlanRecord
     start: StartRecord
     started: Started
     first_byte: bool = False
     output: int = 0
+    held: list[HeldRecord]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -221,12 +227,8 @@ def _take(line: Line, places: _Places, *, segment: Segment, recovered: Recovered
             places.plans[line.begin] = msgspec.json.decode(payload, type=PlanRecord)
         case Kind.START:
             _take_start(line, places, segment=segment, recovered=recovered)
-        case Kind.FIRST_BYTE | Kind.CHECKPOINT:
-            mark = msgspec.json.decode(payload, type=CallMark)
-            begun = recovered.open_starts.get((mark.request_id, mark.attempt))
-            if begun is not None:
-                begun.first_byte = True
-                begun.output = max(begun.output, mark.output)
+        case Kind.FIRST_BYTE | Kind.CHECKPOINT | Kind.EXTENDED:
+            _take_mark(line, recovered)
         case Kind.DONE:
             place, tail = split_number(payload)
             _take_end(sequence_of(tail), places.calls.get(place), segment=segment, recovered=recovered)
@@ -242,6 +244,20 @@ def _take(line: Line, places: _Places, *, segment: Segment, recovered: Recovered
             _log.warning("spool.record_unknown", kind=line.kind)
 
 
+def _take_mark(line: Line, recovered: Recovered) -> None:
+    if line.kind == Kind.EXTENDED:
+        more = msgspec.json.decode(line.payload, type=HeldMark)
+        begun = recovered.open_starts.get((more.request_id, more.attempt))
+        if begun is not None:
+            begun.held += more.held
+        return
+    mark = msgspec.json.decode(line.payload, type=CallMark)
+    begun = recovered.open_starts.get((mark.request_id, mark.attempt))
+    if begun is not None:
+        begun.first_byte = True
+        begun.output = max(begun.output, mark.output)
+
+
 def _take_start(line: Line, places: _Places, *, segment: Segment, recovered: Recovered) -> None:
     plan_at, record = split_number(line.payload)
     plan = places.plans.get(plan_at)
@@ -250,7 +266,8 @@ def _take_start(line: Line, places: _Places, *, segment: Segment, recovered: Rec
         return
     start = msgspec.json.decode(record, type=StartRecord)
     call = places.calls[line.begin] = (start.request_id, plan.attempt)
-    recovered.open_starts[call] = OpenStart(plan=plan, start=start, started=Started(segment, line.begin))
+    started = Started(segment, line.begin)
+    recovered.open_starts[call] = OpenStart(plan=plan, start=start, started=started, held=[*start.held])
 
 
 def _take_end(sequence: int, call: tuple[str, int] | None, *, segment: Segment, recovered: Recovered) -> None:

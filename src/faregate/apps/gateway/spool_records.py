@@ -5,6 +5,7 @@ P  plan        PlanRecord                   before the first start of a plan in 
 S  start       `<place of the plan> <StartRecord>`  before a strict call that streams goes upstream
 F  first byte  CallMark                     the upstream's head is here
 C  checkpoint  CallMark                     output counted so far
+X  extended    HeldMark                     a stream that holds credit as it goes holds more
 D  done        `<place of the start> <event's tail>`  the end of a call that began in this segment
 E  event       `<sequence> <event JSON>`    the end of every other call
 A  acknowledged  Acknowledged               what the control plane has
@@ -35,6 +36,7 @@ class Kind(StrEnum):
     START = "S"
     FIRST_BYTE = "F"
     CHECKPOINT = "C"
+    EXTENDED = "X"
     DONE = "D"
     EVENT = "E"
     ACKNOWLEDGED = "A"
@@ -99,6 +101,14 @@ class CallMark(Struct, frozen=True, kw_only=True):
     request_id: str
     attempt: int
     output: int = 0
+
+
+class HeldMark(Struct, frozen=True, kw_only=True):
+    """Units that a started call holds beside those of its start."""
+
+    request_id: str
+    attempt: int
+    held: list[HeldRecord]
 
 
 class Acknowledged(Struct, frozen=True, kw_only=True):

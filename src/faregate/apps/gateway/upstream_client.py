@@ -28,11 +28,21 @@ _MOST_URLS: Final = 1_000
 _SMALL_ANSWER_BYTES: Final = 65_536
 """An answer up to this size is here to its end when the call returns."""
 
+_NOT_CONNECTED: Final = "client error (Connect)"
+"""hyper's words where there was no connection. The class of an error does not tell: a broken one has the same."""
+
 _POOL_IDLE: Final = timedelta(seconds=20)
 
 
 class UpstreamFailed(Exception):
-    """The upstream could not be reached, or broke off."""
+    """The upstream could not be reached, or broke off.
+
+    `was_sent`: whether something of the request may have reached it.
+    """
+
+    def __init__(self, message: str, *, was_sent: bool = True) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class UpstreamTimedOut(UpstreamFailed):
@@ -108,11 +118,18 @@ class UpstreamClient:
         self._client = _build(timeouts, decode=decode)
         self._urls: dict[str, Url] = {}
 
-    async def fetch(self, method: str, url: str, *, headers: Headers, body: bytes) -> WholeAnswer:
-        """Send a request and return its answer when all of it is here: for answers that are held back anyway."""
+    async def fetch(
+        self, method: str, url: str, *, headers: Headers, body: bytes, within_ms: int | None = None
+    ) -> WholeAnswer:
+        """Send a request and return its answer when all of it is here: for answers that are held back anyway.
+
+        `within_ms` takes the place of the total timeout.
+        """
         builder = self._client.request(method, self._urls.get(url) or self._parse(url)).headers(headers)
         if body:
             builder = builder.body_bytes(body)
+        if within_ms is not None:
+            builder = builder.timeout(timedelta(milliseconds=within_ms))
         try:
             request = builder.streamed_read_buffer_limit(_SMALL_ANSWER_BYTES).build_streamed()
             response = await request.__aenter__()
@@ -131,14 +148,22 @@ class UpstreamClient:
             await answer.close()
 
     async def stream(
-        self, method: str, url: str, *, headers: Headers, body: bytes | AsyncIterable[bytes]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | AsyncIterable[bytes],
+        within_ms: int | None = None,
     ) -> UpstreamAnswer:
-        """Send a request and return its answer when its head is here."""
+        """Send a request and return its answer when its head is here; `within_ms` as in `fetch`."""
         builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(0)
         if not isinstance(body, bytes):
             builder = builder.body_stream(body)
         elif body:
             builder = builder.body_bytes(body)
+        if within_ms is not None:
+            builder = builder.timeout(timedelta(milliseconds=within_ms))
         try:
             request = builder.build_streamed()
             return UpstreamAnswer(await request.__aenter__(), request)
@@ -197,6 +222,8 @@ def _build(timeouts: Timeouts, *, decode: bool) -> Client:
 
 
 def _failure(error: RequestError) -> UpstreamFailed:
+    causes = error.details["causes"] or ()
+    was_sent = all(cause["message"] != _NOT_CONNECTED for cause in causes)
     if isinstance(error, RequestTimeoutError):
-        return UpstreamTimedOut(f"the upstream took too long: {type(error).__name__}")
-    return UpstreamFailed(f"the upstream failed: {type(error).__name__}")
+        return UpstreamTimedOut(f"the upstream took too long: {type(error).__name__}", was_sent=was_sent)
+    return UpstreamFailed(f"the upstream failed: {type(error).__name__}", was_sent=was_sent)

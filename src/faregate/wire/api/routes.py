@@ -9,16 +9,29 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from faregate.base.errors import FieldFault, InvalidInput
-from faregate.base.limits import DEFAULT_ROUTE_REQUEST_BYTES, MAX_ROUTE_REQUEST_BYTES
+from faregate.base.limits import DEFAULT_ROUTE_REQUEST_BYTES, MAX_ATTEMPTS, MAX_ROUTE_REQUEST_BYTES
 from faregate.wire.api.common import Headers
 from faregate.wire.dialects.registry import dialect_of
 from faregate.wire.dialects.settings import NO_PARTS, GenericSettings, PartBounds
-from faregate.wire.gateway_protocol import Dialect, Enforce, OnAbort, RouteState
+from faregate.wire.gateway_protocol import (
+    DEFAULT_OVERDRAFT_TOKENS,
+    DEFAULT_RETRY_STATUSES,
+    Dialect,
+    Enforce,
+    Fallback,
+    NearZero,
+    OnAbort,
+    RouteState,
+    WhenCreditEnds,
+)
 
 _LEADING_VARIABLE: Final = re.compile(r"\A\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _NAME: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ENVIRONMENT_NAME: Final = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RETRYABLE: Final = frozenset((408, 425, 429))
+_FIRST_SERVER_ERROR: Final = 500
+_LAST_STATUS: Final = 599
 _RESERVED: Final = ("/healthz", "/readyz", "/metrics", "/v1/quote", "/v1/balance", "/v1/usage")
 
 _WITHOUT_LIMIT: Final = " unless generic_json.output_limit names the field that limits its output"
@@ -30,6 +43,22 @@ Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 HoldWait = Annotated[int, Meta(ge=0, le=60_000)]
 Models = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=1_000)]
 Timeout = Annotated[int, Meta(ge=1, le=3_600_000)]
+HeldTokens = Annotated[int, Meta(ge=64, le=10_000_000)]
+Attempts = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
+RetryStatuses = Annotated[list[int], Meta(max_length=20, examples=[[429, 502, 503]])]
+
+
+class FallbackUpstream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another upstream that speaks the route's dialect, asked where the one before it fails.
+
+    Its `upstream_headers` take the place of the route's, which it gets where it names none.
+    """
+
+    upstream_url: Url
+    upstream_headers: Headers | None = None
+
+
+Fallbacks = Annotated[list[FallbackUpstream], Meta(max_length=MAX_ATTEMPTS - 1)]
 
 
 class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +71,15 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `parts` bound a request's images, audio, files, what it only names, and the upstream's own tools: input tokens that
     one of them comes to at most; without a bound a strict route refuses it. `models`: the only ones that may be asked
     for; empty is any. Durations are in milliseconds.
+
+    `attempts`: how often a call may be sent, to the upstream and its `fallbacks` in turn, within `total_timeout_ms`: as
+    long as the upstream cannot be reached or answers with one of `retry_statuses`, and nothing of an answer has reached
+    the caller, who is billed for the last attempt alone.
+
+    `near_zero`: a prepaid call whose bound costs more than is left has its output limited to what is left, at least
+    `least_output_tokens` (`clamp`), or is refused (`refuse`). `hold_output_tokens`: a stream starts with so much output
+    held and holds more as it goes; null holds all of it first. `when_credit_ends`: such a stream ends with an error
+    event (`end`), or goes on for `overdraft_output_tokens` at most, which are debited below zero (`finish`).
     """
 
     name: RouteName
@@ -60,6 +98,13 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     generic_json: GenericSettings | None = None
     parts: PartBounds = NO_PARTS
     models: Models = field(default_factory=list)
+    attempts: Attempts = 1
+    retry_statuses: RetryStatuses = field(default_factory=lambda: list(DEFAULT_RETRY_STATUSES))
+    fallbacks: Fallbacks = field(default_factory=list)
+    near_zero: NearZero = NearZero.CLAMP
+    hold_output_tokens: HeldTokens | None = None
+    when_credit_ends: WhenCreditEnds = WhenCreditEnds.END
+    overdraft_output_tokens: Tokens = DEFAULT_OVERDRAFT_TOKENS
 
 
 class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +125,13 @@ class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     generic_json: GenericSettings | UnsetType | None = UNSET
     parts: PartBounds | UnsetType = UNSET
     models: Models | UnsetType = UNSET
+    attempts: Attempts | UnsetType = UNSET
+    retry_statuses: RetryStatuses | UnsetType = UNSET
+    fallbacks: Fallbacks | UnsetType = UNSET
+    near_zero: NearZero | UnsetType = UNSET
+    hold_output_tokens: HeldTokens | UnsetType | None = UNSET
+    when_credit_ends: WhenCreditEnds | UnsetType = UNSET
+    overdraft_output_tokens: Tokens | UnsetType = UNSET
 
 
 class RouteView(Struct, frozen=True, kw_only=True):
@@ -102,6 +154,21 @@ class RouteView(Struct, frozen=True, kw_only=True):
     generic_json: GenericSettings | None
     parts: PartBounds
     models: list[str]
+    attempts: int
+    retry_statuses: list[int]
+    fallbacks: list[FallbackUpstream]
+    near_zero: NearZero
+    hold_output_tokens: int | None
+    when_credit_ends: WhenCreditEnds
+    overdraft_output_tokens: int
+
+
+def to_fallbacks(fallbacks: list[FallbackUpstream]) -> list[Fallback]:
+    """Return the fallbacks as gateways are sent them."""
+    return [
+        Fallback(upstream_url=fallback.upstream_url.rstrip("/"), upstream_headers=fallback.upstream_headers)
+        for fallback in fallbacks
+    ]
 
 
 def route_view(route: RouteState) -> RouteView:
@@ -124,12 +191,27 @@ def route_view(route: RouteState) -> RouteView:
         generic_json=route.generic_json,
         parts=route.parts,
         models=route.models,
+        attempts=route.attempts,
+        retry_statuses=route.retry_statuses,
+        fallbacks=[
+            FallbackUpstream(upstream_url=fallback.upstream_url, upstream_headers=fallback.upstream_headers)
+            for fallback in route.fallbacks
+        ],
+        near_zero=route.near_zero,
+        hold_output_tokens=route.hold_output_tokens,
+        when_credit_ends=route.when_credit_ends,
+        overdraft_output_tokens=route.overdraft_output_tokens,
     )
 
 
 def route_faults(route: RouteState) -> list[FieldFault]:
     """Return what is wrong with a route, field by field."""
-    faults = [*_name_faults(route.name), *_url_faults(route.upstream_url), *_header_faults(route.upstream_headers)]
+    faults = [
+        *_name_faults(route.name),
+        *_url_faults("upstream_url", route.upstream_url),
+        *_header_faults("upstream_headers", route.upstream_headers),
+        *_attempt_faults(route),
+    ]
     if route.enforce is Enforce.STRICT and not can_bound(route.dialect, route.generic_json):
         faults.append(
             FieldFault(
@@ -164,6 +246,11 @@ def _dialect_faults(route: RouteState) -> list[FieldFault]:
     if route.parts != NO_PARTS and route.dialect in {Dialect.GENERIC_JSON, Dialect.NONE}:
         message = f"are for the providers' dialects, whose parts are known, not for {route.dialect.value!r}"
         faults.append(FieldFault(field="parts", message=message))
+    if route.hold_output_tokens is not None and route.dialect in {Dialect.GENERIC_JSON, Dialect.NONE}:
+        message = (
+            f"needs a dialect whose output is counted as it passes, which {route.dialect.value!r} is not; use null"
+        )
+        faults.append(FieldFault(field="hold_output_tokens", message=message))
     if route.models and route.dialect is Dialect.NONE:
         faults.append(FieldFault(field="models", message="are not read with the dialect 'none'"))
     return faults
@@ -180,9 +267,27 @@ def _name_faults(name: str) -> list[FieldFault]:
     return []
 
 
-def _url_faults(url: str) -> list[FieldFault]:
+def _attempt_faults(route: RouteState) -> list[FieldFault]:
+    faults = []
+    for place, fallback in enumerate(route.fallbacks):
+        faults += _url_faults(f"fallbacks[{place}].upstream_url", fallback.upstream_url)
+        faults += _header_faults(f"fallbacks[{place}].upstream_headers", fallback.upstream_headers or {})
+    for place, status in enumerate(route.retry_statuses):
+        if status not in _RETRYABLE and not _FIRST_SERVER_ERROR <= status <= _LAST_STATUS:
+            message = "must be 408, 425, 429 or from 500 to 599: other answers would be the same again"
+            faults.append(FieldFault(field=f"retry_statuses[{place}]", message=message))
+    if route.attempts <= len(route.fallbacks):
+        message = f"must be at least {1 + len(route.fallbacks)}, else a fallback would never be asked"
+        faults.append(FieldFault(field="attempts", message=message))
+    if route.attempts > 1 and route.dialect is Dialect.NONE:
+        message = "must be 1 with the dialect 'none': a body that streams through cannot be sent again"
+        faults.append(FieldFault(field="attempts", message=message))
+    return faults
+
+
+def _url_faults(field_name: str, url: str) -> list[FieldFault]:
     fault = FieldFault(
-        field="upstream_url",
+        field=field_name,
         message="must be an http or https URL without credentials, query or fragment, such as "
         "'https://api.openai.com/v1', or begin with a variable of the gateway, such as '${AI_API_URL}/v1'",
     )
@@ -204,10 +309,10 @@ def _url_faults(url: str) -> list[FieldFault]:
     return [] if url.isascii() and url.isprintable() and " " not in url else [fault]
 
 
-def _header_faults(headers: dict[str, str]) -> list[FieldFault]:
+def _header_faults(field_name: str, headers: dict[str, str]) -> list[FieldFault]:
     return [
         FieldFault(
-            field=f"upstream_headers.{name}",
+            field=f"{field_name}.{name}",
             message=f"'${{{variable}}}' does not name an environment variable; write it as '${{OPENAI_API_KEY}}'",
         )
         for name, value in headers.items()

@@ -197,6 +197,10 @@ class MessagesStream(EventStream):
         self._counted_at_end = False
         self._failed = False
 
+    def limit_output(self, most_output: int) -> None:
+        """Never estimate more output than this from now on."""
+        self._answer.counted.most = most_output
+
     @property
     def first_token_seen(self) -> bool:
         """Return whether some content has come."""

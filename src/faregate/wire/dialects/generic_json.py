@@ -209,6 +209,10 @@ class GenericStream(EventStream):
         super().__init__()
         self._answer = _Answer(fields, request=request, headers=headers, most_output=most_output)
 
+    def limit_output(self, most_output: int) -> None:
+        """Never estimate more output than this from now on."""
+        self._answer.counted.most = most_output
+
     @property
     def first_token_seen(self) -> bool:
         """Return whether some content has come."""

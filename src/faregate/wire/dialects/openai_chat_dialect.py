@@ -113,6 +113,10 @@ class ChatStream(StreamReader):
         reported = whole(self.usage.get("completion_tokens"))
         return _estimate(self, self._most_output) if reported is None else reported
 
+    def limit_output(self, most_output: int) -> None:
+        """Never estimate more output than this from now on."""
+        self._most_output = most_output
+
     def read(self, *, input_estimate: InputEstimate | None, complete: bool) -> Reading:
         """Return what was read so far. Usage comes once and is the last word, so `complete` says nothing more.
 

@@ -152,6 +152,10 @@ class ResponsesStream(EventStream):
         self._failed = False
         self._sequence_number = -1
 
+    def limit_output(self, most_output: int) -> None:
+        """Never estimate more output than this from now on."""
+        self._answer.counted.most = most_output
+
     @property
     def first_token_seen(self) -> bool:
         """Return whether some content has come."""

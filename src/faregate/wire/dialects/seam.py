@@ -141,6 +141,10 @@ class StreamMeter(Protocol):
         """Return the bytes still to be sent after the upstream's end."""
         ...
 
+    def limit_output(self, most_output: int) -> None:
+        """Never estimate more output than this from now on: what could be held is all that may be billed."""
+        ...
+
     def close_with(self, fault: Fault) -> bytes:
         """Return what ends the caller's stream with an error; an event that had come only in part is left out."""
         ...
