@@ -61,6 +61,29 @@ ensure_environment() {
         "${pip[@]}" --no-build-isolation --editable . || return
         fingerprint pyproject.toml >.venv/.project
     fi
+    build_pages
     # Says so itself where it cannot; what is not compiled runs from its sources.
     .venv/bin/python scripts/compile.py || return 0
+}
+
+has_node() {
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' 2>/dev/null &&
+        command -v npm >/dev/null
+}
+
+# Build what the browser loads. Without Node.js the pages work all the same, unstyled.
+build_pages() {
+    local sources=(web/package-lock.json web/build.mjs web/faregate.css web/faregate.js web/icon.svg)
+    local built=src/faregate/apps/web/static
+    [[ -f $built/manifest.json ]] && is_current .venv/.pages "${sources[@]}" && return
+    if ! has_node; then
+        echo "Pages stay without style: Node.js 20 or newer with npm is missing" \
+            "(on Debian, as root: apt-get install nodejs npm)." >&2
+        return
+    fi
+    if (cd web && npm ci --silent && node build.mjs); then
+        fingerprint "${sources[@]}" >.venv/.pages
+    else
+        echo "Pages stay without style: npm could not build web/ (see above)." >&2
+    fi
 }

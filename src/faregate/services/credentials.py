@@ -34,6 +34,11 @@ def new_collector_id() -> str:
     return _COLLECTOR_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES + 8)
 
 
+def new_session_secret() -> str:
+    """Return a new cookie of a session, or the token of its forms: 43 random characters."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)
+
+
 def new_password() -> str:
     """Return a new password of 24 characters."""
     return secrets.token_urlsafe(18)

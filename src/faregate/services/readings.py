@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec import Raw
 
 from faregate.base.errors import NotFound
-from faregate.base.money import currency, from_ledger_units
+from faregate.base.money import Currency, currency, from_ledger_units
 from faregate.domain.catalog.price import Price
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.services.corrections import correction_view
@@ -20,7 +20,7 @@ from faregate.storage.database import Transaction
 from faregate.storage.events import IngestedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
 from faregate.storage.metered import series_of_plan
-from faregate.storage.readings import ChargeReading, Selection, SetAsideReading, UnmeterableCount
+from faregate.storage.readings import ChargeReading, EntryReading, Selection, SetAsideReading, UnmeterableCount
 from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain
 from faregate.wire.api.readings import (
     BalanceView,
@@ -84,21 +84,18 @@ def read_ledger(
     (after,) = (0,) if cursor is None else decode_cursor(cursor, tuple[CursorNumber])
     rows = stored.read_entries(transaction, subscription_id, after=after, limit=limit + 1)
     return Page(
-        data=[
-            LedgerEntryView(
-                entry_id=row.entry_id,
-                kind=row.kind,
-                amount=plain(from_ledger_units(row.amount, unit)),
-                currency=unit.code,
-                price_id=row.price_id,
-                period_start=row.period_start,
-                quantity=_plain_or_none(row.quantity),
-                description=row.description,
-                occurred_at=row.occurred_at,
-            )
-            for row in rows[:limit]
-        ],
+        data=[_entry_view(row, unit) for row in rows[:limit]],
         next_cursor=encode_cursor(rows[limit - 1].entry_id) if len(rows) > limit else None,
+    )
+
+
+def read_latest_entries(
+    transaction: Transaction, application_id: str, subscription_id: str, *, limit: int
+) -> tuple[LedgerEntryView, ...]:
+    """Return a subscription's latest ledger entries, newest first."""
+    unit = find_existing(transaction, application_id, subscription_id).subscription.currency
+    return tuple(
+        _entry_view(row, unit) for row in stored.read_latest_entries(transaction, subscription_id, limit=limit)
     )
 
 
@@ -147,6 +144,20 @@ def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
         corrects=None if made_by is None else event_id_of(made_by.event_position),
         corrected_by=None if corrected_by is None else correction_view(corrected_by),
         event=Raw(logged.body if is_json(logged.body) else b"null"),
+    )
+
+
+def _entry_view(row: EntryReading, unit: Currency) -> LedgerEntryView:
+    return LedgerEntryView(
+        entry_id=row.entry_id,
+        kind=row.kind,
+        amount=plain(from_ledger_units(row.amount, unit)),
+        currency=unit.code,
+        price_id=row.price_id,
+        period_start=row.period_start,
+        quantity=_plain_or_none(row.quantity),
+        description=row.description,
+        occurred_at=row.occurred_at,
     )
 
 

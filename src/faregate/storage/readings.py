@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Text, func, literal, select, tuple_, type_coerce
+from sqlalchemy import BigInteger, Column, ColumnElement, Row, Text, func, literal, select, tuple_, type_coerce
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate
@@ -213,19 +213,18 @@ def read_entries(transaction: Transaction, subscription_id: str, *, after: int, 
         .order_by(ledger_entry.c.entry_id)
         .limit(limit)
     )
-    return [
-        EntryReading(
-            entry_id=row.entry_id,
-            kind=row.kind,
-            amount=row.amount,
-            price_id=row.price_id,
-            period_start=row.period_start,
-            quantity=row.quantity,
-            description=row.description,
-            occurred_at=row.occurred_at,
-        )
-        for row in transaction.execute(statement)
-    ]
+    return [_entry(row) for row in transaction.execute(statement)]
+
+
+def read_latest_entries(transaction: Transaction, subscription_id: str, *, limit: int) -> list[EntryReading]:
+    """Return a subscription's latest ledger entries, newest first."""
+    statement = (
+        select(ledger_entry)
+        .where(ledger_entry.c.subscription_id == subscription_id)
+        .order_by(ledger_entry.c.entry_id.desc())
+        .limit(limit)
+    )
+    return [_entry(row) for row in transaction.execute(statement)]
 
 
 def read_set_aside(transaction: Transaction, application_id: str, *, after: int, limit: int) -> list[SetAsideReading]:
@@ -265,6 +264,19 @@ def unmeterable_of_event(transaction: Transaction, position: int) -> list[Unmete
         UnmeterableCount(meter_id=row.meter_id, reason=row.reason, event_count=1)
         for row in transaction.execute(statement)
     ]
+
+
+def _entry(row: Row[tuple[object, ...]]) -> EntryReading:
+    return EntryReading(
+        entry_id=row.entry_id,
+        kind=row.kind,
+        amount=row.amount,
+        price_id=row.price_id,
+        period_start=row.period_start,
+        quantity=row.quantity,
+        description=row.description,
+        occurred_at=row.occurred_at,
+    )
 
 
 def _conditions(

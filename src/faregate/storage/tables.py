@@ -40,6 +40,17 @@ operator = Table(
     Column("created_at", Instant, nullable=False),
 )
 
+operator_session = Table(
+    "operator_session",
+    metadata,
+    Column("session_hash", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("login", Text, nullable=False),
+    Column("form_token", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
 api_token = Table(
     "api_token",
     metadata,

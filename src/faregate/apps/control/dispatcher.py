@@ -1,4 +1,4 @@
-"""One ASGI application for one port: hot routes by a look-up, everything under `/api` to the management API."""
+"""One ASGI application for one port: hot routes by a look-up, `/api` to the management API, the rest to the pages."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
 _STATE_PATH: Final = "/gateway/v1/state"
+_OF_MACHINES: Final = ("/gateway/", "/v1/")
+"""Under these no page is: an unknown path there is answered as programs read it."""
+
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _GATEWAYS_WITHIN_S: Final = 0.25
 """How long a change's answer waits for gateways that are connected and slow."""
@@ -47,10 +50,18 @@ class Dispatcher:
     """Counts every request, turns errors into problem documents, and knows when nothing is in flight any more."""
 
     def __init__(
-        self, *, routes: Routes, api: Application, link: GatewayLink, feed: StateFeed, counters: Counters
+        self,
+        *,
+        routes: Routes,
+        api: Application,
+        web: Application,
+        link: GatewayLink,
+        feed: StateFeed,
+        counters: Counters,
     ) -> None:
         self._routes = routes
         self._api = api
+        self._web = web
         self._link = link
         self._feed = feed
         self._counters = counters
@@ -88,21 +99,25 @@ class Dispatcher:
         if self._stopping:
             await self._finish(path, stopping_answer(), send)
         elif path == "/api" or path.startswith("/api/"):
-            await self._serve_api(scope, receive, send)
+            await self._hand_over(self._api, scope, receive=receive, send=send)
         elif path == _STATE_PATH and scope["method"] == "GET":
             await self._stream_state(to_request(scope, receive), send)
         elif path == _STATE_PATH:
             await self._finish(path, method_answer(scope["method"], ["GET"]), send)
+        elif path not in self._routes and not path.startswith(_OF_MACHINES):
+            await self._hand_over(self._web, scope, receive=receive, send=send)
         else:
             await self._answer(to_request(scope, receive), send)
 
-    async def _serve_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over to the management API; a body that it would not read is read here, so that the refusal is seen."""
+    async def _hand_over(self, application: Application, scope: Scope, *, receive: Receive, send: Send) -> None:
+        """Hand over to the API or the pages; a body too large for them is read here, so that the refusal is seen."""
         request = to_request(scope, receive)
         stated = request.header(b"content-length")
         if not stated.isdecimal() or int(stated) <= MAX_API_BODY_BYTES:
             counting = self._counting(request.path, send)
-            await self._api(scope, receive, counting if request.method in _READING else self._after_gateways(counting))
+            await application(
+                scope, receive, counting if request.method in _READING else self._after_gateways(counting)
+            )
             return
         try:
             await read_body(request, MAX_API_BODY_BYTES)

@@ -34,6 +34,7 @@ from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
 from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
+from faregate.apps.web.app import create_web
 from faregate.base.clock import Clock, SystemClock
 from faregate.base.ids import new_id
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -140,6 +141,7 @@ class _Parts:
         self.dispatcher = Dispatcher(
             routes=_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
             api=create_api(database, clock, provider, after_append=self._applying.wake),
+            web=create_web(database, clock),
             link=link,
             feed=self._feed,
             counters=counters,
