@@ -14,6 +14,9 @@ from faregate.wire.event import WireEvent
 from tests.gateway.control_plane import ControlPlane, package
 from tests.support.dialect_streams import GENERIC, GENERIC_SETTINGS, Sample, sample_of
 
+CENT: Final = 10_000_000
+"""A cent in ledger units of USD."""
+
 TEXTS: Final = ("The moon", " is far", " away,", " as far", " as ten", " worlds.")
 
 
@@ -42,6 +45,13 @@ class Spoken:
     @property
     def body(self) -> bytes:
         return json.dumps(self.whole).encode()
+
+    def sell_output(self, plane: ControlPlane, origin: str, *, tokens: int, **route: object) -> None:
+        """Set up the one route of a plane: an output token costs a cent, and there is credit for so many."""
+        prices = {self.names[1]: package("output", size=1, amount="0.01")}
+        settings = {"dialect": self.dialect.name} | self.settings | route
+        granted = tokens * CENT
+        plane.seed(origin.removesuffix("/v1") + self.upstream, prices=prices, granted=granted, route=settings)
 
     def seed(self, plane: ControlPlane, origin: str, **route: object) -> None:
         """Set up the one route of a plane in this dialect; `origin` as `scripted` gives it."""

@@ -6,39 +6,52 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.control_plane import ControlPlane, package
+from tests.gateway.control_plane import ControlPlane
 from tests.gateway.running import ASK, gateway, run
-from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
-
-CENT = 10_000_000
-"""A cent in ledger units of USD."""
+from tests.gateway.scripted import answer_json, completion, scripted, stream
+from tests.gateway.spoken import CENT, CHAT, EVERY, Spoken
 
 CLAMPED = "x-faregate-clamped-output"
 
 
-def sell_output(plane: ControlPlane, origin: str, *, tokens: int, **route: object) -> None:
-    """One output token costs a cent, and there is credit for so many; input is free."""
-    prices = {"completion_tokens": package("output", size=1, amount="0.01")}
-    plane.seed(origin, prices=prices, granted=tokens * CENT, route=route)
+every = pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
 
 
+@every
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
 def test_output_is_limited_to_what_is_left_the_answer_says_so_and_the_balance_ends_at_zero(
-    tmp_path: Path, *, streams: bool
+    tmp_path: Path, spoken: Spoken, *, streams: bool
 ) -> None:
     async def scenario() -> None:
-        script = stream(chunk("a"), usage_chunk(3, 300), DONE) if streams else answer_json(completion(3, 300))
+        # Seventeen tokens are what the dialects' answers come to.
+        script = stream(*spoken.stream.events) if streams else answer_json(spoken.body)
         async with scripted(script) as upstream:
             plane = ControlPlane()
-            sell_output(plane, upstream.origin, tokens=300)
+            spoken.sell_output(plane, upstream.origin, tokens=17, least_output_tokens=17)
             async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(ASK | {"max_tokens": 5_000, "stream": streams})
-                assert (answer.status, answer.headers[CLAMPED]) == (200, "300")
+                answer = await gate.call(spoken.ask | {spoken.limit: 5_000, "stream": streams})
+                assert (answer.status, answer.headers[CLAMPED]) == (200, "17")
                 await plane.events_arrived(1)
-                assert (await gate.call(ASK)).status == 402
+                assert (await gate.call(spoken.ask)).status == 402
             account = plane.accounts["sub_1"]
             assert (account.granted - account.debited(), account.outstanding()) == (0, 0)
-        assert [request.json["max_tokens"] for request in upstream.requests] == [300]
+        assert [request.json[spoken.limit] for request in upstream.requests] == [17]
+
+    run(scenario())
+
+
+@every
+def test_a_limit_is_never_lowered_below_the_routes_floor(tmp_path: Path, spoken: Spoken) -> None:
+    async def scenario() -> None:
+        async with scripted(answer_json(spoken.body)) as upstream:
+            plane = ControlPlane()
+            spoken.sell_output(plane, upstream.origin, tokens=255)
+            async with gateway(tmp_path, plane) as gate:
+                assert (await gate.call(spoken.ask | {spoken.limit: 5_000})).status == 402
+                plane.grant("sub_1", CENT)
+                answer = await gate.call(spoken.ask | {spoken.limit: 5_000})
+                assert (answer.status, answer.headers[CLAMPED]) == (200, "256")
+        assert [request.json[spoken.limit] for request in upstream.requests] == [256]
 
     run(scenario())
 
@@ -47,7 +60,7 @@ def test_what_is_left_is_shared_by_all_choices_and_the_answer_says_the_limit_of_
     async def scenario() -> None:
         async with scripted(answer_json(completion(3, 5))) as upstream:
             plane = ControlPlane()
-            sell_output(plane, upstream.origin, tokens=901, least_output_tokens=100)
+            CHAT.sell_output(plane, upstream.origin, tokens=901, least_output_tokens=100)
             async with gateway(tmp_path, plane) as gate:
                 answer = await gate.call(ASK | {"max_tokens": 500, "n": 3})
                 assert answer.headers[CLAMPED] == "300"
@@ -60,7 +73,7 @@ def test_a_call_that_fits_says_nothing_of_a_limit(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with scripted(answer_json(completion(3, 5))) as upstream:
             plane = ControlPlane()
-            sell_output(plane, upstream.origin, tokens=300)
+            CHAT.sell_output(plane, upstream.origin, tokens=300)
             async with gateway(tmp_path, plane) as gate:
                 assert CLAMPED not in (await gate.call(ASK | {"max_tokens": 300})).headers
 
@@ -71,7 +84,7 @@ def test_a_route_that_refuses_near_zero_never_lowers_a_limit(tmp_path: Path) -> 
     async def scenario() -> None:
         async with scripted(answer_json(completion(3, 300))) as upstream:
             plane = ControlPlane()
-            sell_output(plane, upstream.origin, tokens=300, near_zero="refuse")
+            CHAT.sell_output(plane, upstream.origin, tokens=300, near_zero="refuse")
             async with gateway(tmp_path, plane) as gate:
                 assert (await gate.call(ASK | {"max_tokens": 301})).status == 402
                 answer = await gate.call(ASK | {"max_tokens": 300})

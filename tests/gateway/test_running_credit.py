@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from faregate.wire.event import WireEvent
 from faregate.wire.gateway_protocol import WhenCreditEnds
-from tests.gateway.control_plane import ControlPlane, package, serving
+from tests.gateway.control_plane import ControlPlane, serving
 from tests.gateway.running import ASK, Answer, gateway, run
-from tests.gateway.scripted import DONE, STREAM_HEAD, Received, Script, chunk, framed, scripted, usage_chunk
+from tests.gateway.scripted import DONE, STREAM_HEAD, Received, Script, chunk, framed, scripted, stream, usage_chunk
+from tests.gateway.spoken import CENT, CHAT, EVERY, Spoken
 from tests.gateway.test_recovery import gateway_process
-
-CENT = 10_000_000
-"""A cent in ledger units of USD."""
+from tests.support.dialect_streams import sample_of
 
 STREAM = ASK | {"stream": True, "max_tokens": 600}
 SLICE = 64
@@ -37,10 +38,8 @@ def counting(tokens: int, sent: list[int], *, pause_s: float = 0.001) -> Script:
 
 
 def sell_output(plane: ControlPlane, origin: str, *, tokens: int, **route: object) -> None:
-    """One output token costs a cent, and there is credit for so many; input is free."""
-    prices = {"completion_tokens": package("output", size=1, amount="0.01")}
-    settings = {"hold_output_tokens": SLICE, "least_output_tokens": SLICE, "hold_wait_ms": 500} | route
-    plane.seed(origin, prices=prices, granted=tokens * CENT, route=settings)
+    settings = {"hold_output_tokens": SLICE, "least_output_tokens": SLICE} | route
+    CHAT.sell_output(plane, origin, tokens=tokens, **settings)
 
 
 def output_of(event: WireEvent) -> int:
@@ -105,6 +104,29 @@ def test_a_stream_whose_credit_ends_ends_with_an_error_event_and_is_billed_what_
             assert account.outstanding() == 0
             assert account.granted - account.debited() == (150 - output_of(event)) * CENT
             assert upstream.cut == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("spoken", EVERY[:3], ids=[spoken.dialect.name for spoken in EVERY[:3]])
+def test_the_end_of_credit_is_an_error_event_in_the_words_of_the_dialect(tmp_path: Path, spoken: Spoken) -> None:
+    async def scenario() -> None:
+        events = sample_of(spoken.dialect, ["word"] * 300).events
+        async with scripted(stream(*events, pause_s=0.001)) as upstream:
+            plane = ControlPlane()
+            settings = {"hold_output_tokens": SLICE, "least_output_tokens": SLICE}
+            spoken.sell_output(plane, upstream.origin, tokens=150, **settings)
+            async with gateway(tmp_path, plane) as gate:
+                answer = await gate.call(spoken.ask | {"stream": True, spoken.limit: 600})
+                (event,) = await plane.events_arrived(1)
+            passed, _, last = answer.body.removesuffix(b"\n\n").rpartition(b"\n\n")
+            # What came before is whole events of the upstream, to the byte.
+            assert b"".join(events).replace(events[-1], b"").startswith(passed)
+            assert b"credit_balance_exhausted" in last
+            assert last.startswith(b"data: " if spoken is CHAT else b"event: error\ndata: ")
+            account = plane.accounts["sub_1"]
+            assert 130 * CENT <= account.debited() == drawn_by(event) * CENT <= account.granted
+            assert account.outstanding() == 0
 
     run(scenario())
 
