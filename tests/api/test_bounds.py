@@ -4,21 +4,40 @@ from datetime import timedelta
 
 import pytest
 
-from faregate.wire.gateway_protocol import Held
+from faregate.base.periods import Period
+from faregate.storage.leases import LeaseRow, add_leases
+from faregate.wire.gateway_protocol import Drawn
 from tests.api.world import NOW, Api, problem
 from tests.services.world import Call
 
 
 def test_a_routes_bounds_are_shown_by_price(api_on_both: Api) -> None:
     api = api_on_both
-    api.subscribe()
+    subscription_id = api.subscribe()
     (route,) = api.get("/routes")["data"]
     prices = {price["name"]: price["price_id"] for price in api.get("/prices")["data"]}
     route_id, price_id = route["route_id"], prices["Input Tokens"]
 
+    lease = LeaseRow(
+        lease_id="lse_1",
+        lease_request_id="lrq_1",
+        gateway_id="gtw_1",
+        epoch=1,
+        subscription_id=subscription_id,
+        price_id=price_id,
+        period=Period(NOW - timedelta(days=9), NOW + timedelta(days=9)),
+        granted_units=0,
+        drawn_units=0,
+        returned_units=0,
+        duration_ms=1_000,
+        created_at=NOW,
+    )
+    with api.database.begin() as transaction:
+        add_leases(transaction, [lease])
+
     def call(number: int, used: int, **more: object) -> Call:
         fields = {"request_id": f"r{number}", "sequence": number, "route_id": route_id, "prompt_tokens": used}
-        return Call(held=(Held(price_id, 100, used),), **(fields | more))
+        return Call(drawn=(Drawn(lease_id="lse_1", units=used, held=100),), **(fields | more))
 
     api.take(*(call(number, used) for number, used in enumerate([10, 20, 30, 40, 120], start=1)))
     api.take(call(6, 50, occurred_at=NOW - timedelta(days=2), clamped=True, estimated=True))

@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.apps.gateway.call_records import (
+    drawn_rows,
     event_of,
     event_tail,
+    held_rows,
+    hold_remarks,
     origin_of,
     plan_parts,
     request_record,
     start_record,
 )
-from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
+from faregate.apps.gateway.pools import Account, HeldUnits, Hold, LeasedUnits, PriceNeed
 from faregate.apps.gateway.spool_records import HeldRecord, NeedRecord, PlanRecord, StartRecord, sequence_of
 from faregate.wire.dialects.openai_chat import RequestSummary
 from faregate.wire.dialects.seam import AnswerRecord
@@ -75,7 +78,7 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
     assert start.held == [HeldRecord(company_id, NEED.price_id, 7)]
     tail = event_tail(
         9,
-        drawn={units: 6},
+        drawn=held_rows([HeldUnits(units, NEED, 7)], {units: 6}),
         estimated=estimated,
         answered_at=AT,
         status=200,
@@ -100,7 +103,38 @@ def test_a_start_and_an_event_decode_to_what_was_put_in(
         attempt=1,
         route_id="rte %d",
         key_id="key_1",
-        drawn=[Drawn(lease_id=company_id, units=6)],
+        drawn=[Drawn(lease_id=company_id, units=6, held=7)],
         estimated=estimated,
         replay=replay,
     )
+
+
+def rows(text: bytes) -> list[Drawn]:
+    return msgspec.json.decode(b"[" + text + b"]", type=list[Drawn])
+
+
+def test_what_is_held_is_told_of_leases_that_nothing_was_drawn_from_too() -> None:
+    first, second = leased("a"), leased("b")
+    parts = [HeldUnits(first, NEED, 7), HeldUnits(second, NEED, 3)]
+    assert rows(held_rows(parts, {first: 6})) == [
+        Drawn(lease_id="a", units=6, held=7),
+        Drawn(lease_id="b", units=0, held=3),
+    ]
+    assert rows(drawn_rows({first: 6})) == [Drawn(lease_id="a", units=6)]
+    assert rows(drawn_rows({})) == rows(held_rows([], {})) == []
+
+
+def test_units_drawn_beyond_the_hold_are_told_of_their_lease_and_parts_of_one_lease_add_up() -> None:
+    first, beyond = leased("a"), leased("b")
+    parts = [HeldUnits(first, NEED, 7), HeldUnits(first, NEED, 3)]
+    assert rows(held_rows(parts, {first: 10, beyond: 5})) == [
+        Drawn(lease_id="a", units=10, held=10),
+        Drawn(lease_id="b", units=5, held=0),
+    ]
+
+
+def test_what_is_out_of_the_ordinary_with_a_hold_is_told() -> None:
+    hold = Hold(Account("sub_1"), 5, [])
+    assert hold_remarks(hold) == b""
+    hold.clamped, hold.uncovered = True, 9
+    assert hold_remarks(hold) == b',"clamped":true,"uncovered":9'

@@ -50,7 +50,7 @@ def start(spool: Spool, request_id: str) -> Started:
 def end(spool: Spool, request_id: str, started: Started | None = None) -> int:
     """Write the end of a call; the event of a started one is written whole only where its start is not beside it."""
     sequence = spool.take_sequence()
-    tail = event_tail(sequence, drawn={}, estimated=False, answered_at=NOW, status=200, summary=None, blocked_by=None)
+    tail = event_tail(sequence, drawn=b"", estimated=False, answered_at=NOW, status=200, summary=None, blocked_by=None)
     event = event_of(PARTS, request_id, msgspec.json.encode(REQUEST), origin=origin_of("gw_1", 1), tail=tail)
     spool.end(sequence, event, started=started, tail=tail)
     return sequence

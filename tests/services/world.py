@@ -24,7 +24,6 @@ from faregate.storage.state_feed import record_change
 from faregate.wire.gateway_protocol import (
     Drawn,
     GatewayFacts,
-    Held,
     Lease,
     LeaseAnswer,
     LeaseRequest,
@@ -72,7 +71,7 @@ class Call:
     epoch: int = 1
     sequence: int = 1
     drawn: tuple[Drawn, ...] = ()
-    held: tuple[Held, ...] = ()
+    uncovered: int = 0
     clamped: bool = False
     estimated: bool = False
     route_id: str = "rte_1"
@@ -87,7 +86,7 @@ class Call:
             attempt=1,
             route_id=self.route_id,
             drawn=list(self.drawn),
-            held=list(self.held),
+            uncovered=self.uncovered,
             clamped=self.clamped,
             estimated=self.estimated,
             replay=self.replay,

@@ -123,7 +123,7 @@ class EventApplier:
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
         debit_usage(transaction, application_id, postings, book=book, now=now)
         settle_leases(transaction, drawn, leases, book=book)
-        bounds = count_bounds(transaction, application_id, admission.admitted)
+        bounds = count_bounds(transaction, application_id, admission.admitted, leases=leases, prices=prices)
         book.save()
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)

@@ -10,14 +10,17 @@ from typing import Final
 
 from faregate.base.errors import InvalidInput
 from faregate.base.periods import window_containing
+from faregate.domain.catalog.versions import PriceList
 from faregate.domain.ledger.bound_quality import BoundQuality
 from faregate.services.admit_events import AdmittedEvent
 from faregate.services.routes import find_existing
 from faregate.storage.bounds import BoundKey, bounds_of_route, read_bounds, write_bounds
 from faregate.storage.database import Transaction
+from faregate.storage.leases import LeaseRow
 from faregate.storage.metered import read_all_prices
 from faregate.wire.api.bounds import BoundQualityView, RouteBoundsView
 from faregate.wire.event import as_utc
+from faregate.wire.gateway_protocol import GatewayFacts
 
 Bounds = MutableMapping[tuple[str, str], BoundQuality]
 """By route and price."""
@@ -25,6 +28,7 @@ Bounds = MutableMapping[tuple[str, str], BoundQuality]
 MOST_DAYS: Final = timedelta(days=400)
 _USUAL_DAYS: Final = timedelta(days=30)
 _DAY: Final = timedelta(days=1)
+_NOTHING: Final = (0, 0)
 _PLACES: Final = Decimal("0.0001")
 
 
@@ -48,20 +52,30 @@ def bound_query(application_id: str, route_id: str, *, from_at: datetime | None,
 
 
 def count_bounds(
-    transaction: Transaction, application_id: str, admitted: Sequence[AdmittedEvent]
+    transaction: Transaction,
+    application_id: str,
+    admitted: Sequence[AdmittedEvent],
+    *,
+    leases: Mapping[str, LeaseRow],
+    prices: PriceList,
 ) -> Mapping[tuple[str, str], BoundQuality]:
-    """Add a batch's held calls to their days; return what it added, by route and price."""
+    """Add a batch's held calls to their days; return what it added, by route and price.
+
+    `leases`: those that calls drew from. Units that no lease had are put down to the prices that used up their hold.
+    """
     by_day: dict[tuple[str, str, int], BoundQuality] = {}
+    price_ids = {lease_id: _price_of(row, prices) for lease_id, row in leases.items()}
     for _, event, facts in admitted:
-        if facts is None or not facts.held:
+        if facts is None or not facts.drawn or not any(drawn.held for drawn in facts.drawn):
             continue
         day = event.occurred_at.toordinal()
-        for held in facts.held:
-            place = facts.route_id, held.price_id, day
+        for price_id, (held, used) in _by_price(facts, price_ids).items():
+            place = facts.route_id, price_id, day
             quality = by_day.get(place)
             if quality is None:
                 quality = by_day[place] = BoundQuality()
-            quality.add(held.held, held.used, clamped=facts.clamped, estimated=facts.estimated)
+            uncovered = facts.uncovered if used >= held else 0
+            quality.add(held, used + uncovered, clamped=facts.clamped, estimated=facts.estimated)
     if not by_day:
         return {}
     added: Bounds = {}
@@ -103,6 +117,22 @@ def read_bound_quality(transaction: Transaction, query: BoundQuery) -> RouteBoun
             for price_id, quality in sorted(by_price.items())
         ],
     )
+
+
+def _by_price(facts: GatewayFacts, price_ids: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """Return what was held and used of each price; nothing is known of a lease that is gone."""
+    sums: dict[str, tuple[int, int]] = {}
+    for drawn in facts.drawn:
+        price_id = price_ids.get(drawn.lease_id)
+        if price_id is not None:
+            held, used = sums.get(price_id, _NOTHING)
+            sums[price_id] = held + drawn.held, used + drawn.units
+    return sums
+
+
+def _price_of(lease: LeaseRow, prices: PriceList) -> str:
+    series = prices.series_of(lease.price_id)
+    return lease.price_id if series is None else series.series_id
 
 
 def _key(application_id: str, place: tuple[str, str, int]) -> BoundKey:

@@ -361,18 +361,11 @@ class ReleaseEarlierEpochs(Struct, frozen=True, kw_only=True):
 
 
 class Drawn(Struct, frozen=True, kw_only=True):
-    """Units that the call used up of a lease."""
+    """Units that the call used up of a lease. `held`: what was held there, where the call's usage was read; else 0."""
 
     lease_id: str
     units: int
-
-
-class Held(Struct, frozen=True, array_like=True):
-    """Units of a price that were held for the call, and those that it used."""
-
-    price_id: str
-    held: int
-    used: int
+    held: int = 0
 
 
 class AttemptFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -391,7 +384,7 @@ class AttemptFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class GatewayFacts(Struct, frozen=True, kw_only=True):
     """What only our gateway knows of a call. `sequence` counts the gateway's events, over all epochs, without a gap.
 
-    `held`: where credit was held and usage was read. `clamped`: the hold is for less output than was asked for.
+    `clamped`: the hold was for less output than was asked for. `uncovered`: units used that no lease had.
     A call is settled once, under its request id and `attempt`, however often it was sent. `attempts` names all sendings
     of a call that was sent more than once; the last one's answer went to the caller. `credit_ended`: what was done
     with a stream whose credit ended.
@@ -405,8 +398,8 @@ class GatewayFacts(Struct, frozen=True, kw_only=True):
     route_id: str
     key_id: str | None = None
     drawn: list[Drawn] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
     clamped: bool = False
+    uncovered: int = 0
     estimated: bool = False
     replay: bool = False
     attempts: list[AttemptFacts] = field(default_factory=list)

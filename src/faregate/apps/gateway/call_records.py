@@ -7,14 +7,14 @@ by `event_of` alone, so that one read back from the spool is byte for byte what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from faregate.apps.gateway.pools import HeldUnits, LeasedUnits, PriceNeed
+from faregate.apps.gateway.pools import HeldUnits, Hold, LeasedUnits, PriceNeed
 from faregate.apps.gateway.spool_records import NeedRecord, PlanRecord
 from faregate.wire.gateway_protocol import KeyState, RouteState
 
@@ -95,10 +95,34 @@ def start_record(
     )
 
 
+def drawn_rows(drawn: Mapping[LeasedUnits, int]) -> bytes:
+    """Return units drawn by lease as `Drawn` rows."""
+    return b",".join([b'{"lease_id":%b,"units":%d}' % (units.lease_json, drawn[units]) for units in drawn])
+
+
+def held_rows(parts: Sequence[HeldUnits], drawn: Mapping[LeasedUnits, int]) -> bytes:
+    """Return the same of a call whose usage was read, with what was held: of leases nothing was drawn from, too."""
+    held = dict.fromkeys(drawn, 0)
+    for part in parts:
+        held[part.units] = held.get(part.units, 0) + part.count
+    return b",".join(
+        [
+            b'{"lease_id":%b,"units":%d,"held":%d}' % (units.lease_json, drawn.get(units, 0), held[units])
+            for units in held
+        ]
+    )
+
+
+def hold_remarks(hold: Hold) -> bytes:
+    """Return what is out of the ordinary with a settled hold, as members of the call's facts."""
+    clamped = b',"clamped":true' if hold.clamped else b""
+    return clamped + (b',"uncovered":%d' % hold.uncovered if hold.uncovered else b"")
+
+
 def event_tail(
     sequence: int,
     *,
-    drawn: Mapping[LeasedUnits, int],
+    drawn: bytes,
     estimated: bool,
     answered_at: datetime,
     status: int,
@@ -108,12 +132,12 @@ def event_tail(
 ) -> bytes:
     """Return an event's JSON from its sequence number on: what is known only at its end.
 
-    `drawn`: units by lease; `summary`: what is kept of the answer; `facts`: more of `GatewayFacts`, each member behind
-    a comma.
+    `drawn`: rows as above; `summary`: what is kept of the answer; `facts`: more of `GatewayFacts`, each member behind a
+    comma.
     """
     return b'%d,"drawn":[%b]%b%b},"response":{"time":%b,"status":%d,"body":%b}%b}' % (
         sequence,
-        b",".join([b'{"lease_id":%b,"units":%d}' % (units.lease_json, drawn[units]) for units in drawn]),
+        drawn,
         b',"estimated":true' if estimated else b"",
         facts,
         encode(answered_at),

@@ -150,14 +150,18 @@ class Pool:
 
 
 class Hold:
-    """What one call holds. `output` is the bound its upstream request must be limited to. Settled once."""
+    """What one call holds. `output` is the bound its upstream request must be limited to. Settled once.
 
-    __slots__ = ("account", "beyond", "output", "parts", "uncovered")
+    `clamped`: that is less than was wanted.
+    """
+
+    __slots__ = ("account", "beyond", "clamped", "output", "parts", "uncovered")
 
     def __init__(self, account: Account, output: int, parts: list[HeldUnits]) -> None:
         self.account = account
         self.output = output
         self.parts = parts
+        self.clamped = False
         self.beyond = 0
         self.uncovered = 0
 
@@ -247,7 +251,10 @@ class Account:
         self.in_flight += 1
         self.last_used_ms = now_ms
         self.last_want = want
-        return Hold(self, output, parts)
+        hold = Hold(self, output, parts)
+        if output != want.output:
+            hold.clamped = True
+        return hold
 
     def _take_from_oldest(self, want: Want, now_ms: int) -> list[HeldUnits] | None:
         """Hold the whole bound where the oldest lease of every price has enough, as nearly always; else nothing."""

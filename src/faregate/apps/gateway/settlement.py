@@ -15,9 +15,12 @@ from faregate.apps.gateway.call_records import (
     ATTEMPT,
     NULL,
     PlanParts,
+    drawn_rows,
     encode,
     event_of,
     event_tail,
+    held_rows,
+    hold_remarks,
     origin_of,
     request_record,
     start_record,
@@ -39,7 +42,7 @@ from faregate.wire.event import WireEvent, WireRequest, WireResponse, path_of
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts
 
 _NO_USAGE: Final[Mapping[str, object]] = {}
-_NOTHING_DRAWN: Final[Mapping[LeasedUnits, int]] = {}
+_NOTHING_DRAWN: Final = b""
 _NO_FACTS: Final = b""
 _OK: Final = 200
 
@@ -109,7 +112,14 @@ class Settlement:
         plan, hold, spool = call.plan, call.hold, self._spool
         if call.extension is not None:
             call.extension.close()
-        drawn = _NOTHING_DRAWN if hold is None else self._draw(call, hold, status=status, answer=answer)
+        drawn, facts = _NOTHING_DRAWN, _NO_FACTS
+        if hold is not None:
+            parts, taken = hold.parts, self._draw(call, hold, status=status, answer=answer)
+            drawn = drawn_rows(taken) if answer is None or answer.usage is None else held_rows(parts, taken)
+            if hold.clamped or hold.uncovered:
+                facts = hold_remarks(hold)
+        if call.attempts is not None or call.extension is not None:
+            facts += _facts(call)
         sequence = spool.take_sequence()
         tail = event_tail(
             sequence,
@@ -119,7 +129,7 @@ class Settlement:
             status=status,
             summary=answer,
             blocked_by=blocked_by,
-            facts=_NO_FACTS if call.attempts is None and call.extension is None else _facts(call),
+            facts=facts,
         )
         request = call.request_json or _request(call, plan.parts)
         event = event_of(plan.parts, call.request_id, request, origin=self._origin, tail=tail)
