@@ -23,6 +23,7 @@ from bench import limits, profiles
 from bench.bad_input import run_bad_input
 from bench.bar import Row, Run
 from bench.children import BenchError, end_in_order
+from bench.credit_bars import hold_block_latency, hold_hold
 from bench.dying import hold_crash, hold_failpoints
 from bench.footprint import measure_footprint
 from bench.intake import measure_intake
@@ -218,6 +219,8 @@ def hold_readability(run: Run) -> Iterator[Row]:
 BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "footprint": hold_footprint,
     "readability": hold_readability,
+    "block-latency": hold_block_latency,
+    "hold": hold_hold,
     "throughput": hold_throughput,
     "streaming": hold_streaming,
     "intake": hold_intake,

@@ -26,6 +26,8 @@ class Limits:
     least_intake_per_s: float
     most_metered_after_s: float
     most_readable_p99_ms: float
+    most_block_p99_ms: float
+    most_hold_p99_us: float
     most_added_stream_p99_ms: float
     most_added_stream_max_ms: float
     most_stream_cpu_ratio: float
@@ -44,6 +46,8 @@ FULL: Final = Limits(
     least_intake_per_s=15_000.0,
     most_metered_after_s=5.0,
     most_readable_p99_ms=100.0,
+    most_block_p99_ms=50.0,
+    most_hold_p99_us=20.0,
     most_added_stream_p99_ms=10.0,
     most_added_stream_max_ms=100.0,
     most_stream_cpu_ratio=1.5,
@@ -64,6 +68,8 @@ QUICK: Final = Limits(
     least_intake_per_s=2_000.0,
     most_metered_after_s=20.0,
     most_readable_p99_ms=2_000.0,
+    most_block_p99_ms=2_000.0,
+    most_hold_p99_us=200.0,
     most_added_stream_p99_ms=100.0,
     most_added_stream_max_ms=1_000.0,
     most_stream_cpu_ratio=2.5,

@@ -17,6 +17,8 @@ class Profile:
     intake_s: float
     refusals: int
     readable_samples: int
+    block_samples: int
+    hold_samples: int
     idle_s: float
     stream_s: int
 
@@ -29,6 +31,8 @@ FULL: Final = Profile(
     intake_s=25.0,
     refusals=200,
     readable_samples=300,
+    block_samples=150,
+    hold_samples=200_000,
     idle_s=60.0,
     stream_s=10,
 )
@@ -40,6 +44,8 @@ QUICK: Final = Profile(
     intake_s=4.0,
     refusals=20,
     readable_samples=60,
+    block_samples=10,
+    hold_samples=20_000,
     idle_s=5.0,
     stream_s=3,
 )
