@@ -27,11 +27,11 @@ from faregate.domain.ledger.grant_slice import UnitNeed, share_out
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted, reserved_amount
 from faregate.domain.pricing.rating import debit_total, whole
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity
+from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import (
     AccountState,
     ConditionState,
     EntityState,
-    EpochOpened,
     EventsAccepted,
     KeyState,
     Lease,
@@ -39,9 +39,7 @@ from faregate.wire.gateway_protocol import (
     LeaseRequest,
     MembershipState,
     MeterState,
-    OpenEpoch,
     Refused,
-    ReleaseEarlierEpochs,
     Remove,
     Reset,
     RouteState,

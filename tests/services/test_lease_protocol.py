@@ -35,7 +35,8 @@ from faregate.storage.database import Database
 from faregate.storage.leases import read_leases
 from faregate.storage.ledger import TotalKey, total_from_row
 from faregate.storage.metered import read_all_prices
-from faregate.wire.gateway_protocol import Drawn, LeaseAnswer, LeaseRequest, Refused, ReleaseEarlierEpochs
+from faregate.wire.gateway_epochs import ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import Drawn, LeaseAnswer, LeaseRequest, Refused
 from tests.builders import price_columns, priced, terms_text
 from tests.services.world import APP, DOLLAR, NOW, SUBSCRIPTION, Call, World, make_world
 

@@ -6,7 +6,8 @@ import pytest
 from faregate.base.errors import InvalidInput
 from faregate.services.leases import release_earlier_epochs
 from faregate.storage.database import Database
-from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused, ReleaseEarlierEpochs, UnitRequest
+from faregate.wire.gateway_epochs import ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused, UnitRequest
 from tests.services.world import DOLLAR, NOW, Call, World, make_world, need
 
 

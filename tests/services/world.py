@@ -21,6 +21,7 @@ from faregate.storage.credit import list_grants
 from faregate.storage.database import Database, Transaction
 from faregate.storage.ledger import Account, PriceTotal, TotalKey, read_account, read_totals
 from faregate.storage.state_feed import record_change
+from faregate.wire.gateway_epochs import OpenEpoch
 from faregate.wire.gateway_protocol import (
     Drawn,
     GatewayFacts,
@@ -28,7 +29,6 @@ from faregate.wire.gateway_protocol import (
     LeaseAnswer,
     LeaseRequest,
     LeaseReturn,
-    OpenEpoch,
     UnitRequest,
 )
 from tests.builders import a_price, price_columns

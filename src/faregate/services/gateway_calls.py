@@ -13,7 +13,8 @@ from faregate.services.state_stream import newest_generation
 from faregate.storage.applications import list_applications
 from faregate.storage.database import Transaction
 from faregate.storage.state_entities import read_metered_subscriptions, read_routes
-from faregate.wire.gateway_protocol import EpochOpened, LeaseAnswer, LeaseRequest, OpenEpoch, ReleaseEarlierEpochs
+from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest
 
 
 def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock) -> EpochOpened:

@@ -31,17 +31,8 @@ from faregate.storage.leases import (
 )
 from faregate.storage.ledger import TotalKey
 from faregate.storage.metered import metered_series_of_plans, read_all_prices, read_subscriptions
-from faregate.wire.gateway_protocol import (
-    EpochOpened,
-    Lease,
-    LeaseAnswer,
-    LeaseRequest,
-    LeaseReturn,
-    OpenEpoch,
-    Refused,
-    ReleaseEarlierEpochs,
-    UnitRequest,
-)
+from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, LeaseReturn, Refused, UnitRequest
 
 
 def open_epoch(transaction: Transaction, request: OpenEpoch, *, generation: int, now: datetime) -> EpochOpened:

@@ -1,6 +1,7 @@
 """The protocol between a gateway process and the control plane (docs/decisions/0003).
 
-All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`:
+All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`; what a process says of itself stands in
+`wire/gateway_epochs.py`:
 
     POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at a process start; fences that gateway's earlier ones
     GET  /gateway/v1/state     ?after=N&gateway_id=G&dialects=A,B -> lines of StateMessage, forever; routes of other
@@ -264,20 +265,7 @@ class StateSeen(Struct, frozen=True, kw_only=True):
     version: int
 
 
-# --- epochs and leases --------------------------------------------------------------------------------------------
-
-
-class OpenEpoch(Struct, frozen=True, kw_only=True):
-    """A gateway process starts. `gateway_id` lives in its spool folder."""
-
-    gateway_id: str
-
-
-class EpochOpened(Struct, frozen=True, kw_only=True):
-    """The epoch that this process writes on everything it sends."""
-
-    epoch: int
-    generation: int
+# --- leases -----------------------------------------------------------------------------------------------------
 
 
 class UnitRequest(Struct, frozen=True, kw_only=True):
@@ -347,14 +335,6 @@ class LeaseAnswer(Struct, frozen=True, kw_only=True):
     refused: Refused | None = None
     outstanding: bool = False
     final: bool = False
-
-
-class ReleaseEarlierEpochs(Struct, frozen=True, kw_only=True):
-    """All leases of earlier epochs are free once events up to `through_sequence` are applied."""
-
-    gateway_id: str
-    epoch: int
-    through_sequence: int
 
 
 # --- events -------------------------------------------------------------------------------------------------------

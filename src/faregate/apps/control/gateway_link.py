@@ -32,14 +32,13 @@ from faregate.services.gateway_calls import (
     release_gateway,
 )
 from faregate.storage.database import Database
+from faregate.wire.gateway_epochs import OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import (
     FIRST_DIALECTS,
     EventsAccepted,
     LeaseAnswer,
     LeaseRequest,
-    OpenEpoch,
     Refused,
-    ReleaseEarlierEpochs,
     StateSeen,
 )
 

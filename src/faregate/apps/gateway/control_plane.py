@@ -13,17 +13,8 @@ from pyreqwest.exceptions import RequestError
 
 from faregate.base.errors import FieldFault, InvalidInput, NotFound, Unauthorized, Unavailable
 from faregate.base.failpoints import LEASE_ANSWERED, RETURNS_SENT, reach
-from faregate.wire.gateway_protocol import (
-    Dialect,
-    EpochOpened,
-    EventsAccepted,
-    LeaseAnswer,
-    LeaseRequest,
-    OpenEpoch,
-    ReleaseEarlierEpochs,
-    StateMessage,
-    StateSeen,
-)
+from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
+from faregate.wire.gateway_protocol import Dialect, EventsAccepted, LeaseAnswer, LeaseRequest, StateMessage, StateSeen
 from faregate.wire.problem import Problem
 
 _DIALECTS: Final = ",".join(Dialect)

@@ -37,7 +37,7 @@ from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.failpoints import EARLIER_RELEASED, EPOCH_OPENED, reach
 from faregate.base.ids import new_id
 from faregate.wire.caller_questions import AsOf
-from faregate.wire.gateway_protocol import ReleaseEarlierEpochs
+from faregate.wire.gateway_epochs import ReleaseEarlierEpochs
 
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,26 @@
+"""What a gateway process says of itself: that it starts, and that its earlier ones are settled (docs/decisions/0003)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class OpenEpoch(Struct, frozen=True, kw_only=True):
+    """A gateway process starts. `gateway_id` lives in its spool folder."""
+
+    gateway_id: str
+
+
+class EpochOpened(Struct, frozen=True, kw_only=True):
+    """The epoch that this process writes on everything it sends."""
+
+    epoch: int
+    generation: int
+
+
+class ReleaseEarlierEpochs(Struct, frozen=True, kw_only=True):
+    """All leases of earlier epochs are free once events up to `through_sequence` are applied."""
+
+    gateway_id: str
+    epoch: int
+    through_sequence: int
