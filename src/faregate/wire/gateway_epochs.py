@@ -1,4 +1,4 @@
-"""What a gateway process says of itself: that it starts, and that its earlier ones are settled (docs/decisions/0003)."""
+"""What a gateway process says of itself: that it starts, and what of earlier ones is settled (docs/decisions/0003)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The protocol between a gateway process and the control plane (docs/decisions/0003).
 
-All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`; what a process says of itself stands in
-`wire/gateway_epochs.py`:
+All under `/gateway/v1`, JSON over HTTP/1.1, `Authorization: Bearer <gateway token>`; what a process says of itself
+stands in `wire/gateway_epochs.py`:
 
     POST /gateway/v1/epochs    OpenEpoch     -> EpochOpened     at a process start; fences that gateway's earlier ones
     GET  /gateway/v1/state     ?after=N&gateway_id=G&dialects=A,B -> lines of StateMessage, forever; routes of other
