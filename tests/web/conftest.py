@@ -21,11 +21,11 @@ class Site:
     api: Api
 
     def get(self, path: str, **headers: str) -> Response:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name.replace("_", "-"): value for name, value in ({"accept": "text/html"} | headers).items()}
         return self.client.get(path, headers=sent, follow_redirects=False)
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> Response:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name.replace("_", "-"): value for name, value in ({"accept": "text/html"} | headers).items()}
         return self.client.post(path, data=fields, headers=sent, follow_redirects=False)
 
     def sign_in(self, *, password: str | None = None, target: str = "/") -> Response:

@@ -31,6 +31,12 @@ def test_a_path_that_is_none_is_a_page_that_says_so(signed_in: Site) -> None:
     assert "there is nothing at /nothing" in answer.text
 
 
+def test_a_program_that_asks_for_no_page_is_told_in_a_problem_document(signed_in: Site) -> None:
+    answer = signed_in.get("/nothing", accept="*/*")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "there is nothing at /nothing"
+
+
 def test_what_the_browser_loads_is_kept_for_good_and_sent_small(signed_in: Site) -> None:
     found = re.search(r'href="(/static/tabler[^"]+)"', signed_in.get("/").text)
     assert found, "web/build.mjs has not run: ./check does it, and needs Node.js 20 and npm"

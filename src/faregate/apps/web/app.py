@@ -25,6 +25,8 @@ from faregate.base.errors import Conflict, FaregateError, InvalidInput, NotFound
 from faregate.base.ids import IdSource, new_id
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.storage.database import Database
+from faregate.wire.problem import MEDIA_TYPE as PROBLEM
+from faregate.wire.problem import encode_problem, problem
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -118,6 +120,11 @@ def _show_fault(request: WebRequest, error: Exception) -> Response[str]:
 
 
 def _error_page(request: WebRequest, status: HTTPStatus, message: str) -> Response[str]:
+    """Return a page for people; for programs, which ask for no HTML, a problem document."""
+    if "text/html" not in request.headers.get("accept", "") and "hx-request" not in request.headers:
+        document = problem(status=status, code=status.phrase.lower().replace(" ", "_"), detail=message)
+        text = encode_problem(document).decode()
+        return Response(text, status_code=status, media_type=PROBLEM, headers=_HEADERS)
     pages = request.app.state["pages"]
     text = pages.render("error.html", status=int(status), phrase=status.phrase, message=message)
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=_HEADERS)
