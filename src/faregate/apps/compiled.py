@@ -18,11 +18,18 @@ from types import ModuleType
 from typing import Final
 
 MODULES: Final = (
+    "faregate.apps.gateway.app",
+    "faregate.apps.gateway.call",
+    "faregate.apps.gateway.call_records",
+    "faregate.apps.gateway.caller",
     "faregate.apps.gateway.headers",
     "faregate.apps.gateway.holding",
+    "faregate.apps.gateway.metered",
     "faregate.apps.gateway.metrics",
     "faregate.apps.gateway.pools",
+    "faregate.apps.gateway.relay",
     "faregate.apps.gateway.request_ids",
+    "faregate.apps.gateway.settlement",
     "faregate.apps.gateway.spool",
 )
 """What every call runs through, and nothing that is imported before a gateway is to run.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NoReturn
 
 import structlog
 from granian.rsgi import HTTPProtocol, Scope
-from msgspec import Struct
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.admin import Admin
@@ -37,17 +37,21 @@ _MOST_URI_CHARACTERS: Final = 2_048
 _DOTS: Final = frozenset((".", ".."))
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class Known:
     """What a path, a credential and a host come to, while the state does not change."""
 
-    plan: CallPlan
-    rest: str
-    metered_url: str | None
-    uri: str
-    reads_usage: bool
+    __slots__ = ("metered_url", "plan", "reads_usage", "rest", "uri")
+
+    def __init__(self, *, plan: CallPlan, rest: str, metered_url: str | None, uri: str, reads_usage: bool) -> None:
+        self.plan = plan
+        self.rest = rest
+        self.metered_url = metered_url
+        self.uri = uri
+        self.reads_usage = reads_usage
 
 
-class OwnPaths(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPaths:
     """What answers on the gateway's own paths, which stand before all routes."""
 
     admin: Admin

@@ -26,17 +26,20 @@ NULL: Final = b"null"
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-class PlanParts(Struct, frozen=True, eq=False):
+class PlanParts:
     """What the records of all calls of one plan have in common.
 
     `caller` (user and company) and `made` (attempt, route, key, replay) are members of a JSON object; `route` is the
     route's name, `record` all of it as a `PlanRecord`.
     """
 
-    caller: bytes
-    made: bytes
-    route: bytes
-    record: bytes
+    __slots__ = ("caller", "made", "record", "route")
+
+    def __init__(self, *, caller: bytes, made: bytes, route: bytes, record: bytes) -> None:
+        self.caller = caller
+        self.made = made
+        self.route = route
+        self.record = record
 
 
 def plan_parts(
