@@ -23,10 +23,23 @@ ROOT: Final = Path(__file__).parents[1]
 WITHIN_S: Final = 300
 _BUILD: Final = """
 import sys
+from pathlib import Path
+
+import mypyc
 from setuptools import setup
 from mypyc.build import mypycify
 
 modules = mypycify(sys.argv[1:], opt_level="3", debug_level="0", group_name="faregate_gateway")
+
+# Where a compiled coroutine waits for another, mypyc throws into that with three arguments: deprecated since
+# Python 3.12, and more than the HTTP client's coroutines take. The file in place of its own is found first.
+runtime = (Path(mypyc.__file__).parent / "lib-rt" / "misc_ops.c").read_text()
+throws = "PyObject_CallFunctionObjArgs(_m, type, value, traceback, NULL)"
+assert runtime.count(throws) == 1, "mypyc throws in another way"
+Path("build/misc_ops.c").write_text(runtime.replace(throws, "PyObject_CallFunctionObjArgs(_m, value, NULL)"))
+for module in modules:
+    module.include_dirs.insert(0, "build")
+
 arguments = ["-q", "build_ext", "--build-lib", "lib"]
 setup(name="faregate-compiled", packages=[], script_args=arguments, ext_modules=modules)
 """

@@ -37,6 +37,9 @@ MODULES: Final = (
 None of them defines a msgspec Struct (its metaclass cannot be compiled) or an asynchronous generator.
 """
 
+REVISION: Final = 2
+"""Of the way they are compiled: a change of `scripts/compile.py` raises it."""
+
 SWITCH: Final = "FAREGATE_COMPILED"
 """Environment variable: `no` runs the sources as they are."""
 
@@ -93,7 +96,7 @@ class _Finder(MetaPathFinder):
 
 def _fingerprint() -> str:
     """Return what names the sources, this file included, and the Python that they are compiled for."""
-    state = hashlib.sha256(f"{sys.implementation.cache_tag} {_SUFFIX}".encode())
+    state = hashlib.sha256(f"{sys.implementation.cache_tag} {_SUFFIX} {REVISION}".encode())
     for path in (Path(__file__), *map(source_of, MODULES)):
         state.update(hashlib.sha256(path.read_bytes()).digest())
     return state.hexdigest()[:16]
