@@ -45,6 +45,7 @@ _NO_USAGE: Final[Mapping[str, object]] = {}
 _NOTHING_DRAWN: Final = b""
 _NO_FACTS: Final = b""
 _OK: Final = 200
+_FIRST_ERROR_STATUS: Final = 400
 
 
 class Settlement:
@@ -115,7 +116,8 @@ class Settlement:
         drawn, facts = _NOTHING_DRAWN, _NO_FACTS
         if hold is not None:
             parts, taken = hold.parts, self._draw(call, hold, status=status, answer=answer)
-            drawn = drawn_rows(taken) if answer is None or answer.usage is None else held_rows(parts, taken)
+            is_bounded = answer is not None and answer.usage is not None and status < _FIRST_ERROR_STATUS
+            drawn = held_rows(parts, taken) if is_bounded else drawn_rows(taken)
             if hold.clamped or hold.uncovered:
                 facts = hold_remarks(hold)
         if call.attempts is not None or call.extension is not None:
