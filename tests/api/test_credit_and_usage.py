@@ -1,6 +1,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tests.api.world import NOW, Api, problem
@@ -33,6 +34,76 @@ def test_credit_that_cannot_be_is_refused_by_its_amount(api: Api, amount: str) -
 def test_credit_needs_a_key_of_the_callers_own(api: Api) -> None:
     path = f"/subscriptions/{api.subscribe()}/grants"
     assert list(api.refused(path, {"amount": "1"})) == ["Idempotency-Key"]
+
+
+def test_a_grant_is_shown_with_its_terms_refunded_corrected_and_ended(api_on_both: Api) -> None:
+    api = api_on_both
+    path = f"/subscriptions/{api.subscribe()}/grants"
+    wanted = {
+        "amount": "10",
+        "priority": 5,
+        "effective_at": "2026-03-10T12:00:00Z",
+        "expires_at": "2027-01-01T00:00:00Z",
+        "recurs": {},
+        "rolls_over": "2.50",
+    }
+    grant = api.post(path, wanted, idempotency_key="monthly")
+    assert (grant["status"], grant["remaining"], grant["burnt"], grant["rolls_over"]) == (
+        "active",
+        "10.00",
+        "0.00",
+        "2.50",
+    )
+    assert (grant["priority"], grant["expires_at"]) == (5, "2027-01-01T00:00:00Z")
+    assert grant["recurs"] == {
+        "unit": "month",
+        "count": 1,
+        "anchor": "2026-03-01T00:00:00Z",
+        "time_zone": "UTC",
+        "alignment": "anniversary",
+    }
+    other = api.post(path, {"amount": "1", "effective_at": "2026-04-01T00:00:00Z"}, idempotency_key="later")
+    assert other["status"] == "scheduled"
+    own = f"{path}/{grant['grant_id']}"
+    assert api.get(own) == grant
+    assert api.post(f"{own}/refund", {"amount": "4", "reason": "asked"}, idempotency_key="r")["remaining"] == "6.00"
+    assert api.post(f"{own}/adjust", {"amount": "-1", "reason": "wrong"}, idempotency_key="a")["remaining"] == "5.00"
+    ended = api.post(f"{own}/void", {"reason": "over"})
+    assert (ended["status"], ended["remaining"], ended["voided_at"]) == ("voided", "0.00", "2026-03-10T12:00:00Z")
+    assert problem(api.ask("GET", f"{path}/grn_unknown"), 404) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("expires_at", {"expires_at": "2026-03-10T12:00:00Z"}),
+        ("effective_at", {"effective_at": "2026-03-10T11:59:59Z"}),
+        ("rolls_over", {"rolls_over": "1"}),
+        ("recurs.unit", {"recurs": {"count": 2}}),
+        ("recurs.time_zone", {"recurs": {"unit": "day", "time_zone": "Mars/Base"}}),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_by_their_field(api: Api, field: str, fields: dict[str, object]) -> None:
+    answer = api.ask(
+        "POST",
+        f"/subscriptions/{api.subscribe()}/grants",
+        body=msgspec.json.encode({"amount": "1"} | fields),
+        idempotency_key="one",
+    )
+    assert list(problem(answer, 400)) == [field]
+
+
+def test_a_companys_credit_is_spread_and_an_overdraft_is_set(api_on_both: Api) -> None:
+    api = api_on_both
+    subscription_id = api.subscribe()
+    shares = [{"subscription_id": subscription_id}]
+    given = api.post("/companies/acme/grants", {"amount": "3", "shares": shares}, idempotency_key="all")
+    assert [grant["amount"] for grant in given["data"]] == ["3.00"]
+    path = f"/subscriptions/{subscription_id}/credit-limit"
+    answer = api.ask("PUT", path, body=b'{"overdraft":"2.50"}')
+    assert answer.json() == {"subscription_id": subscription_id, "currency": "USD", "overdraft": "2.50"}
+    balance = api.get(f"/subscriptions/{subscription_id}/balance")
+    assert (balance["balance"], balance["available"]) == ("3.00", "5.50")
 
 
 def test_what_belongs_to_no_subscription_is_not_found(api: Api) -> None:

@@ -299,14 +299,16 @@ def make_world(database: Database, *, pays: str = "prepaid", input_size: int = 1
     return world
 
 
-def add_subscription(transaction: Transaction, subscription_id: str, company_id: str, pays: str) -> None:
+def add_subscription(
+    transaction: Transaction, subscription_id: str, company_id: str, pays: str, *, plan_id: str = "pln_1"
+) -> None:
     """A subscription from March 1, and its account."""
     transaction.execute(
         insert(tables.subscription).values(
             subscription_id=subscription_id,
             application_id=APP,
             company_id=company_id,
-            plan_id="pln_1",
+            plan_id=plan_id,
             pays=pays,
             currency="USD",
             started_at=PERIOD_START,

@@ -100,6 +100,8 @@ class CreditBook:
             subscription_id: CreditAccount(account.balance, grants.get(subscription_id, []))
             for subscription_id, account in self.accounts.items()
         }
+        self.words: dict[str, str] = {}
+        """By grant: why it ends, for the entries that it makes."""
         self._written = _Written()
 
     def post(self, entry: NewEntry) -> int:
@@ -126,7 +128,8 @@ class CreditBook:
 
         for change in credit.cross(now, reserved):
             kept = credit.grants[change.grant_id]
-            self._written.add(_entry(account, kept, change), change.movements)
+            words = self.words.get(change.grant_id, "")
+            self._written.add(_entry(account, kept, change, words=words), change.movements)
             mirror_credit(
                 self._transaction,
                 account,
@@ -182,7 +185,7 @@ def reserved_before(transaction: Transaction, account: Account, before: datetime
     )
 
 
-def _entry(account: Account, kept: KeptGrant, change: CreditChange) -> NewEntry:
+def _entry(account: Account, kept: KeptGrant, change: CreditChange, *, words: str) -> NewEntry:
     kind, description = _KINDS[change.kind]
     return NewEntry(
         application_id=account.application_id,
@@ -190,7 +193,7 @@ def _entry(account: Account, kept: KeptGrant, change: CreditChange) -> NewEntry:
         kind=kind,
         amount=change.amount,
         caller_id=f"{kind.value}:{_name(kept, change)}",
-        description=description or kept.description,
+        description=words or description or kept.description,
         occurred_at=change.at,
     )
 

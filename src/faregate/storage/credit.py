@@ -118,7 +118,7 @@ def update_grants(transaction: Transaction, grants: Sequence[KeptGrant]) -> None
     if grants:
         transaction.execute(
             _UPDATE_GRANT,
-            [{"updated": kept.grant.grant_id, "amount": kept.grant.amount, **_standing(kept)} for kept in grants],
+            [{"updated": kept.grant.grant_id, **_standing(kept)} for kept in grants],
         )
 
 

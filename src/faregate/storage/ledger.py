@@ -220,6 +220,15 @@ def insert_entries(transaction: Transaction, entries: Sequence[NewEntry]) -> lis
     return [int(entry_id) for entry_id in transaction.execute(_INSERT_ENTRIES, rows).scalars()]
 
 
+def set_limits(transaction: Transaction, subscription_id: str, *, overdraft: int, spending_cap: int | None) -> None:
+    """Keep how far below zero an account may go, and what it may spend in a period."""
+    transaction.execute(
+        update(account)
+        .where(account.c.subscription_id == subscription_id)
+        .values(overdraft=overdraft, spending_cap=spending_cap)
+    )
+
+
 def write_credit(transaction: Transaction, subscription_id: str, *, balance: int, border_at: datetime | None) -> None:
     """Keep an account's balance, and when one of its grants begins, recurs or ends next."""
     transaction.execute(_WRITE_CREDIT, {"written": subscription_id, "balance": balance, "next_border_at": border_at})

@@ -10,8 +10,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.periods import Alignment, CadenceUnit
 from faregate.domain.ledger.burning import GrantKind
-from faregate.wire.api.common import DecimalText, Instant, Text
+from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, Text
 from faregate.wire.api.customers import TimeZone
+
+Reason = Name
+"""Why, for those who read the ledger."""
 
 Priority = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -89,3 +92,56 @@ class GrantView(Struct, frozen=True, kw_only=True):
     voided_at: Instant | None
     recurs: RecurrenceView | None
     rolls_over: DecimalText
+
+
+class GrantVoid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a grant is to end."""
+
+    reason: Reason
+
+
+class GrantRefund(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of a paid grant is refunded: all that is neither used nor reserved, if no `amount` is named."""
+
+    reason: Reason
+    amount: Decimal | UnsetType = UNSET
+
+
+class GrantAdjust(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By how much a grant is corrected: above zero it gets more, below zero less."""
+
+    amount: Decimal
+    reason: Reason
+
+
+class ShareCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A subscription that gets a part of a company's grant. Equal weights are equal shares."""
+
+    subscription_id: Identifier
+    weight: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
+
+
+class CompanyGrantCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Credit to give to a company, in all: each subscription gets its share, the last ledger unit included."""
+
+    amount: Decimal
+    shares: Annotated[list[ShareCreate], Meta(min_length=1, max_length=100)]
+    kind: GrantKind = GrantKind.PAID
+    description: Text = ""
+    priority: Priority = 0
+    effective_at: Instant | UnsetType = UNSET
+    expires_at: Instant | UnsetType = UNSET
+
+
+class CreditLimitSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far below zero a prepaid subscription may go, in major units; 0 takes it away."""
+
+    overdraft: Decimal
+
+
+class CreditLimitView(Struct, frozen=True, kw_only=True):
+    """How far below zero a prepaid subscription may go."""
+
+    subscription_id: str
+    currency: str
+    overdraft: DecimalText
