@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import limits, profiles
+from bench.aborts.trial import run_aborts
 from bench.bad_input import run_bad_input
 from bench.bar import Row, Run
 from bench.children import BenchError, end_in_order
@@ -192,6 +193,19 @@ def hold_parallel(run: Run) -> Iterator[Row]:
         )
 
 
+def hold_aborts(run: Run) -> Iterator[Row]:
+    """Break streams off at each event's border and one byte around it, from both sides."""
+    for found in run_aborts(every=run.limits.abort_every, show=run.show):
+        faults = "".join(f"; {fault}" for fault in found.faults[:5])
+        yield Row(
+            bar=f"streams that break off, {found.speech}",
+            measured=f"{found.cases} cases, {found.estimated} of them estimated, {len(found.faults)} faults{faults}",
+            limit="each billed by the policy, once",
+            held=bool(found.cases) and not found.faults,
+            command=run.command("aborts"),
+        )
+
+
 def hold_bad_input(run: Run) -> Iterator[Row]:
     """Send what cannot be taken."""
     for found in run_bad_input(run.show):
@@ -226,6 +240,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "intake": hold_intake,
     "walkthrough": hold_walkthrough,
     "parallel": hold_parallel,
+    "aborts": hold_aborts,
     "bad-input": hold_bad_input,
     "crash": hold_crash,
     "failpoints": hold_failpoints,

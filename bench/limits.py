@@ -12,12 +12,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Sizes and limits of one run of `bench/bars`. Times in the unit of their name."""
+    """Sizes and limits of one run of `bench/bars`. Times in the unit of their name; `abort_every`: one of so many."""
 
     name: str
     trace_rows: int
     crash_rounds: int
     failpoint_seeds: int
+    abort_every: int
     most_cpu_ratio: float
     least_rate_ratio: float
     most_added_p50_ms: float
@@ -38,6 +39,7 @@ FULL: Final = Limits(
     trace_rows=5_000,
     crash_rounds=20,
     failpoint_seeds=5,
+    abort_every=1,
     most_cpu_ratio=1.4,
     least_rate_ratio=0.7,
     most_added_p50_ms=0.25,
@@ -58,6 +60,7 @@ QUICK: Final = Limits(
     trace_rows=300,
     crash_rounds=3,
     failpoint_seeds=1,
+    abort_every=9,
     # Rounds of one second, three of them, on cores that others use too.
     most_cpu_ratio=2.5,
     least_rate_ratio=0.35,

@@ -144,7 +144,7 @@ def test_usage_in_an_error_is_kept_and_billed_only_where_the_meter_counts_that_s
         assert (answer.status, answer.body) == (422, spoken.body)
         assert (tokens_of(event), is_estimated(event)) == ((31, 17), False)
         assert event.faregate is not None
-        assert not event.faregate.drawn
+        assert not any(drawn.units for drawn in event.faregate.drawn)
 
     run(scenario())
 
