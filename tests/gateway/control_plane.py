@@ -18,6 +18,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 from granian.server.embed import Server
 
 from faregate.apps.ports import claim_port
+from faregate.base.clock import SystemClock
 from faregate.base.money import currency
 from faregate.domain.catalog.models import Package
 from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
@@ -25,6 +26,7 @@ from faregate.domain.governance.rule import Cohort, Template
 from faregate.domain.governance.template import rule_from_template
 from faregate.domain.ledger.grant_slice import UnitNeed, share_out
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted, reserved_amount
+from faregate.domain.limits.shares import SharedLimit
 from faregate.domain.pricing.rating import debit_total, whole
 from faregate.wire.event import WireEvent, content_hash, decode_event, identity
 from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
@@ -49,6 +51,7 @@ from faregate.wire.gateway_protocol import (
     Upsert,
     UpToDate,
 )
+from faregate.wire.limit_protocol import LimitState, RateReport, RateShare, RateShares, RateUse
 
 TOKEN = "gateway-token-of-the-tests"  # noqa: S105 - of this fake alone
 FOREVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -110,6 +113,8 @@ class ControlPlane:
         self.versions_seen: list[StateSeen] = []
         self.lease_requests: list[LeaseRequest] = []
         self.answers: dict[str, LeaseAnswer] = {}
+        self.rate_reports: list[RateReport] = []
+        self.shared: dict[tuple[str, str], SharedLimit] = {}
         self.lease_ms = 60_000
         self.version = 1
         self.failing = False
@@ -136,7 +141,7 @@ class ControlPlane:
                 await self.arrived.wait()
         return self.events
 
-    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:  # noqa: C901 - a line a path
         body = await protocol()
         if scope.headers.get("authorization") != f"Bearer {TOKEN}":
             protocol.response_empty(401, [])
@@ -156,6 +161,8 @@ class ControlPlane:
                 self._apply(bytes(event))
             self.arrived.set()
             _answer(protocol, EventsAccepted(accepted=len(events)), 201)
+        elif scope.path == "/gateway/v1/rates":
+            _answer(protocol, self._rates(msgspec.json.decode(body, type=RateReport)))
         elif scope.path == "/gateway/v1/release":
             self._release(msgspec.json.decode(body, type=ReleaseEarlierEpochs))
             protocol.response_empty(204, [])
@@ -182,6 +189,26 @@ class ControlPlane:
             pass
         finally:
             self._streams.discard(queue)
+
+    def _rates(self, report: RateReport) -> RateShares:
+        self.rate_reports.append(report)
+        shares = [self._share(report, use) for use in report.uses]
+        return RateShares(desk="desk_1", gateways=max(1, len(self._streams)), shares=shares)
+
+    def _share(self, report: RateReport, use: RateUse) -> RateShare:
+        limit = self.entities["limit", use.limit_id]
+        assert isinstance(limit, LimitState)
+        share = self.shared.setdefault((use.limit_id, use.subject_id), SharedLimit()).ask(
+            (report.gateway_id, report.epoch),
+            amount=limit.amount,
+            holds=use.holds,
+            used=use.used,
+            wanted=use.wanted,
+            now_ms=SystemClock().steady_ms(),
+        )
+        return RateShare(
+            limit_id=use.limit_id, subject_id=use.subject_id, share=share.units, used_elsewhere=share.used_elsewhere
+        )
 
     def end_streams(self) -> None:
         for queue in self._streams:

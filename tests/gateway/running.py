@@ -11,8 +11,12 @@ from pathlib import Path
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
 
+from faregate.apps.gateway.control_plane import ControlPlane as PlaneClient
 from faregate.apps.gateway.main import serve_gateway
+from faregate.apps.gateway.rates import Rates
 from faregate.apps.gateway.settings import GatewaySettings
+from faregate.apps.gateway.state import GatewayState
+from faregate.base.clock import SystemClock
 from tests.gateway.control_plane import TOKEN, ControlPlane, free_port, serving
 
 KEY = {"authorization": "Bearer key-1"}
@@ -105,6 +109,12 @@ async def gateway(
         await asyncio.wait([task], timeout=10)
         await client.close()
         task.result()
+
+
+def a_state() -> GatewayState:
+    """A gateway's state without a gateway."""
+    rates = Rates(PlaneClient("http://127.0.0.1:1", TOKEN), identity=lambda: None, clock=SystemClock())
+    return GatewayState({"UPSTREAM_KEY": "x"}, rates)
 
 
 async def ready(running: Running, task: asyncio.Task[None] | None = None) -> None:

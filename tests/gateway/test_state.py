@@ -10,11 +10,10 @@ import pytest
 from pyreqwest.client import ClientBuilder
 
 from faregate.apps.gateway.main import serve_gateway
-from faregate.apps.gateway.state import GatewayState
 from faregate.domain.governance.rule import Template
 from faregate.wire.gateway_protocol import CriterionState, Remove, Reset, Upsert, UpToDate
 from tests.gateway.control_plane import ControlPlane, free_port, listening, route_state, rule_state, serving
-from tests.gateway.running import ASK, KEY, Running, gateway, run, settings_for
+from tests.gateway.running import ASK, KEY, Running, a_state, gateway, run, settings_for
 from tests.gateway.scripted import answer_json, completion, scripted
 
 
@@ -94,7 +93,7 @@ def test_a_gateway_goes_on_without_its_control_plane_and_ships_later(tmp_path: P
 def test_a_reset_takes_effect_only_when_it_is_complete() -> None:
     plane = ControlPlane()
     plane.seed("http://127.0.0.1:1/v1")
-    state = GatewayState({"UPSTREAM_KEY": "x"})
+    state = a_state()
     state.apply(Reset(generation=1))
     for (kind, entity_id), entity in plane.entities.items():
         state.apply(Upsert(kind=kind, entity_id=entity_id, entity=entity))
@@ -111,7 +110,7 @@ def test_a_reset_takes_effect_only_when_it_is_complete() -> None:
 
 
 def test_the_longest_route_name_wins_and_a_change_of_route_is_seen_at_once() -> None:
-    state = GatewayState({"UPSTREAM_KEY": "x"})
+    state = a_state()
     for route_id, name in (("a", "/ai"), ("b", "/ai/chat")):
         route = route_state("http://127.0.0.1:1/v1", route_id=route_id, name=name)
         state.apply(Upsert(kind="route", entity_id=route_id, entity=route))
@@ -160,7 +159,7 @@ def test_a_rule_that_cannot_be_compiled_leaves_the_last_good_one_in_force(
 ) -> None:
     plane = ControlPlane()
     plane.seed("http://127.0.0.1:1/v1")
-    state = GatewayState({"UPSTREAM_KEY": "x"})
+    state = a_state()
     good = rule_state(Template.BLOCK_ON_UNPAID_INVOICES, "rul_9")
     entities = plane.entities | {("rule", "rul_9"): good}
     for (kind, entity_id), entity in entities.items():
@@ -179,7 +178,7 @@ def test_a_rule_that_cannot_be_compiled_leaves_the_last_good_one_in_force(
 def test_a_new_rule_that_cannot_be_compiled_is_left_out_and_calls_go_on() -> None:
     plane = ControlPlane()
     plane.seed("http://127.0.0.1:1/v1")
-    state = GatewayState({"UPSTREAM_KEY": "x"})
+    state = a_state()
     for (kind, entity_id), entity in plane.entities.items():
         state.apply(Upsert(kind=kind, entity_id=entity_id, entity=entity))
     rule = msgspec.structs.replace(rule_state(Template.BLOCK_ON_UNPAID_INVOICES, "rul_9"), template="unknown")

@@ -66,6 +66,7 @@ class Call:
     occurred_at: datetime = NOW
     company_id: str | None = COMPANY
     user_id: str | None = None
+    key_id: str | None = None
     blocked_by: str | None = None
     gateway_id: str = "gtw_1"
     epoch: int = 1
@@ -85,6 +86,7 @@ class Call:
             request_id=self.request_id,
             attempt=1,
             route_id=self.route_id,
+            key_id=self.key_id,
             drawn=list(self.drawn),
             uncovered=self.uncovered,
             clamped=self.clamped,

@@ -62,6 +62,11 @@ class AccountBook:
             if key not in self._totals:
                 self._totals[key] = empty_total(key.subscription_id, key.price_id, period)
 
+    @property
+    def currencies(self) -> dict[str, str]:
+        """Return the currency of each subscription."""
+        return {key: found.currency.code for key, found in self._subscriptions.items()}
+
     def use(self, key: TotalKey) -> PriceUse:
         """Return what is settled and outstanding of a price."""
         total = self._totals[key]

@@ -11,6 +11,7 @@ from faregate.base.errors import Conflict, FieldFault, InvalidInput
 from faregate.services.apply_costs import apply_cost
 from faregate.services.apply_coupons import apply_coupon
 from faregate.services.apply_customers import apply_company, apply_subscription, apply_user
+from faregate.services.apply_limits import apply_limit
 from faregate.services.apply_resources import (
     apply_meter,
     apply_plan,
@@ -28,7 +29,7 @@ from faregate.wire.api.costs import WarningView
 
 _ROOT: Final = "catalog"
 _SOLD: Final = frozenset({"price", "meter", "cost"})
-_SENT_AS: Final = {"price_id": "price", "plan_id": "plan"}
+_SENT_AS: Final = {"price_id": "price", "plan_id": "plan", "meter_id": "meter"}
 """What the file calls by name and the services by id."""
 
 
@@ -129,6 +130,9 @@ def _customer_steps(document: CatalogDocument) -> Iterator[_Step]:
         for place, subscription in enumerate(company.subscriptions):
             make = partial(apply_subscription, entry=subscription, company_id=company.company_id)
             yield _Step(path=f"{path}.subscriptions[{place}]", make=make, needs=("plans", "coupons"))
+    for index, limit in enumerate(document.limits):
+        make = partial(apply_limit, entry=limit)
+        yield _Step(path=f"limits[{index}]", make=make, needs=("plans", "meters", "companies"))
 
 
 def _placed(path: str, error: InvalidInput | Conflict) -> list[FieldFault]:
@@ -149,6 +153,7 @@ def _repeats(document: CatalogDocument) -> Iterator[FieldFault]:
     yield from _repeated("routes[{}].name", (route.name for route in document.routes))
     yield from _repeated("rules[{}].name", (rule_name(rule) for rule in document.rules))
     yield from _repeated("coupons[{}].coupon_id", (coupon.coupon_id for coupon in document.coupons))
+    yield from _repeated("limits[{}].name", (limit.name for limit in document.limits))
     yield from _repeated("companies[{}].company_id", (company.company_id for company in document.companies))
     for index, company in enumerate(document.companies):
         place = f"companies[{index}]"

@@ -6,6 +6,7 @@ read the log after our position
   -> admit_events    decode, drop repeats, set aside what cannot count, find the company
   -> meter_events    ask every meter for a quantity
   -> debit_usage     windows, period totals, debits, one entry a price
+  -> count_limits    what calls use of caps and quotas
   -> settle_leases   drawn units leave their leases
   -> move_consumer   the position commits with the effects
 """
@@ -24,6 +25,7 @@ from faregate.services.admit_events import admit_events
 from faregate.services.apply_correction import apply_correction
 from faregate.services.bounds import Bounds, count_bounds, merge_bounds
 from faregate.services.business_clock import business_now
+from faregate.services.count_limits import LimitSet, Used, count_limits
 from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
@@ -53,6 +55,7 @@ class EventApplier:
         self._meters = MeterSet()
         self.bounds: Bounds = {}
         """What the calls of the last batch held and used."""
+        self._limits = LimitSet()
 
     def apply_next(self, transaction: Transaction, *, most: int = APPLY_BATCH_EVENTS) -> int:
         """Apply up to `most` events; return how many, 0 where the log is drained."""
@@ -121,10 +124,13 @@ class EventApplier:
         drawn = draws_of(transaction, admission)
         leases = read_leases(transaction, drawn)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
-        debit_usage(transaction, application_id, postings, book=book, now=now)
+        charges = debit_usage(transaction, application_id, postings, book=book, now=now)
         settle_leases(transaction, drawn, leases, book=book)
         bounds = count_bounds(transaction, application_id, admission.admitted, leases=leases, prices=prices)
         book.save()
+        limits = self._limits.of(transaction, application_id)
+        if limits.table:
+            count_limits(transaction, application_id, limits, used=Used(admission.admitted, charges, book.currencies))
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
         merge_bounds(self.bounds, bounds)

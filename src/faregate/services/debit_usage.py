@@ -32,38 +32,36 @@ def debit_usage(
     now: datetime,
     source: str = "debit",
     late_as: AdjustmentSource = AdjustmentSource.LATE_EVENT,
-) -> None:
+) -> list[Charge]:
     """Charge postings in log order and add them to their windows; what of it is of invoiced periods, as adjustments.
 
+    Return what was charged.
     `now` is the application's business time. `source` tells ledger entries apart that come of the same events, and
     `late_as` says why usage of an invoiced period comes now.
     """
     if not postings:
-        return
+        return []
     before = owed_before(book, {posting.key for posting in postings if posting.is_invoiced and posting.key})
     totals = MeterTotals(transaction, _stateful(postings))
     quantities = [_quantity(posting, totals) for posting in postings]
     amounts, debited = _settle(postings, quantities, book=book)
     totals.save()
     entry_ids = _post_entries(transaction, application_id, postings, debited=debited, now=now, source=source)
-    add_charges(
-        transaction,
-        application_id,
-        [
-            Charge(
-                posting.measured.position,
-                posting.measured.meter.meter_id,
-                posting.measured.company_id,
-                posting.key.subscription_id if posting.key is not None else "",
-                posting.key.price_id if posting.key is not None else posting.measured.meter.price_id,
-                posting.measured.event.occurred_at,
-                quantity,
-                amount,
-                entry_ids.get(posting.key),
-            )
-            for posting, quantity, amount in zip(postings, quantities, amounts, strict=True)
-        ],
-    )
+    charges = [
+        Charge(
+            posting.measured.position,
+            posting.measured.meter.meter_id,
+            posting.measured.company_id,
+            posting.key.subscription_id if posting.key is not None else "",
+            posting.key.price_id if posting.key is not None else posting.measured.meter.price_id,
+            posting.measured.event.occurred_at,
+            quantity,
+            amount,
+            entry_ids.get(posting.key),
+        )
+        for posting, quantity, amount in zip(postings, quantities, amounts, strict=True)
+    ]
+    add_charges(transaction, application_id, charges)
     add_to_windows(transaction, application_id, postings, quantities=quantities)
     carry(
         transaction,
@@ -75,6 +73,7 @@ def debit_usage(
         source_id=f"{source}:{postings[0].measured.position}-{postings[-1].measured.position}",
         now=now,
     )
+    return charges
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from faregate.domain.customers.subscription import Pays
 from faregate.domain.governance.rule import Cohort, Rule
+from faregate.domain.limits.limit import ALL_TIME
 from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.filter import All, Is
 from faregate.domain.metering.meter import Meter
@@ -19,12 +20,14 @@ from faregate.domain.metering.units import UNCHANGED
 from faregate.storage import state_entities as entities
 from faregate.storage.applications import list_applications
 from faregate.storage.database import Transaction
+from faregate.storage.limits import ReachedLimit, rate_limits, reached_limits
 from faregate.storage.routes import RouteRow
 from faregate.storage.state_feed import (
     Kind,
     changes_after,
     has_changes_since,
     latest_version,
+    limit_block_id,
     membership_id,
     prune_changes,
 )
@@ -45,6 +48,7 @@ from faregate.wire.gateway_protocol import (
     Upsert,
     UpToDate,
 )
+from faregate.wire.limit_protocol import LimitBlockState, LimitState
 
 CHANGES_AT_ONCE: Final = 2_000
 """Changes that are looked up together; more than that travel as several bursts."""
@@ -153,6 +157,7 @@ def _accounts(transaction: Transaction, ids: Collection[str] | None) -> dict[str
             prepaid=row.pays == Pays.PREPAID,
             started_at=row.started_at,
             price_ids=list(row.price_ids),
+            plan_id=row.plan_id,
         )
         for row in entities.read_metered_subscriptions(transaction, ids)
     }
@@ -213,7 +218,7 @@ def _rule(application_id: str, rule: Rule) -> RuleState:
 
 
 def _memberships(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
-    companies = None if ids is None else _companies(ids)
+    companies = None if ids is None else _pairs(ids)
     return {
         membership_id(row.application_id, row.company_id): MembershipState(
             company_id=row.company_id,
@@ -224,9 +229,9 @@ def _memberships(transaction: Transaction, ids: Collection[str] | None) -> dict[
     }
 
 
-def _companies(ids: Iterable[str]) -> set[tuple[str, str]]:
-    # An application's id has no slash; a company's may.
-    return {(application_id, company_id) for application_id, _, company_id in (key.partition("/") for key in ids)}
+def _pairs(ids: Iterable[str]) -> set[tuple[str, str]]:
+    # An application's or a limit's id has no slash; a company's may.
+    return {(first, second) for first, _, second in (key.partition("/") for key in ids)}
 
 
 def _clocks(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
@@ -236,6 +241,50 @@ def _clocks(transaction: Transaction, ids: Collection[str] | None) -> dict[str, 
     }
 
 
+def _limits(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    return {
+        owned.limit.limit_id: LimitState(
+            limit_id=owned.limit.limit_id,
+            application_id=owned.application_id,
+            name=owned.limit.name,
+            subject=owned.limit.subject,
+            subject_id=owned.limit.subject_id,
+            plan_id=owned.limit.plan_id,
+            measure=owned.limit.measure,
+            amount=int(owned.limit.amount),
+            routes=list(owned.limit.routes),
+        )
+        for owned in rate_limits(transaction, ids)
+    }
+
+
+def _limit_blocks(transaction: Transaction, ids: Collection[str] | None) -> dict[str, EntityState]:
+    subjects = None if ids is None else _pairs(ids)
+    return {
+        limit_block_id(found.use.key.limit_id, found.use.key.subject_id): _limit_block(found)
+        for found in reached_limits(transaction, subjects)
+    }
+
+
+def _limit_block(found: ReachedLimit) -> LimitBlockState:
+    limit, use = found.owned.limit, found.use
+    return LimitBlockState(
+        limit_id=limit.limit_id,
+        application_id=found.owned.application_id,
+        name=limit.name,
+        subject=limit.subject,
+        subject_id=use.key.subject_id,
+        company_id=use.company_id,
+        measure=limit.measure,
+        amount=f"{limit.amount:f}",
+        currency=limit.currency,
+        per=limit.per,
+        routes=list(limit.routes),
+        from_at=use.key.period_start,
+        until_at=None if use.period_end == ALL_TIME.end else use.period_end,
+    )
+
+
 _READERS: Final[dict[Kind, Callable[[Transaction, Collection[str] | None], dict[str, EntityState]]]] = {
     "clock": _clocks,
     "route": _routes,
@@ -243,6 +292,8 @@ _READERS: Final[dict[Kind, Callable[[Transaction, Collection[str] | None], dict[
     "account": _accounts,
     "rule": _rules,
     "membership": _memberships,
+    "limit": _limits,
+    "limit_block": _limit_blocks,
     "key": _keys,
 }
 """In the order of a whole state: keys last, so that no caller is let in before what governs it is known."""

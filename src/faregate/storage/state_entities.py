@@ -40,6 +40,7 @@ class MeteredSubscription:
     subscription_id: str
     application_id: str
     company_id: str
+    plan_id: str
     pays: str
     started_at: datetime
     price_ids: tuple[str, ...]
@@ -164,6 +165,7 @@ def _subscription(row: Row[Any], price_ids: Sequence[str]) -> MeteredSubscriptio
         subscription_id=row.subscription_id,
         application_id=row.application_id,
         company_id=row.company_id,
+        plan_id=row.plan_id,
         pays=row.pays,
         started_at=row.started_at,
         price_ids=tuple(price_ids),

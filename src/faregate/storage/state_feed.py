@@ -10,12 +10,17 @@ from sqlalchemy import delete, func, insert, select
 from faregate.storage.database import Transaction
 from faregate.storage.tables import state_change
 
-Kind = Literal["route", "key", "account", "meter", "rule", "membership", "clock"]
+Kind = Literal["route", "key", "account", "meter", "rule", "membership", "clock", "limit", "limit_block"]
 
 
 def membership_id(application_id: str, company_id: str) -> str:
     """Return the id under which a company's memberships travel."""
     return f"{application_id}/{company_id}"
+
+
+def limit_block_id(limit_id: str, subject_id: str) -> str:
+    """Return the id under which it travels that a subject has used up a limit."""
+    return f"{limit_id}/{subject_id}"
 
 
 def record_change(transaction: Transaction, kind: Kind, entity_id: str) -> None:

@@ -836,6 +836,41 @@ membership = Table(
     Column("cohorts", Text, nullable=False),
 )
 
+usage_limit = Table(
+    "usage_limit",
+    metadata,
+    Column("limit_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("subject_id", Text),
+    Column("plan_id", Text),
+    Column("measure", Text, nullable=False),
+    Column("currency", Text),
+    Column("meter_id", Text),
+    Column("per", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("amount", Exact, nullable=False),
+    Column("hard", Boolean, nullable=False),
+    Column("routes", Text, nullable=False),
+    Column("alert_at", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+limit_use = Table(
+    "limit_use",
+    metadata,
+    Column("limit_id", Text, primary_key=True),
+    Column("subject_id", Text, primary_key=True),
+    Column("period_start", Instant, primary_key=True),
+    Column("period_end", Instant, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("used", Exact, nullable=False),
+    Column("reached", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 state_change = Table(
     "state_change",
     metadata,

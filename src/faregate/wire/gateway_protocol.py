@@ -8,6 +8,7 @@ stands in `wire/gateway_epochs.py`:
                                dialects are left out: a gateway is told of no route that it cannot meter
     POST /gateway/v1/seen      StateSeen     -> 204             the gateway decides by the state of that version now
     POST /gateway/v1/leases    LeaseRequest  -> LeaseAnswer     repeatable by `lease_request_id`
+    POST /gateway/v1/rates     RateReport    -> RateShares      limits per minute (wire/limit_protocol.py)
     POST /gateway/v1/events    JSON array of events with GatewayFacts -> 201 EventsAccepted, after the durable write
     POST /gateway/v1/release   ReleaseEarlierEpochs -> 204      "of earlier epochs nothing is unsettled after this"
 
@@ -26,6 +27,7 @@ from msgspec import Struct, field
 
 from faregate.domain.governance.rule import Cohort
 from faregate.wire.dialects.settings import NO_PARTS, GenericSettings, PartBounds
+from faregate.wire.limit_protocol import AnyLimit
 
 
 class Enforce(StrEnum):
@@ -145,6 +147,7 @@ class AccountState(Struct, frozen=True, kw_only=True, tag="account"):
     prepaid: bool
     started_at: datetime
     price_ids: list[str]
+    plan_id: str = ""
 
 
 class ConditionState(Struct, frozen=True, kw_only=True):
@@ -207,7 +210,7 @@ class ClockState(Struct, frozen=True, kw_only=True, tag="clock"):
     offset_us: int
 
 
-EntityState = RouteState | KeyState | AccountState | MeterState | RuleState | MembershipState | ClockState
+EntityState = RouteState | KeyState | AccountState | MeterState | RuleState | MembershipState | ClockState | AnyLimit
 
 
 class Reset(Struct, frozen=True, kw_only=True, tag="reset"):

@@ -19,6 +19,7 @@ from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
 from faregate.apps.control.collector import read_events_body, split_batch
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.intake import Intake
+from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
@@ -41,6 +42,7 @@ from faregate.wire.gateway_protocol import (
     Refused,
     StateSeen,
 )
+from faregate.wire.limit_protocol import RateReport
 
 T = TypeVar("T")
 
@@ -76,8 +78,10 @@ class GatewayLink:
         applying: Applying,
         feed: StateFeed,
         counters: Counters,
+        rate_desk: RateDesk,
         gateway_token: str,
     ) -> None:
+        self._rate_desk = rate_desk
         self._feed = feed
         self._database = database
         self._clock = clock
@@ -99,6 +103,7 @@ class GatewayLink:
         self.authorize(request)
         wanted = await _read(request, OpenEpoch)
         opened = await self._database.write(lambda tx: open_gateway(tx, wanted, self._clock))
+        self._rate_desk.note_opened(wanted.gateway_id)
         _log.info("epoch.opened", gateway_id=wanted.gateway_id, epoch=opened.epoch, generation=opened.generation)
         return json_answer(opened)
 
@@ -113,6 +118,11 @@ class GatewayLink:
             self.leases_waiting -= 1
         self._counters.lease_answers[_outcome(answer)] += 1
         return json_answer(answer)
+
+    async def rates(self, request: Request) -> Answer:
+        """Answer `POST /gateway/v1/rates`."""
+        self.authorize(request)
+        return json_answer(await self._rate_desk.answer(await _read(request, RateReport)))
 
     async def take_events(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/events`: 201 after the durable write."""

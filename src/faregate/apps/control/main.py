@@ -29,6 +29,7 @@ from faregate.apps.control.intake import Intake
 from faregate.apps.control.loops import Ticking, fill_meters, keep_margins, prune_state_changes
 from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
+from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
@@ -123,6 +124,7 @@ class _Parts:
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
         self._topping_up = Ticking(tick=TopUpRunner(database, provider, clock, new_id=new_id).run, counters=counters)
+        self._rate_desk = RateDesk(database=database, clock=clock, feed=self._feed)
         link = GatewayLink(
             database=database,
             clock=clock,
@@ -130,6 +132,7 @@ class _Parts:
             applying=self._applying,
             feed=self._feed,
             counters=counters,
+            rate_desk=self._rate_desk,
             gateway_token=settings.gateway_token,
         )
         callers = CallerLink(database=database, clock=clock, applying=self._applying, link=link)
@@ -158,6 +161,7 @@ class _Parts:
             self._feed.run(),
             self._ticking.run(),
             self._topping_up.run(),
+            self._rate_desk.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
             keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),
@@ -182,6 +186,7 @@ def _routes(
         "/v1/events/batch": {"POST": collector.take_batch},
         "/gateway/v1/epochs": {"POST": link.open_epoch},
         "/gateway/v1/leases": {"POST": link.lease},
+        "/gateway/v1/rates": {"POST": link.rates},
         "/gateway/v1/events": {"POST": link.take_events},
         "/gateway/v1/release": {"POST": link.release},
         "/gateway/v1/seen": {"POST": link.note_seen},

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final
 
 import structlog
 from granian.rsgi import HTTPProtocol, Scope
@@ -17,11 +17,12 @@ from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.headers import CREDENTIALS, OCCURRED_AT, Headers
+from faregate.apps.gateway.limiting import Limiting
+from faregate.apps.gateway.limits import PlanLimits
 from faregate.apps.gateway.metered import MeteredCalls
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls, url_below
-from faregate.apps.gateway.plan import CallPlan, RefusalAnswer, RoutePlan
-from faregate.apps.gateway.settlement import Settlement
+from faregate.apps.gateway.plan import CallPlan, RoutePlan
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
 from faregate.base.ids import IdSource
@@ -65,18 +66,18 @@ class GatewayApp:
         self,
         *,
         state: GatewayState,
-        settlement: Settlement,
         metered: MeteredCalls,
         plain: PlainCalls,
+        limiting: Limiting,
         own: OwnPaths,
         clock: Clock,
         new_id: IdSource,
         metrics: GatewayMetrics,
     ) -> None:
         self._state = state
-        self._settlement = settlement
         self._metered = metered
         self._plain = plain
+        self._limiting = limiting
         self._admin = own.admin
         self._callers = own.callers
         self._now = clock.now
@@ -123,26 +124,29 @@ class GatewayApp:
                 named,
             )
             if plan.refusal is not None:
-                self._turn_away(call, plan.refusal)
+                self._limiting.turn_away(call, plan.refusal)
+            if plan.limits is not None:
+                await self._limiting.admit(call, plan.limits)
             calls = self._metered if known.reads_usage else self._plain
             await calls.answer(call)
         except Refusal as refusal:
-            self._refuse(protocol, path, refusal, request_id=request_id)
+            limits = None if known is None else known.plan.limits
+            self._refuse(protocol, path, refusal, request_id=request_id, limits=limits)
         except Exception:  # noqa: BLE001 - one call's fault must not show to its caller as a broken connection
             _log.exception("call.failed", request_id=request_id)
-            self._refuse(protocol, path, answers.INTERNAL, request_id=request_id)
+            self._refuse(protocol, path, answers.INTERNAL, request_id=request_id, limits=None)
         finally:
             self.open_calls.discard(task)
 
-    def _refuse(self, protocol: HTTPProtocol, path: str, refusal: Refusal, *, request_id: str) -> None:
+    def _refuse(
+        self, protocol: HTTPProtocol, path: str, refusal: Refusal, *, request_id: str, limits: PlanLimits | None
+    ) -> None:
         """Give an answer of our own, in the shape of the path's route."""
         self._metrics.refused(refusal.reason)
         found = self._state.route_for(path)
         body = refusal.body_for(None if found is None else found[0].dialect)
-        protocol.response_bytes(refusal.status, refusal.headers_for(request_id), body)
-
-    def _turn_away(self, call: Call, refusal: RefusalAnswer) -> NoReturn:
-        raise self._settlement.refuse(call, refusal)
+        headers = refusal.headers_for(request_id)
+        protocol.response_bytes(refusal.status, headers if limits is None else headers + limits.headers(), body)
 
     def _recognise(self, path: str, named: dict[str, str]) -> Known:
         """Find route, key and plan, and remember them; raises the answer where there is no such call."""

@@ -8,7 +8,8 @@ from typing import Final
 from granian.rsgi import HTTPProtocol, Scope
 
 from faregate.apps.gateway.extending import Extension
-from faregate.apps.gateway.headers import Headers
+from faregate.apps.gateway.headers import Headers, caller_headers
+from faregate.apps.gateway.limits import TakenTokens
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
 from faregate.apps.gateway.spool_folder import Started
@@ -27,7 +28,7 @@ class Call:
     `body_bytes`: its length, where it cannot. `most_output`: the most that can be written;
     `clamped_output`: each choice's limit where it was lowered to what is left. `started`: where its start record
     stands. `request_json`: what its records say of the request. `attempts`: of a call that may be sent more than once.
-    `extension`: of a stream that holds credit as it goes.
+    `extension`: of a stream that holds credit as it goes. `taken`: what limits per minute count for it so far.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Call:
         "scope",
         "settled",
         "started",
+        "taken",
         "uri",
         "verb",
     )
@@ -85,6 +87,7 @@ class Call:
         self.clamped_output: int | None = None
         self.hold: Hold | None = None
         self.started: Started | None = None
+        self.taken: TakenTokens | None = None
         self.settled = False
         self.request_json = b""
         self.attempts: list[AttemptFacts] | None = None
@@ -94,7 +97,19 @@ class Call:
         """Return the input tokens to bill where the upstream reports none."""
         return max(1, self.body_bytes // _BYTES_PER_TOKEN) if self.request is None else self.request.input_estimate()
 
+    def give_back(self) -> None:
+        """Let limits per minute count no tokens for a call that was not made."""
+        if self.taken is not None:
+            self.taken.settle(0)
+
     @property
     def ip_address(self) -> str:
         """Return the caller's address."""
         return self.scope.client.rpartition(":")[0]
+
+
+def answer_headers(call: Call, answered: Headers) -> Headers:
+    """Return the headers to send to the caller with the upstream's answer."""
+    headers = caller_headers(answered, call.request_id)
+    limits = call.plan.limits
+    return headers if limits is None else limits.replace(headers)

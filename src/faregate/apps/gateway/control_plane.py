@@ -15,6 +15,7 @@ from faregate.base.errors import FieldFault, InvalidInput, NotFound, Unauthorize
 from faregate.base.failpoints import LEASE_ANSWERED, RETURNS_SENT, reach
 from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import Dialect, EventsAccepted, LeaseAnswer, LeaseRequest, StateMessage, StateSeen
+from faregate.wire.limit_protocol import RateReport, RateShares
 from faregate.wire.problem import Problem
 
 _DIALECTS: Final = ",".join(Dialect)
@@ -53,6 +54,10 @@ class ControlPlane:
         if answer.leases:
             reach(LEASE_ANSWERED)
         return answer
+
+    async def rates(self, report: RateReport) -> RateShares:
+        """Say what is used of limits per minute, and get the shares of them."""
+        return await self._post("/rates", msgspec.json.encode(report), RateShares)
 
     async def ship(self, events: Sequence[bytes], *, urgent: bool) -> EventsAccepted:
         """Hand over encoded events; they are durable over there when this returns. `urgent`: applied without delay."""

@@ -19,10 +19,12 @@ from faregate.apps.gateway.asking_rate import AskingRate
 from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metered import MeteredCalls
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.quoting import Quoting
+from faregate.apps.gateway.rates import Rates
 from faregate.apps.gateway.relay import Relay
 from faregate.apps.gateway.request_ids import RequestIds
 from faregate.apps.gateway.settings import GatewaySettings
@@ -106,8 +108,9 @@ class Gateway:
         self.spool = Spool(folder, segment_bytes=settings.segment_bytes, most_bytes=settings.spool_most_bytes)
         self._control_plane = ControlPlane(settings.control_plane_url, settings.gateway_token)
         self._clients = UpstreamClients()
-        self.state = GatewayState(settings.environment)
         self._epoch: int | None = None
+        self.rates = Rates(self._control_plane, identity=self._identity, clock=self._clock)
+        self.state = GatewayState(settings.environment, self.rates)
         self.holding = Holding(
             self._control_plane, identity=self._identity, clock=self._clock, new_id=new_id, metrics=self.metrics
         )
@@ -145,7 +148,14 @@ class Gateway:
 
     def background(self) -> list[Coroutine[object, object, None]]:
         """Return what runs beside the calls; none of it ends by itself."""
-        return [self._open_epoch(), self.shipper.run(), self._follower.run(), self._sweep(), self._look_ahead()]
+        return [
+            self._open_epoch(),
+            self.shipper.run(),
+            self._follower.run(),
+            self.rates.run(),
+            self._sweep(),
+            self._look_ahead(),
+        ]
 
     async def stop_calls(self, serving: asyncio.Task[None]) -> None:
         """Take no new calls, let the running ones finish for a while, then cut them."""
@@ -164,6 +174,7 @@ class Gateway:
 
     def _make_app(self) -> GatewayApp:
         plain = PlainCalls(settlement=self._settlement, clients=self._clients)
+        limiting = Limiting(self.rates, self._settlement)
         metered = MeteredCalls(
             now=self._clock.now,
             settlement=self._settlement,
@@ -171,13 +182,14 @@ class Gateway:
             clients=self._clients,
             relay=self._relay,
             plain=plain,
+            limiting=limiting,
             metrics=self.metrics,
         )
         return GatewayApp(
             state=self.state,
-            settlement=self._settlement,
             metered=metered,
             plain=plain,
+            limiting=limiting,
             own=OwnPaths(admin=Admin(self.metrics, faults=self._faults, gauges=self._gauges), callers=self._callers),
             clock=self._clock,
             new_id=RequestIds(self._clock),

@@ -19,6 +19,7 @@ from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.extending import Extension
 from faregate.apps.gateway.headers import Headers, upstream_headers
 from faregate.apps.gateway.holding import Denied, Holding
+from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
 from faregate.apps.gateway.plan import RoutePlan
@@ -55,6 +56,7 @@ class MeteredCalls:
         clients: UpstreamClients,
         relay: Relay,
         plain: PlainCalls,
+        limiting: Limiting,
         metrics: GatewayMetrics,
         now: Callable[[], datetime],
     ) -> None:
@@ -63,6 +65,7 @@ class MeteredCalls:
         self._clients = clients
         self._relay = relay
         self._plain = plain
+        self._limiting = limiting
         self._metrics = metrics
         self._now = now
 
@@ -79,6 +82,8 @@ class MeteredCalls:
         except ProtocolClosed:
             return
         request, added = self._read(call, dialect, body)
+        if plan.limits is not None and plan.limits.tokens:
+            await self._limiting.admit_tokens(call, plan.limits, request)
         streams = False
         if request is not None:
             streams = request.streams
@@ -152,6 +157,7 @@ class MeteredCalls:
         assert plan.subscription_id is not None  # noqa: S101 - the caller checked it
         outcome = await self._holding.hold(plan.subscription_id, want, wait_ms=plan.route.state.hold_wait_ms)
         if outcome is Denied.UNAVAILABLE:
+            call.give_back()
             raise answers.CREDIT_UNKNOWN
         if outcome is Denied.NO_CREDIT:
             assert plan.no_credit is not None  # noqa: S101 - holds are made only where such a rule covers the route
@@ -166,6 +172,7 @@ class MeteredCalls:
             self._settlement.start(call, hold, streams=streams)
         except SpoolUnavailable:
             self._settlement.release(call)
+            call.give_back()
             raise answers.UNRECORDED from None
         most = hold.output
         if want.output < bound:

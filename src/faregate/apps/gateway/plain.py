@@ -10,8 +10,8 @@ from granian.rsgi import ProtocolClosed, Scope
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.bodies import stream_body
-from faregate.apps.gateway.call import Call
-from faregate.apps.gateway.headers import caller_headers, header, upstream_headers
+from faregate.apps.gateway.call import Call, answer_headers
+from faregate.apps.gateway.headers import header, upstream_headers
 from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed, UpstreamTimedOut
@@ -55,7 +55,7 @@ class PlainCalls:
 
     async def _pass_on(self, call: Call, answer: UpstreamAnswer) -> None:
         protocol = call.protocol
-        headers = caller_headers(answer.headers, call.request_id)
+        headers = answer_headers(call, answer.headers)
         length = header(answer.headers, "content-length")
         if length is not None:
             headers.append(("content-length", length))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from faregate.apps.gateway.call_records import PlanParts, plan_parts
+from faregate.apps.gateway.limits import PlanLimits
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
 from faregate.apps.gateway.pools import PriceNeed
 from faregate.apps.gateway.targets import Retries, retries_of, targets_of
@@ -89,7 +90,7 @@ class CallPlan:
     `refusal`: a rule holds the company, the call is refused. `subscription_id`: credit is held there for `needs` before
     the call; None where no hold is needed; `no_credit` is the answer where none is left. `unboundable`: why no hold can
     be made though one is needed. `limits_output`: some need grows with the output. `meters`: what a call's event counts
-    for. `parts`: what its records have in common.
+    for. `parts`: what its records have in common. `limits`: what may be used beside credit; None for no limit.
     """
 
     route: RoutePlan
@@ -102,6 +103,7 @@ class CallPlan:
     limits_output: bool
     meters: tuple[RouteMeter, ...]
     parts: PlanParts
+    limits: PlanLimits | None
 
 
 def make_route_plan(
@@ -139,7 +141,12 @@ def make_route_plan(
 
 
 def make_call_plan(
-    route: RoutePlan, key: KeyState, *, accounts: Sequence[AccountState], cohorts: Collection[Cohort]
+    route: RoutePlan,
+    key: KeyState,
+    *,
+    accounts: Sequence[AccountState],
+    cohorts: Collection[Cohort],
+    limits: PlanLimits | None,
 ) -> CallPlan:
     """Decide what can be decided: is the company refused, and must credit be held?"""
     refused = decide(route.covering, cohorts)
@@ -163,6 +170,7 @@ def make_call_plan(
         parts=plan_parts(
             route.state, key, needs, usage_names=() if route.dialect is None else route.dialect.usage_names
         ),
+        limits=limits,
     )
 
 

@@ -10,11 +10,11 @@ import structlog
 from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
-from faregate.apps.gateway.call import Call
+from faregate.apps.gateway.call import Call, answer_headers
 from faregate.apps.gateway.call_records import ATTEMPT
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.extending import Extension
-from faregate.apps.gateway.headers import CLAMPED_OUTPUT, Headers, caller_headers, header
+from faregate.apps.gateway.headers import CLAMPED_OUTPUT, Headers, header
 from faregate.apps.gateway.holding import Denied
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.settlement import Settlement
@@ -170,7 +170,7 @@ def is_stream(headers: Headers) -> bool:
 
 
 def _headers(call: Call, answered: Headers) -> Headers:
-    headers = caller_headers(answered, call.request_id)
+    headers = answer_headers(call, answered)
     if call.clamped_output is not None:
         headers.append((CLAMPED_OUTPUT, str(call.clamped_output)))
     return headers

@@ -133,6 +133,8 @@ class Settlement:
             blocked_by=blocked_by,
             facts=facts,
         )
+        if call.taken is not None:
+            call.taken.settle(0 if answer is None or answer.tokens is None else answer.tokens.total)
         request = call.request_json or _request(call, plan.parts)
         event = event_of(plan.parts, call.request_id, request, origin=self._origin, tail=tail)
         spool.end(sequence, event, started=call.started, tail=tail)

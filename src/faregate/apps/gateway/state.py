@@ -7,11 +7,13 @@ the state in use and takes its place only when it is complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
+from faregate.apps.gateway.limits import PlanLimits, plan_limits
 from faregate.apps.gateway.plan import CallPlan, RoutePlan, make_call_plan, make_route_plan, require_usable
+from faregate.apps.gateway.rates import Rates
 from faregate.base.errors import InvalidInput
 from faregate.wire.dialects.registry import dialect_of
 from faregate.wire.gateway_protocol import (
@@ -29,6 +31,7 @@ from faregate.wire.gateway_protocol import (
     Upsert,
     UpToDate,
 )
+from faregate.wire.limit_protocol import LimitBlockState, LimitState
 
 _log = structlog.get_logger(__name__)
 
@@ -45,60 +48,55 @@ class Entities:
         self.rules: dict[str, RuleState] = {}
         self.memberships: dict[str, MembershipState] = {}
         self.clocks: dict[str, ClockState] = {}
+        self.limits: dict[str, LimitState] = {}
+        self.limit_blocks: dict[str, dict[tuple[str, str], LimitBlockState]] = {}
 
     def put(self, kind: str, entity_id: str, entity: EntityState) -> EntityState | None:
         """Keep the entity and return the one it replaces."""
         before = self.drop(kind, entity_id)
         self.by_name[kind, entity_id] = entity
-        match entity:
-            case RouteState():
-                self.routes[entity.route_id] = entity
-            case KeyState():
-                self.keys[entity.key_hash] = entity
-            case AccountState():
-                self.accounts.setdefault(entity.company_id, {})[entity.subscription_id] = entity
-            case MeterState():
-                self.meters[entity.meter_id] = entity
-            case RuleState():
-                self.rules[entity.rule_id] = entity
-            case MembershipState():
-                self.memberships[entity.company_id] = entity
-            case ClockState():
-                self.clocks[entity.application_id] = entity
-            case _:
-                assert_never(entity)
+        entities, key = self._place(entity)
+        entities[key] = entity
         return before
 
     def drop(self, kind: str, entity_id: str) -> EntityState | None:
         """Forget the entity and return it, or None where there is none."""
         entity = self.by_name.pop((kind, entity_id), None)
+        if entity is not None:
+            entities, key = self._place(entity)
+            entities.pop(key, None)
+        return entity
+
+    def _place(self, entity: EntityState) -> tuple[dict[Any, Any], object]:
         match entity:
-            case None:
-                pass
             case RouteState():
-                self.routes.pop(entity.route_id, None)
+                return self.routes, entity.route_id
             case KeyState():
-                self.keys.pop(entity.key_hash, None)
+                return self.keys, entity.key_hash
             case AccountState():
-                self.accounts.get(entity.company_id, {}).pop(entity.subscription_id, None)
+                return self.accounts.setdefault(entity.company_id, {}), entity.subscription_id
             case MeterState():
-                self.meters.pop(entity.meter_id, None)
+                return self.meters, entity.meter_id
             case RuleState():
-                self.rules.pop(entity.rule_id, None)
+                return self.rules, entity.rule_id
             case MembershipState():
-                self.memberships.pop(entity.company_id, None)
+                return self.memberships, entity.company_id
             case ClockState():
-                self.clocks.pop(entity.application_id, None)
+                return self.clocks, entity.application_id
+            case LimitState():
+                return self.limits, entity.limit_id
+            case LimitBlockState():
+                return self.limit_blocks.setdefault(entity.company_id, {}), (entity.limit_id, entity.subject_id)
             case _:
                 assert_never(entity)
-        return entity
 
 
 class GatewayState:
     """What the gateway knows, or None of it yet (`ready` is false). `changes`: counts what made plans obsolete."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], rates: Rates) -> None:
         self._environment = environment
+        self._rates = rates
         self._entities = Entities()
         self._coming: Entities | None = None
         self._routes: dict[str, RoutePlan] | None = None
@@ -155,9 +153,21 @@ class GatewayState:
                 key,
                 accounts=self.accounts_of(key.company_id),
                 cohorts=frozenset() if membership is None else frozenset(membership.cohorts),
+                limits=self._limits_for(route, key),
             )
             route.plans[key_hash] = plan
         return plan
+
+    def _limits_for(self, route: RoutePlan, key: KeyState) -> PlanLimits | None:
+        entities = self._entities
+        return plan_limits(
+            route.state.name,
+            key,
+            limits=entities.limits.values(),
+            blocks=entities.limit_blocks.get(key.company_id, {}).values(),
+            plan_ids={account.plan_id for account in self.accounts_of(key.company_id)},
+            rates=self._rates,
+        )
 
     def key_of(self, key_hash: str) -> KeyState | None:
         """Return the live key with that hash."""
@@ -203,14 +213,16 @@ class GatewayState:
             self._forget_routes()
         self.version = version
         self.ready = True
+        if self._entities.limits:
+            self._rates.begin()
 
     def _changed(self, entity: EntityState | None) -> None:
         match entity:
             case None:
                 pass
-            case RouteState() | MeterState() | RuleState() | ClockState():
+            case RouteState() | MeterState() | RuleState() | ClockState() | LimitState():
                 self._forget_routes()
-            case KeyState() | AccountState() | MembershipState():
+            case KeyState() | AccountState() | MembershipState() | LimitBlockState():
                 self._forget_company(entity.company_id)
             case _:
                 assert_never(entity)

@@ -16,10 +16,10 @@ class SlidingWindow:
     steps back.
     """
 
-    __slots__ = ("_second", "_slots", "used")
+    __slots__ = ("_newest", "_second", "_slots", "used")
 
     def __init__(self, second: int) -> None:
-        self._second = second
+        self._second = self._newest = second
         self._slots = [0] * _SLOTS
         self.used = 0
 
@@ -39,6 +39,7 @@ class SlidingWindow:
         """Count units in the present second; return the second, for `correct`."""
         self._slots[self._second % _SLOTS] += units
         self.used += units
+        self._newest = self._second
         return self._second
 
     def correct(self, second: int, by: int) -> None:
@@ -62,5 +63,5 @@ class SlidingWindow:
         return _SLOTS
 
     def clears_in_s(self) -> int:
-        """Return after how many seconds nothing is in use."""
-        return self.frees_in_s(self.used)
+        """Return after how many seconds at most nothing is in use."""
+        return self._newest + _SLOTS - self._second if self.used else 0
