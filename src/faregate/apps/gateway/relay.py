@@ -85,7 +85,8 @@ class Relay:
         caller_gone = False
         try:
             if call.extension is None:
-                await _pass_on(answer, reader, transport)
+                # In a task of its own: a chunk does not wake all that waits for the stream's end.
+                await asyncio.create_task(answer.pass_on(reader, transport.send_bytes))
             elif not await _pass_covered(answer, reader, transport, extension=call.extension):
                 fault = self._credit_ended(call, call.extension, reader)
         except ProtocolClosed:
@@ -174,14 +175,6 @@ def _headers(call: Call, answered: Headers) -> Headers:
     if call.clamped_output is not None:
         headers.append((CLAMPED_OUTPUT, str(call.clamped_output)))
     return headers
-
-
-async def _pass_on(answer: UpstreamAnswer, reader: StreamMeter, transport: RSGIHTTPStreamTransport) -> None:
-    """Send events on as they come."""
-    while not reader.finished and (chunk := await answer.read()):
-        passing = reader.feed(chunk)
-        if passing:
-            await transport.send_bytes(passing)
 
 
 async def _pass_covered(

@@ -8,7 +8,7 @@ wait instead of two.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
@@ -60,6 +60,14 @@ class Timeouts(Protocol):
     def total_timeout_ms(self) -> int: ...  # noqa: D102 - see above
 
 
+class Meter(Protocol):
+    """What reads a stream as it passes."""
+
+    @property
+    def finished(self) -> bool: ...  # noqa: D102 - see above
+    def feed(self, chunk: bytes) -> bytes: ...  # noqa: D102 - see above
+
+
 class WholeAnswer(Struct, frozen=True):
     """An answer that is here to its end."""
 
@@ -89,6 +97,25 @@ class UpstreamAnswer:
             self._request = None
             return b""
         return bytes(chunk)
+
+    async def pass_on(self, meter: Meter, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """Feed all that comes to a meter and send what it returns, until it has finished or the answer has ended.
+
+        This is the path of every chunk of every stream, so it calls nothing in between. Raises as `read`, and what
+        `send` raises.
+        """
+        read, feed = self._response.body_reader.read_chunk, meter.feed
+        try:
+            while not meter.finished:
+                chunk = await read()
+                if chunk is None:
+                    self._request = None
+                    return
+                passing = feed(bytes(chunk))
+                if passing:
+                    await send(passing)
+        except RequestError as error:
+            raise _failure(error) from error
 
     async def read_whole(self, most_bytes: int) -> bytes:
         """Return all bytes that are left; raises `UpstreamFailed`, also where they are more than `most_bytes`."""
