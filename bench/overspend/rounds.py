@@ -40,6 +40,9 @@ _MAKERS: Final = 4
 _ENTERING: Final = 0.8
 """The part of the time in which customers enter; then all are there."""
 
+_AT_ONCE: Final = 0.3
+"""The part of the customers who are there from the start; the others come one by one."""
+
 _AT_REST_WITHIN_S: Final = 90.0
 _CLOSE_WITHIN_S: Final = 240.0
 _SHOWN: Final = 20
@@ -162,7 +165,7 @@ async def _trade(
 async def _enter(load: Load, over_s: float) -> None:
     started_s = time.monotonic()
     while (elapsed_s := time.monotonic() - started_s) < over_s:
-        load.enter(elapsed_s / over_s)
+        load.enter(_AT_ONCE + (1 - _AT_ONCE) * elapsed_s / over_s)
         await asyncio.sleep(0.05)
     load.enter(1.0)
 
@@ -253,9 +256,11 @@ def _report(
 def _wrong_words(trial: Trial, wrong: WrongRefusal) -> str:
     call, buyer = wrong.call, trial.buyers[wrong.call.buyer]
     took_ms = round((call.ended_s - call.sent_s) * 1_000)
+    before = [kill for kill in trial.kills if kill.killed_s < call.ended_s]
+    since = f", {call.ended_s - before[-1].killed_s:.1f} s after a kill of {before[-1].process}" if before else ""
     return (
         f"{buyer.customer.company_id} on {buyer.tariff.name} at gateway {call.gateway}: bound {call.bound}, least "
-        f"{call.least}, refused after {took_ms} ms with {_dollars(wrong.left)} left of {_dollars(buyer.granted)}"
+        f"{call.least}, refused after {took_ms} ms with {_dollars(wrong.left)} left of {_dollars(buyer.granted)}{since}"
     )
 
 
