@@ -12,7 +12,7 @@ from bench.children import BenchError, Child, wait_until
 from faregate.apps.failpoints import FAILPOINT, MARK
 from faregate.base import failpoints
 
-_REACHED_WITHIN_S: Final = 30.0
+_REACHED_WITHIN_S: Final = 90.0
 
 GATEWAY_CHAINS: Final = (
     (
