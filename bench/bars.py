@@ -25,7 +25,7 @@ from bench.bad_input import run_bad_input
 from bench.bar import Row, Run
 from bench.children import BenchError, end_in_order
 from bench.credit_bars import hold_block_latency, hold_hold
-from bench.dying import hold_crash, hold_failpoints
+from bench.dying import hold_crash, hold_failpoints, hold_overspend
 from bench.footprint import measure_footprint
 from bench.intake import measure_intake
 from bench.machine import Machine, read_machine
@@ -244,6 +244,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "bad-input": hold_bad_input,
     "crash": hold_crash,
     "failpoints": hold_failpoints,
+    "overspend": hold_overspend,
     "replay": hold_replay,
 }
 """In the order in which they run: what an idle machine is best for comes first."""

@@ -93,6 +93,12 @@ class Api:
         reply = self._line.call("PATCH", f"/api/v1{path}", body=msgspec.json.encode(document), headers=headers)
         return _document(reply, f"PATCH {path}")
 
+    def put(self, path: str, document: object) -> Any:  # noqa: ANN401 - JSON
+        """Set something; return what the API says of it. `BenchError` where it refuses."""
+        headers = {**self._headers, "content-type": "application/json", "idempotency-key": secrets.token_hex(16)}
+        reply = self._line.call("PUT", f"/api/v1{path}", body=msgspec.json.encode(document), headers=headers)
+        return _document(reply, f"PUT {path}")
+
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         """Read something. `BenchError` where the API refuses."""
         return _document(self._line.call("GET", f"/api/v1{path}", headers=self._headers), f"GET {path}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from bench import limits
 from bench.bar import Row, Run
 from bench.crash.rounds import run_rounds
 from bench.failpoints.trial import run_failpoints
+from bench.overspend import rounds
+from bench.overspend.rounds import run_overspend
 
 _SHOWN_FAULTS: Final = 5
 
@@ -39,6 +42,40 @@ def hold_failpoints(run: Run) -> Iterator[Row]:
             held=not found.faults and not found.missed and bool(found.calls.get("complete")),
             command=f"python -m bench.failpoints --seeds {seed}",
         )
+
+
+def hold_overspend(run: Run) -> Iterator[Row]:
+    """Try to overspend: one row for each of the promises."""
+    plan = rounds.QUICK if run.limits is limits.QUICK else rounds.FULL
+    found = run_overspend(plan, seed=run.seed, show=run.show)
+    quick = " --quick" if plan is rounds.QUICK else ""
+    command = f"python -m bench.overspend{quick} --seed {run.seed}"
+    where = (
+        f"{rounds.GATEWAYS} gateways, {plan.connections} connections, {plan.customers:,} customers, {plan.kills} kills"
+    )
+    yield Row(
+        bar=f"overspend: {where}",
+        measured=f"${found.over_balance} over balance; {len(found.faults)} faults; calls: {_counted(found.calls)}; "
+        f"{found.load_s:.0f} s; at rest after {found.at_rest_s} s{_shown(found.faults)}",
+        limit="$0, 0 faults by the upstream's log, nothing held at the end",
+        held=not found.faults,
+        command=command,
+    )
+    yield Row(
+        bar="overspend: credit spent of those who want more",
+        measured=f"{found.spent_part:.4%}: ${found.spent}, and ${found.unspendable} for which no call fits, "
+        f"of ${found.granted}",
+        limit=f"at least {run.limits.least_spent_part:.2%}",
+        held=found.spent_part >= run.limits.least_spent_part,
+        command=command,
+    )
+    yield Row(
+        bar="overspend: refused (402) although there was credit",
+        measured=f"{found.wrong_part:.4%}: {found.wrongly_refused}{_shown(found.wrong)}",
+        limit=f"at most {run.limits.most_wrong_part:.2%}",
+        held=found.wrong_part <= run.limits.most_wrong_part,
+        command=command,
+    )
 
 
 def _counted(calls: Mapping[str, int]) -> str:

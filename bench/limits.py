@@ -19,6 +19,8 @@ class Limits:
     crash_rounds: int
     failpoint_seeds: int
     abort_every: int
+    least_spent_part: float
+    most_wrong_part: float
     most_cpu_ratio: float
     least_rate_ratio: float
     most_added_p50_ms: float
@@ -40,6 +42,8 @@ FULL: Final = Limits(
     crash_rounds=20,
     failpoint_seeds=5,
     abort_every=1,
+    least_spent_part=0.99,
+    most_wrong_part=0.001,
     most_cpu_ratio=1.4,
     least_rate_ratio=0.7,
     most_added_p50_ms=0.25,
@@ -61,6 +65,9 @@ QUICK: Final = Limits(
     crash_rounds=3,
     failpoint_seeds=1,
     abort_every=9,
+    least_spent_part=0.99,
+    # A few hundred refusals, on a machine where two seconds of waiting are soon over.
+    most_wrong_part=0.02,
     # Rounds of one second, three of them, on cores that others use too.
     most_cpu_ratio=2.5,
     least_rate_ratio=0.35,

@@ -18,6 +18,7 @@ GATEWAY_CHAINS: Final = (
     (
         failpoints.START_WRITTEN,
         failpoints.CHECKPOINT_WRITTEN,
+        failpoints.EXTENSION_WRITTEN,
         failpoints.EVENT_WRITTEN,
         failpoints.EVENTS_SHIPPED,
         failpoints.EPOCH_OPENED,
@@ -32,6 +33,9 @@ GATEWAY_CHAINS: Final = (
     ),
 )
 """Of one gateway each, while calls are made."""
+
+PAYING_CHAIN: Final = (failpoints.TOP_UP_PAID,)
+"""Of the control plane, before the others, as accounts begin to top themselves up."""
 
 LEDGER_CHAIN: Final = (
     failpoints.EPOCH_RAISED,
@@ -56,7 +60,7 @@ BILLING_CHAIN: Final = (
 )
 """Of the control plane, after the calls, when a period has ended."""
 
-TRIED: Final = frozenset((*GATEWAY_CHAINS[0], *GATEWAY_CHAINS[1], *LEDGER_CHAIN, *BILLING_CHAIN))
+TRIED: Final = frozenset((*GATEWAY_CHAINS[0], *GATEWAY_CHAINS[1], *PAYING_CHAIN, *LEDGER_CHAIN, *BILLING_CHAIN))
 
 _LATEST_TURN: Final = 6
 _ONCE: Final = frozenset(
@@ -66,6 +70,7 @@ _ONCE: Final = frozenset(
         failpoints.EPOCH_RAISED,
         failpoints.EARLIER_FREED,
         failpoints.WINDOWS_CLOSED,
+        failpoints.TOP_UP_PAID,
     )
 )
 """What a process may reach no more than once."""

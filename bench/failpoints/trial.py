@@ -12,12 +12,13 @@ import asyncio
 import http.client
 import random
 import secrets
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from msgspec import Struct
 
 from bench.children import Child, wait_until
 from bench.crash.records import COMPLETION, PROMPT
-from bench.failpoints.chains import BILLING_CHAIN, GATEWAY_CHAINS, LEDGER_CHAIN, Death, die_along
+from bench.failpoints.chains import BILLING_CHAIN, GATEWAY_CHAINS, LEDGER_CHAIN, PAYING_CHAIN, Death, die_along
 from bench.overspend.fleet import Fleet, running_fleet
 from bench.overspend.judge import judge
 from bench.overspend.load import Load
@@ -37,6 +38,7 @@ from bench.overspend.rating import NANOS_PER_DOLLAR
 from bench.overspend.records import TotalRow
 from bench.overspend.rounds import come_to_rest, gather, open_for
 from bench.stack import READY
+from faregate.apps.control.main import PROVIDER_FILE
 from faregate.base.failpoints import FAILPOINTS
 
 _CUSTOMERS: Final = 16
@@ -48,6 +50,11 @@ _MONTH_S: Final = 32 * 24 * 3_600
 _BILLED_WITHIN_S: Final = 60.0
 _NANOS_PER_CENT: Final = NANOS_PER_DOLLAR // 100
 
+_TOPPING_UP: Final = 3
+_TOP_UP_TERMS: Final = {"below": "1000.00", "amount": "0.50", "cool_off_minutes": 43_200}
+
+_TOP_UPS: Final = "SELECT top_up_id, subscription_id FROM top_up"
+_PAYMENTS: Final = "SELECT lookup_key, amount FROM payment_intent WHERE failure IS NULL"
 _UNDELIVERED: Final = "SELECT count(*) FROM outbox WHERE delivered_at IS NULL"
 _FAILED: Final = "SELECT key, last_error FROM outbox WHERE attempts > 0"
 _INVOICES: Final = "SELECT subscription_id, total FROM invoice"
@@ -86,9 +93,15 @@ class _Giver:
         self._stopping.set()
         self._thread.join()
 
-    def buyers(self) -> list[Buyer]:
-        """Return the buyers with all that they were granted."""
-        return [replace(buyer, granted=buyer.granted + self._more[buyer.number]) for buyer in self._buyers]
+    def buyers(self, paid: Mapping[str, int]) -> list[Buyer]:
+        """Return the buyers with all that they were granted; `paid`: top-ups by subscription."""
+        return [
+            replace(
+                buyer,
+                granted=buyer.granted + self._more[buyer.number] + paid.get(buyer.customer.subscription_id, 0),
+            )
+            for buyer in self._buyers
+        ]
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -121,13 +134,17 @@ def run_failpoints(*, seed: int, show: Callable[[str], None], keep: Path | None 
         market = open_for(fleet, customers=_CUSTOMERS, calls=_CALLS, chance=chance)
         fleet.control_plane.kill()
         giver = _Giver(fleet, market.buyers)
+        paying = die_along(
+            fleet.control_plane, PAYING_CHAIN, chance=chance, provoke=lambda: _let_top_up(fleet, market.buyers)
+        )
         load, deaths = uvloop.run(_trade(fleet, market, giver, chance=chance, seed=seed, show=show))
         show("failpoints: everything comes to rest")
         come_to_rest(fleet)
         trial = gather(fleet, market, calls=load.records, kills=[])
-        finding = judge(replace(trial, buyers=giver.buyers()))
+        paid, paying_faults = _judge_payments(fleet)
+        finding = judge(replace(trial, buyers=giver.buyers(paid)))
         show("failpoints: a period ends")
-        deaths += _end_period(fleet, chance)
+        deaths += [*paying, *_end_period(fleet, chance)]
         costs = {entry.buyer.customer.subscription_id: _owed(entry.buyer, trial.totals) for entry in finding.spent}
         invoices, billing_faults = _judge_billing(fleet, costs)
     reached = sorted(death.point for death in deaths if not death.fault)
@@ -142,6 +159,7 @@ def run_failpoints(*, seed: int, show: Callable[[str], None], keep: Path | None 
         faults=[
             *(death.fault for death in deaths if death.fault),
             *(f"{fault.rule}: {fault.subject} {fault.detail}" for fault in finding.faults),
+            *paying_faults,
             *billing_faults,
         ],
     )
@@ -184,6 +202,30 @@ def _die_and_return(child: Child, points: Sequence[str], *, chance: random.Rando
     deaths = die_along(child, points, chance=chance)
     child.start()
     return deaths
+
+
+def _let_top_up(fleet: Fleet, buyers: Sequence[Buyer]) -> None:
+    """Have the first customers top themselves up, each at once and never again."""
+    fleet.control_plane.wait_ready(READY)
+    api = fleet.api()
+    with suppress(OSError, http.client.HTTPException):
+        for buyer in buyers[:_TOPPING_UP]:
+            customer = buyer.customer
+            api.put(f"/companies/{customer.company_id}/payment-method", {"payment_method": "pm_card_visa"})
+            api.put(f"/subscriptions/{customer.subscription_id}/auto-top-up", _TOP_UP_TERMS)
+    api.close()
+
+
+def _judge_payments(fleet: Fleet) -> tuple[dict[str, int], list[str]]:
+    """Return what the provider was paid by subscription, and what is wrong with it."""
+    asked = dict(fleet.books.rows(_TOP_UPS))
+    with closing(sqlite3.connect(f"file:{fleet.folder / PROVIDER_FILE}?mode=ro", uri=True)) as sandbox:
+        payments = sandbox.execute(_PAYMENTS).fetchall()
+    paid: Counter[str] = Counter()
+    for key, cents in payments:
+        paid[asked.get(key, "")] += cents * _NANOS_PER_CENT
+    wrong = len(paid) != len(payments) or not payments or asked.keys() != {key for key, _ in payments}
+    return dict(paid), [f"an account tops itself up once: {payments} for {asked}"] if wrong else []
 
 
 def _end_period(fleet: Fleet, chance: random.Random) -> list[Death]:

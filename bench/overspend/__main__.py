@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 from bench.children import end_in_order
+from bench.limits import FULL as FULL_LIMITS
+from bench.limits import QUICK as QUICK_LIMITS
 from bench.overspend.rounds import FULL, QUICK, run_overspend
 
 
@@ -33,7 +35,9 @@ def main() -> int:
     print(text)
     if arguments.json is not None:
         arguments.json.write_text(text + "\n")
-    return 0 if report.held else 1
+    limits = QUICK_LIMITS if arguments.quick else FULL_LIMITS
+    spent, wrong = report.spent_part >= limits.least_spent_part, report.wrong_part <= limits.most_wrong_part
+    return 0 if spent and wrong and not report.faults else 1
 
 
 if __name__ == "__main__":

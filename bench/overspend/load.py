@@ -27,6 +27,9 @@ _TIMEOUT_S: Final = 60.0
 _REST_S: Final = 0.03
 _AWAY_REST_S: Final = 0.1
 _SERVER_ERROR: Final = 500
+_REPEATED_STATUS: Final = 503
+"""What a route with several attempts calls again for."""
+
 _REFUSED_REST_S: Final = (0.3, 3.0)
 _LAST_REFUSALS: Final = 3
 """How often a customer must be refused after the last kill to count as having spent all that can be."""
@@ -48,6 +51,7 @@ class _Kind:
     choices: int = 1
     first_token_ms: tuple[int, int] = (0, 0)
     token_ms: tuple[int, int] = (0, 0)
+    fails: bool = False
 
 
 # Every second caller answers much less than the limit, so that most of a hold comes back.
@@ -59,6 +63,7 @@ _KINDS: Final = (
     _Kind(weight=15, most_output=(8, 120), is_stream=True),
     _Kind(weight=17, most_output=(60, 250), is_stream=True, first_token_ms=(0, 100), token_ms=(10, 60)),
     _Kind(weight=3, most_output=(300, 500), is_stream=True, token_ms=(60, 80)),
+    _Kind(weight=3, most_output=(8, 120), fails=True),
 )
 
 
@@ -227,8 +232,10 @@ def _request(
             asked["stream_options"] = {"include_usage": True}
     wanted = most + 10 if chance.random() < 0.3 else chance.randint(1, most)  # noqa: PLR2004 - some would go on
     body = chat_body(**asked)
+    failing = {"fail_status": _REPEATED_STATUS} if kind.fails else {}
     headers = chat_headers(
         buyer.customer.key,
+        **failing,
         prompt_tokens=chance.randint(1, _MOST_INPUT),
         completion_tokens=wanted,
         first_token_ms=chance.randint(*kind.first_token_ms),

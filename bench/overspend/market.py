@@ -29,11 +29,16 @@ _LOW_DEMAND: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """A plan's name and its two prices, of input and of output tokens."""
+    """A plan's name and its two prices, of input and of output tokens, and how its route has calls made.
+
+    `held_at_once`: output tokens that its streams hold at a time; None: all that they can use.
+    """
 
     name: str
     input: Price
     output: Price
+    held_at_once: int | None = None
+    attempts: int = 1
 
     @property
     def route(self) -> str:
@@ -51,7 +56,8 @@ class Tariff:
 
 TARIFFS: Final = (
     Tariff(name="unit", input=UnitPrice(10_000), output=UnitPrice(100_000)),
-    Tariff(name="package", input=PackagePrice(10_000_000, 1_000), output=PackagePrice(30_000_000, 700)),
+    Tariff(name="package", input=PackagePrice(10_000_000, 1_000), output=PackagePrice(30_000_000, 700), attempts=2),
+    Tariff(name="running", input=UnitPrice(10_000), output=UnitPrice(100_000), held_at_once=64),
     Tariff(
         name="graduated",
         input=UnitPrice(10_000),
@@ -127,6 +133,8 @@ def _make_offer(api: Api, tariff: Tariff, upstream: str) -> Offer:
     settings = {
         "least_output_tokens": LEAST_OUTPUT,
         "default_output_tokens": DEFAULT_OUTPUT,
+        "hold_output_tokens": tariff.held_at_once,
+        "attempts": tariff.attempts,
     }
     api.post("/routes", {"name": tariff.route, "upstream_url": f"{upstream}/v1", "enforce": "strict", **settings})
     plan_id = api.post("/plans", {"name": f"Plan {tariff.name}"})["plan_id"]

@@ -30,12 +30,6 @@ from faregate.wire.dialects.openai_chat import estimate_input, read_request
 
 GATEWAYS: Final = 4
 
-LEAST_SPENT_PART: Final = 0.99
-"""Of the credit of those who want more."""
-
-MOST_WRONG_PART: Final = 0.001
-"""Of all refusals for lack of credit."""
-
 _MAKERS: Final = 4
 _ENTERING: Final = 0.8
 """The part of the time in which customers enter; then all are there."""
@@ -96,11 +90,6 @@ class OverspendReport(Struct, frozen=True, kw_only=True):
     at_rest_s: float
     faults: list[str]
     wrong: list[str]
-
-    @property
-    def held(self) -> bool:
-        """Return whether every bar holds."""
-        return not self.faults and self.spent_part >= LEAST_SPENT_PART and self.wrong_part <= MOST_WRONG_PART
 
 
 def run_overspend(

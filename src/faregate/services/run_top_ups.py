@@ -14,6 +14,7 @@ import structlog
 
 from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, Unavailable
+from faregate.base.failpoints import TOP_UP_PAID, reach
 from faregate.base.ids import IdSource
 from faregate.base.limits import PROVIDER_TIMEOUT_S
 from faregate.base.money import from_ledger_units, to_minor_units
@@ -87,6 +88,7 @@ class TopUpRunner:
             retry_at = self._clock.now() + retry_delay(row.attempts, sum(row.top_up_id.encode()))
             await self._database.write(lambda tx: postpone_top_up(tx, row.top_up_id, retry_at=retry_at))
             return False
+        reach(TOP_UP_PAID)
         if payment.failure is not None:
             _log.warning("top_up.failed", top_up=row.top_up_id, failure=payment.failure)
         await self._database.write(lambda tx: self._end(tx, row, payment))

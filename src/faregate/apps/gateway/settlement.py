@@ -34,7 +34,7 @@ from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart
 from faregate.apps.gateway.spool_records import HeldMark, HeldRecord, Kind, PlanRecord
 from faregate.base.clock import Clock
-from faregate.base.failpoints import EVENT_WRITTEN, UPSTREAM_ANSWERED, reach
+from faregate.base.failpoints import EVENT_WRITTEN, EXTENSION_WRITTEN, UPSTREAM_ANSWERED, reach
 from faregate.domain.metering.event import Event
 from faregate.wire.dialects.seam import AnswerRecord
 from faregate.wire.dialects.tokens import Tokens, Usage
@@ -83,6 +83,7 @@ class Settlement:
         if call.started is not None:
             held = [HeldRecord(part.units.lease.lease_id, part.units.lease.price_id, part.count) for part in parts]
             self._spool.mark(Kind.EXTENDED, HeldMark(request_id=call.request_id, attempt=ATTEMPT, held=held))
+            reach(EXTENSION_WRITTEN)
 
     def release(self, call: Call) -> None:
         """Let go of a hold whose call was never started."""
