@@ -77,6 +77,6 @@ def move_sequences(transaction: Transaction, facts: Sequence[GatewayFacts], *, n
         if gateway is None:
             continue
         applied = max(gateway.applied_sequence, sequence)
-        set_applied_sequence(transaction, gateway_id, applied, now=now)
+        set_applied_sequence(transaction, gateway_id, applied)
         if gateway.release_through is not None and applied >= gateway.release_through:
             free_earlier_leases(transaction, gateway_id, gateway.epoch, now=now)

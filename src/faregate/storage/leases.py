@@ -90,11 +90,9 @@ def set_release_through(transaction: Transaction, gateway_id: str, sequence: int
     transaction.execute(update(gateway).where(gateway.c.gateway_id == gateway_id).values(release_through=sequence))
 
 
-def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: int, *, now: datetime) -> None:
+def set_applied_sequence(transaction: Transaction, gateway_id: str, sequence: int) -> None:
     """Keep the newest sequence whose event is applied."""
-    transaction.execute(
-        update(gateway).where(gateway.c.gateway_id == gateway_id).values(applied_sequence=sequence, seen_at=now)
-    )
+    transaction.execute(update(gateway).where(gateway.c.gateway_id == gateway_id).values(applied_sequence=sequence))
 
 
 def read_leases(transaction: Transaction, lease_ids: Collection[str]) -> dict[str, LeaseRow]:
@@ -102,20 +100,21 @@ def read_leases(transaction: Transaction, lease_ids: Collection[str]) -> dict[st
     if not lease_ids:
         return {}
     return {
-        row.lease_id: _lease(row) for row in transaction.execute(select(lease).where(lease.c.lease_id.in_(lease_ids)))
+        row.lease_id: lease_from_row(row)
+        for row in transaction.execute(select(lease).where(lease.c.lease_id.in_(lease_ids)))
     }
 
 
 def read_leases_of_request(transaction: Transaction, lease_request_id: str) -> list[LeaseRow]:
     """Return what a lease request was granted before."""
     statement = select(lease).where(lease.c.lease_request_id == lease_request_id).order_by(lease.c.lease_id)
-    return [_lease(row) for row in transaction.execute(statement)]
+    return [lease_from_row(row) for row in transaction.execute(statement)]
 
 
 def read_earlier_leases(transaction: Transaction, gateway_id: str, before_epoch: int) -> list[LeaseRow]:
     """Return a gateway's open leases of earlier epochs."""
     statement = select(lease).where(lease.c.gateway_id == gateway_id, lease.c.is_open, lease.c.epoch < before_epoch)
-    return [_lease(row) for row in transaction.execute(statement)]
+    return [lease_from_row(row) for row in transaction.execute(statement)]
 
 
 def outstanding_before(
@@ -126,7 +125,7 @@ def outstanding_before(
         lease.c.subscription_id == subscription_id, lease.c.is_open, lease.c.created_at < before
     )
     units: dict[tuple[str, Period], int] = {}
-    for row in map(_lease, transaction.execute(statement)):
+    for row in map(lease_from_row, transaction.execute(statement)):
         key = (row.price_id, row.period)
         units[key] = units.get(key, 0) + row.outstanding_units
     return units
@@ -175,7 +174,8 @@ def update_leases(transaction: Transaction, rows: Collection[LeaseRow]) -> None:
         )
 
 
-def _lease(row: Row[tuple[object, ...]]) -> LeaseRow:
+def lease_from_row(row: Row[tuple[object, ...]]) -> LeaseRow:
+    """Return a row of `lease`."""
     return LeaseRow(
         lease_id=row.lease_id,
         lease_request_id=row.lease_request_id,

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from faregate.apps.cli import options
 from faregate.apps.log_settings import LogFormat, LogLevel
+from faregate.domain.ledger.lost_units import LostUnits
 
 
 def up(
@@ -21,6 +22,8 @@ def up(
     database_url: options.DatabaseUrl = None,
     gateway_token: options.GatewayToken = None,
     variable: options.Variable = None,
+    lost_gateways: options.LostGateways = LostUnits.KEEP,
+    lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -49,6 +52,8 @@ def up(
             database_url=database_url,
             gateway_token=gateway_token,
             variable=variable or {},
+            lost_gateways=lost_gateways,
+            lost_gateway_grace_s=lost_gateway_grace_s,
             log_format=log_format,
             log_level=log_level,
         )
@@ -62,6 +67,8 @@ def serve(
     data: options.Data = options.DATA,
     database_url: options.DatabaseUrl = None,
     gateway_token: options.GatewayToken = None,
+    lost_gateways: options.LostGateways = LostUnits.KEEP,
+    lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -84,6 +91,8 @@ def serve(
         data=data,
         database_url=database_url,
         gateway_token=gateway_token or ensure_gateway_token(data),
+        lost_gateways=lost_gateways,
+        lost_gateway_grace_s=lost_gateway_grace_s,
     )
     return run_serve(settings, log_format, log_level)
 

@@ -14,6 +14,7 @@ from faregate.apps.cli import (
     commands,
     cost_commands,
     explain_command,
+    gateway_commands,
     invoice_commands,
     meter_commands,
     rerate_command,
@@ -33,6 +34,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.apply,
     commands.replay,
     explain_command.explain,
+    gateway_commands.gateways,
     cost_commands.margin,
     cost_commands.incident_credit,
     rerate_command.rerate,
@@ -62,6 +64,8 @@ _ASKED_EACH_TIME: Final = frozenset(
         "by",
         "apply",
         "undo",
+        "settle",
+        "units",
     }
 )
 """Parameters that belong to one call of a command, not into a settings file."""

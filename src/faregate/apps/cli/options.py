@@ -10,6 +10,7 @@ from cyclopts import CoercionError, Parameter, Token
 from cyclopts.validators import Number
 
 from faregate.apps.log_settings import LogFormat, LogLevel
+from faregate.domain.ledger.lost_units import LostUnits
 
 _PORT: Final = Number(gte=0, lte=65_535)
 
@@ -53,12 +54,23 @@ Variable = Annotated[
 ]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
 ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
+LostGateways = Annotated[
+    LostUnits, Parameter(help="What becomes of the units that a gateway holds which does not come back.")
+]
+LostGatewayGrace = Annotated[
+    int,
+    Parameter(
+        help="Seconds after which a gateway that was not heard is lost; at least as long as the longest call.",
+        validator=Number(gte=0),
+    ),
+]
 LogFormatOption = Annotated[LogFormat, Parameter(help="For people or for machines.")]
 LogLevelOption = Annotated[LogLevel, Parameter(help="The least severe event to write.")]
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 GATEWAY_PORT: Final = 8000
+LOST_GATEWAY_GRACE_S: Final = 3_600
 DATA: Final = Path("faregate-data")
 DEMO_DATA: Final = Path("faregate-demo")
 CONTROL_PLANE_URL: Final = f"http://{HOST}:{PORT}"

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from faregate.apps.cli.options import LOST_GATEWAY_GRACE_S
 from faregate.apps.cli.supervisor import Child, Supervisor
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_gateway_token
+from faregate.domain.ledger.lost_units import LostUnits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class UpSettings:
     database_url: str | None = field(repr=False)
     gateway_token: str | None = field(repr=False)
     variable: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lost_gateways: LostUnits = LostUnits.KEEP
+    lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
     log_format: LogFormat
     log_level: LogLevel
 
@@ -80,6 +84,8 @@ def _environment(settings: UpSettings) -> dict[str, str]:
         "CONTROL_PLANE_URL": _control_plane(settings),
         "DATA": str(settings.data),
         "GATEWAY_TOKEN": settings.gateway_token or "",
+        "LOST_GATEWAYS": settings.lost_gateways.value,
+        "LOST_GATEWAY_GRACE_S": str(settings.lost_gateway_grace_s),
         "LOG_FORMAT": settings.log_format.value,
         "LOG_LEVEL": settings.log_level.value,
         "CONFIG": os.devnull,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from faregate.apps.control.collector import Collector
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.dispatcher import Dispatcher, Routes
 from faregate.apps.control.gateway_link import GatewayLink
+from faregate.apps.control.gateway_watch import GatewayWatch
 from faregate.apps.control.health import Health
 from faregate.apps.control.intake import Intake
 from faregate.apps.control.loops import Ticking, fill_meters, keep_margins, prune_state_changes
@@ -136,9 +138,21 @@ class _Parts:
             gateway_token=settings.gateway_token,
         )
         callers = CallerLink(database=database, clock=clock, applying=self._applying, link=link)
+        self._watch = GatewayWatch(
+            database=database,
+            feed=self._feed,
+            clock=clock,
+            grace=timedelta(seconds=settings.lost_gateway_grace_s),
+            policy=settings.lost_gateways,
+        )
         health = Health(database=database, applying=self._applying)
         metrics = Metrics(
-            counters=counters, intake=self._intake, applying=self._applying, feed=self._feed, health=health
+            counters=counters,
+            intake=self._intake,
+            applying=self._applying,
+            feed=self._feed,
+            health=health,
+            watch=self._watch,
         )
         collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
@@ -160,6 +174,7 @@ class _Parts:
             self._applying.run(),
             self._feed.run(),
             self._ticking.run(),
+            self._watch.run(),
             self._topping_up.run(),
             self._rate_desk.run(),
             prune_state_changes(self._database),

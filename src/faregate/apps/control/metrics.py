@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Final
 
 from faregate.apps.control.applying import Applying
 from faregate.apps.control.asgi import Answer, Request
 from faregate.apps.control.counters import Counters
+from faregate.apps.control.gateway_watch import GatewayWatch
 from faregate.apps.control.health import Health
 from faregate.apps.control.intake import Intake
 from faregate.apps.control.state_feed import StateFeed
 
 _CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
-Samples = Iterable[tuple[Mapping[str, str], int]]
+Samples = Iterable[tuple[Mapping[str, str], int | Decimal]]
 
 
 class Metrics:
     """Reads the process' counters and gauges at the moment it is asked."""
 
     def __init__(
-        self, *, counters: Counters, intake: Intake, applying: Applying, feed: StateFeed, health: Health
+        self,
+        *,
+        counters: Counters,
+        intake: Intake,
+        applying: Applying,
+        feed: StateFeed,
+        health: Health,
+        watch: GatewayWatch,
     ) -> None:
         self._counters = counters
         self._intake = intake
         self._applying = applying
         self._feed = feed
         self._health = health
+        self._watch = watch
 
     async def show(self, request: Request) -> Answer:
         """Answer `GET /metrics`."""
@@ -43,6 +53,7 @@ class Metrics:
         bounds = [({"route_id": route, "price_id": price}, n) for (route, price), n in self._applying.bounds.items()]
         queued: Samples = [({}, self._intake.queued_bytes)]
         unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
+        suspended = [({"currency": code}, amount) for code, amount in self._watch.suspended().items()]
         return [
             _counter("faregate_requests_total", "Requests by first part of the path and status.", requests),
             _counter("faregate_events_accepted_total", "Events acknowledged after their durable write.", events),
@@ -55,6 +66,12 @@ class Metrics:
             _gauge("faregate_intake_queued_bytes", "Events that wait for a commit.", queued),
             _gauge("faregate_events_unapplied", "Events that are logged and not yet metered.", unapplied),
             _gauge("faregate_state_subscribers", "Gateways that follow the state.", [({}, self._feed.subscribers)]),
+            _gauge(
+                "faregate_gateways_lost",
+                "Gateways that hold units and do not come back.",
+                [({}, len(self._watch.lost))],
+            ),
+            _gauge("faregate_suspended_amount", "Money that lost gateways hold, in major units.", suspended),
             _gauge("faregate_state_version", "Newest version of the state.", [({}, self._feed.version)]),
         ]
 

@@ -87,7 +87,7 @@ class StateFeed:
         """Ask all other gateways for what they have idle of an account, and tell this one when its credit changes."""
         if self._recalls.note(subscription_id, for_gateway, now_s=asyncio.get_running_loop().time()):
             async with self._moved:
-                self._note(Recall(subscription_id=subscription_id), self._gateway_ids() - {for_gateway})
+                self._note(Recall(subscription_id=subscription_id), self.gateway_ids() - {for_gateway})
                 self._moved.notify_all()
         self.wake()
 
@@ -105,7 +105,7 @@ class StateFeed:
     @property
     def gateways(self) -> int:
         """Return how many different gateways follow the state."""
-        return len(self._gateway_ids())
+        return len(self.gateway_ids())
 
     async def note_seen(self, seen: StateSeen) -> None:
         """Note that a gateway decides by the state of a version."""
@@ -150,7 +150,8 @@ class StateFeed:
             if subscriber.gateway_id in gateways:
                 subscriber.notes[note] = None
 
-    def _gateway_ids(self) -> set[str]:
+    def gateway_ids(self) -> set[str]:
+        """Return the gateways that follow the state."""
         return {subscriber.gateway_id for subscriber in self._seen.values()}
 
     def _is_seen(self, version: int) -> bool:
