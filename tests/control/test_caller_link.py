@@ -126,7 +126,8 @@ def test_balance_and_usage_count_the_asking_gateways_events_that_are_shipped(con
 
 def test_an_answer_goes_without_events_that_do_not_come(control: Handle) -> None:
     funded(control)
-    reply = control.as_gateway("POST", "/gateway/v1/balances", question(control, 99))
+    as_of = {"gateway_id": GATEWAY, "sequence": 99, "within_ms": 50}
+    reply = control.as_gateway("POST", "/gateway/v1/balances", question(control) | {"as_of": as_of})
     assert reply.status == 200
 
 
@@ -172,7 +173,7 @@ def test_what_a_call_cost_is_told_to_its_own_company_alone(control: Handle) -> N
     assert cost["lines"] == [{"price_id": PRICE, "name": "Input Tokens", "quantity": "1200", "amount": "1.00"}]
     others = question(control, 1, request_id="req-1") | {"company_id": "globex"}
     assert control.as_gateway("POST", "/gateway/v1/costs", others).status == 404
-    assert control.as_gateway("POST", "/gateway/v1/costs", question(control, 1, request_id="req-9")).status == 404
+    assert control.as_gateway("POST", "/gateway/v1/costs", question(control, 0, request_id="req-9")).status == 404
 
 
 @pytest.mark.parametrize("path", ["quotes", "balances", "usage", "costs"])

@@ -150,6 +150,51 @@ def test_a_postpaid_call_has_a_price_and_no_limit(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_quote_for_a_model_that_the_route_does_not_have_tells_the_refusal(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with whole(tmp_path, "http://127.0.0.1:9", models=["other"]) as both:
+            refusal = (await quote(both.gate)).json["refusal"]
+            assert isinstance(refusal, dict)
+            assert (refusal["status"], refusal["body"]["error"]["code"]) == (403, "model_not_allowed")
+
+    run(scenario())
+
+
+def test_a_route_that_refuses_near_zero_has_no_lower_limit_than_the_callers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with whole(tmp_path, "http://127.0.0.1:9", granted="0.80", near_zero="refuse") as both:
+            found = (await quote(both.gate, ASK | {"max_tokens": 2_000})).json
+            assert (found["affordable"], found["affordable_max_tokens"]) == (False, 300)
+            assert found["least_max_tokens"] == 2_000
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "request_body", "bound"),
+    [
+        ("openai_responses", {"model": "demo", "input": "Hello", "max_output_tokens": 70}, 70),
+        ("anthropic_messages", {"model": "d", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 80}, 80),
+    ],
+)
+def test_every_dialect_is_quoted_by_its_own_limit(
+    tmp_path: Path, dialect: str, request_body: dict[str, object], bound: int
+) -> None:
+    async def scenario() -> None:
+        async with whole(tmp_path, "http://127.0.0.1:9", dialect=dialect, enforce="none") as both:
+            answer = await quote(both.gate, request_body)
+            assert answer.status == 200, answer.body
+            tokens = answer.json["tokens"]
+            assert isinstance(tokens, dict)
+            assert tokens["output"] == bound
+            assert tokens["input"] > tokens["input_estimate"] > 0
+            # Chat's names of usage are none of this dialect's: nothing in the request bounds them.
+            subscription = only(answer.json["subscriptions"])
+            assert (subscription["lines"], subscription["unbounded"]) == ([], ["Input Tokens", "Output Tokens"])
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -45,6 +45,7 @@ def create_route(transaction: Transaction, change: Change, request: RouteCreate)
         hold_output_tokens=request.hold_output_tokens,
         when_credit_ends=request.when_credit_ends,
         overdraft_output_tokens=request.overdraft_output_tokens,
+        answer_cost=request.answer_cost,
     )
     require(route_faults(route))
     if stored.find_route_by_name(transaction, change.application_id, route.name) is not None:

@@ -16,6 +16,7 @@ from faregate.services.find_event import event_id_of, find_event, readable_event
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
 from faregate.storage.corrections import correction_of, correction_that_made
+from faregate.storage.credit import first_expiry
 from faregate.storage.database import Transaction
 from faregate.storage.events import IngestedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
@@ -72,6 +73,7 @@ def read_balance(transaction: Transaction, application_id: str, subscription_id:
         reserved=plain(from_ledger_units(account.reserved, unit)),
         available=plain(from_ledger_units(account.available, unit)),
         exhausted=account.exhausted,
+        next_expiry_at=first_expiry(transaction, subscription_id, after=now),
         prices=[_price_balance(price, totals[price.price_id]) for price in prices],
     )
 

@@ -30,10 +30,11 @@ from faregate.wire.api.readings import BalanceView
 
 
 class AsOf(Struct, frozen=True, kw_only=True):
-    """The last event of a gateway that the answer should count."""
+    """The last event of a gateway that the answer should count, and how long it may wait for that."""
 
     gateway_id: str
     sequence: int
+    within_ms: int = 2_000
 
 
 class QuotedUnits(Struct, frozen=True, kw_only=True):

@@ -98,6 +98,7 @@ class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
     `attempts`: how many times a call is sent at most, to the upstream and its `fallbacks` in turn.
     `hold_output_tokens`: what a stream holds at a time, None where it holds all before it starts;
     `overdraft_output_tokens`: what one that is finished without credit may still write.
+    `answer_cost`: a whole answer waits for the ledger and says what it cost.
     """
 
     route_id: str
@@ -125,6 +126,7 @@ class RouteState(Struct, frozen=True, kw_only=True, tag="route"):
     hold_output_tokens: int | None = None
     when_credit_ends: WhenCreditEnds = WhenCreditEnds.END
     overdraft_output_tokens: int = DEFAULT_OVERDRAFT_TOKENS
+    answer_cost: bool = False
 
 
 class KeyState(Struct, frozen=True, kw_only=True, tag="key"):
@@ -344,7 +346,7 @@ class LeaseAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Drawn(Struct, frozen=True, kw_only=True):
-    """Units that the call used up of a lease. `held`: what was held there, where the call's usage was read; else 0."""
+    """Units that the call used up of a lease. `held`: what was held there; 0 where no usage was read."""
 
     lease_id: str
     units: int

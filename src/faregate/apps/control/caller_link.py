@@ -22,8 +22,10 @@ from faregate.wire.caller_questions import AsOf, BalanceQuestion, CostQuestion, 
 
 T = TypeVar("T")
 
-_APPLIED_WITHIN_S: Final = 0.5
-"""How long an answer waits for the events that it should count; then it goes without them."""
+_LONGEST_WAIT_MS: Final = 4_000
+"""How long an answer waits for the events that it should count at the most; then it goes without them."""
+
+_MILLISECONDS: Final = 1_000
 
 
 class CallerLink:
@@ -51,7 +53,7 @@ class CallerLink:
         return await self._answer(question.as_of, lambda tx: read_period_usage(tx, question, self._clock))
 
     async def cost(self, request: Request) -> Answer:
-        """Answer `POST /gateway/v1/costs`; 404 where the call is unknown, or not applied within half a second."""
+        """Answer `POST /gateway/v1/costs`; 404 where the call is unknown, or not applied in time."""
         question = await self._read(request, CostQuestion)
         return await self._answer(question.as_of, lambda tx: read_call_cost(tx, question))
 
@@ -63,5 +65,6 @@ class CallerLink:
             raise InvalidInput.of("body", str(error)) from error
 
     async def _answer(self, as_of: AsOf, read: Callable[[Transaction], Struct]) -> Answer:
-        await self._applying.reach(lambda tx: has_applied(tx, as_of.gateway_id, as_of.sequence), _APPLIED_WITHIN_S)
+        within_s = min(max(as_of.within_ms, 0), _LONGEST_WAIT_MS) / _MILLISECONDS
+        await self._applying.reach(lambda tx: has_applied(tx, as_of.gateway_id, as_of.sequence), within_s)
         return json_answer(await self._database.read(read))

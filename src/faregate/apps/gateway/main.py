@@ -16,6 +16,7 @@ from granian.server.embed import Server
 from faregate.apps.gateway.admin import Admin
 from faregate.apps.gateway.app import GatewayApp, OwnPaths
 from faregate.apps.gateway.asking_rate import AskingRate
+from faregate.apps.gateway.call_costs import CallCosts
 from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
@@ -123,7 +124,7 @@ class Gateway:
             self._control_plane,
             metrics=self.metrics,
             on_shipped=self.holding.shipped,
-            is_awaited=lambda: self.holding.has_waiting() or self._callers.waiting > 0,
+            is_awaited=lambda: self.holding.has_waiting() or self._callers.waiting + self._costs.waiting > 0,
         )
         self.holding.on_final = self.shipper.hurry
         self._follower = StateFollower(
@@ -140,9 +141,10 @@ class Gateway:
                 state=self.state, control_plane=self._control_plane, holding=self.holding, clock=self._clock
             ),
             rate=AskingRate(self._clock.steady_ms),
-            as_of=lambda: AsOf(gateway_id=self.spool.gateway_id, sequence=self.spool.next_sequence - 1),
+            as_of=self._as_of,
         )
-        self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics)
+        self._costs = CallCosts(self._control_plane, as_of=self._as_of, metrics=self.metrics)
+        self._relay = Relay(settlement=self._settlement, spool=self.spool, metrics=self.metrics, costs=self._costs)
         self.app = self._make_app()
         self.server = _server(self.app, settings)
 
@@ -195,6 +197,9 @@ class Gateway:
             new_id=RequestIds(self._clock),
             metrics=self.metrics,
         )
+
+    def _as_of(self) -> AsOf:
+        return AsOf(gateway_id=self.spool.gateway_id, sequence=self.spool.next_sequence - 1)
 
     def _identity(self) -> tuple[str, int] | None:
         return None if self._epoch is None else (self.spool.gateway_id, self._epoch)

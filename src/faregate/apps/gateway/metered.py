@@ -98,7 +98,7 @@ class MeteredCalls:
         headers += route.upstream_headers
         headers.append(("x-request-id", call.request_id))
         try:
-            if streams or route.cancels:
+            if streams or route.cancels or route.state.answer_cost:
                 await self._forward(call, dialect, url=url, headers=headers, body=body)
             else:
                 client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
@@ -114,6 +114,12 @@ class MeteredCalls:
             # Nothing was sent to the caller: nothing is billed, whether the caller left or the gateway stops.
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
+
+    async def _pass_whole(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
+        if call.plan.route.state.answer_cost:
+            await self._relay.pass_with_cost(call, answer, dialect)
+        else:
+            self._relay.pass_whole(call, answer, dialect)
 
     def _read(self, call: Call, dialect: MeteredDialect, body: bytes) -> tuple[MeteredRequest | None, int]:
         """Return the request, and what its parts add to the input's bound.
@@ -198,7 +204,7 @@ class MeteredCalls:
         )
 
     async def _forward(self, call: Call, dialect: MeteredDialect, *, url: str, headers: Headers, body: bytes) -> None:
-        """Forward a call that streams, or one that ends when its caller leaves."""
+        """Forward a call that streams, ends when its caller leaves, or is answered with its cost."""
         route = call.plan.route
         client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
         if route.retries is not None:
@@ -206,7 +212,7 @@ class MeteredCalls:
         watch = CallerWatch(call.protocol) if route.cancels else None
         try:
             if call.request is None or not call.request.streams:
-                self._relay.pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
+                await self._pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
                 return
             answer = await client.stream(call.verb, url, headers=headers, body=body)
             try:
@@ -214,7 +220,7 @@ class MeteredCalls:
                     await self._relay.pass_stream(call, answer, dialect, watch=watch)
                 else:
                     whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    self._relay.pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
+                    await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
             finally:
                 await answer.close()
         finally:

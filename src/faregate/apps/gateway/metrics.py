@@ -29,6 +29,7 @@ class GatewayMetrics:
     uncovered_units: int = 0
     calls_above_hold: int = 0
     estimated_calls: int = 0
+    costs_unknown: int = 0
     attempts_repeated: int = 0
     streams_ended: int = 0
     streams_finished: int = 0
@@ -72,6 +73,7 @@ def render(metrics: GatewayMetrics, gauges: Mapping[str, tuple[str, float]]) -> 
         ),
         ("overspend_finished_units_total", "Units used by such streams that no lease covered", metrics.finished_units),
         ("estimated_calls_total", "Calls billed by an estimate", metrics.estimated_calls),
+        ("costs_unknown_total", "Answers sent without their cost, on routes that say it", metrics.costs_unknown),
         ("callers_gone_total", "Callers who left in mid-answer", metrics.callers_gone),
         ("drains_cut_total", "Answers not read to their end after their caller left", metrics.drains_cut),
         ("events_written_total", "Events in the spool", metrics.events_written),

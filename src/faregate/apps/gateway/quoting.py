@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from faregate.apps.gateway import answers
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.plan import CallPlan, RoutePlan
@@ -74,10 +75,8 @@ class Quoting:
             choices=choices,
             affordable=all(found.affordable for found in answer.subscriptions),
             affordable_max_tokens=_affordable(answer.subscriptions, choices),
-            least_max_tokens=min(per_choice, max(route.least_output_tokens, request.least_output_per_choice)),
-            refusal=None
-            if plan.refusal is None
-            else RefusalView(status=plan.refusal.fault.status, body=Raw(plan.refusal.body)),
+            least_max_tokens=min(per_choice, max(plan.route.least_output, request.least_output_per_choice)),
+            refusal=_refusal(plan, dialect, request),
             subscriptions=answer.subscriptions,
         )
 
@@ -126,6 +125,16 @@ def _read(dialect: MeteredDialect, body: bytes, parts: PartBounds) -> tuple[Mete
         fault = error.faults[0]
         raise InvalidInput.of(f"request.{fault.field}", fault.message) from None
     return request, added
+
+
+def _refusal(plan: CallPlan, dialect: MeteredDialect, request: MeteredRequest) -> RefusalView | None:
+    if plan.refusal is not None:
+        return RefusalView(status=plan.refusal.fault.status, body=Raw(plan.refusal.body))
+    models = plan.route.models
+    if models is not None and request.model not in models:
+        refused = answers.MODEL_NOT_ALLOWED
+        return RefusalView(status=refused.status, body=Raw(refused.body_for(dialect)))
+    return None
 
 
 def _units(account: AccountState, route: RoutePlan, bounds: Mapping[str, Bound]) -> dict[str, Bound | None]:

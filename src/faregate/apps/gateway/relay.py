@@ -11,6 +11,8 @@ from granian.rsgi import ProtocolClosed
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.call import Call, answer_headers
+from faregate.apps.gateway.call_costs import NAMES as COST_NAMES
+from faregate.apps.gateway.call_costs import CallCosts
 from faregate.apps.gateway.call_records import ATTEMPT
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.extending import Extension
@@ -41,15 +43,28 @@ _FIRST_ERROR_STATUS: Final = 400
 class Relay:
     """Passes answers on. `streams`: what is streaming now, with the output last checkpointed."""
 
-    def __init__(self, *, settlement: Settlement, spool: Spool, metrics: GatewayMetrics) -> None:
+    def __init__(self, *, settlement: Settlement, spool: Spool, metrics: GatewayMetrics, costs: CallCosts) -> None:
         self._settlement = settlement
         self._spool = spool
         self._metrics = metrics
+        self._costs = costs
         self._streams: dict[Call, tuple[StreamMeter, int]] = {}
         self._draining = 0
 
     def pass_whole(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
         """Settle an answer that is here to its end, then send it."""
+        self._settle_whole(call, answer, dialect)
+        _send(call, answer, _headers(call, answer.headers))
+
+    async def pass_with_cost(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
+        """Do the same, and say in headers what the call cost: of an answer that the upstream gave, no error."""
+        self._settle_whole(call, answer, dialect)
+        headers = [pair for pair in _headers(call, answer.headers) if pair[0] not in COST_NAMES]
+        if answer.status < _FIRST_ERROR_STATUS:
+            headers += await self._costs.headers(call.request_id, call.plan.key)
+        _send(call, answer, headers)
+
+    def _settle_whole(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
         status, body = answer.status, answer.body
         if body[:1] != b"{" and is_stream(answer.headers):
             # A stream that nobody asked for.
@@ -65,11 +80,6 @@ class Relay:
                 most_output=call.most_output,
             )
             self._settlement.settle(call, status, record, estimated=estimated)
-        headers = _headers(call, answer.headers)
-        if body:
-            call.protocol.response_bytes(status, headers, body)
-        else:
-            call.protocol.response_empty(status, headers)
 
     async def pass_stream(
         self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect, *, watch: CallerWatch | None
@@ -168,6 +178,13 @@ class Relay:
 def is_stream(headers: Headers) -> bool:
     """Return whether an answer is a stream of server-sent events."""
     return (header(headers, "content-type") or "").startswith("text/event-stream")
+
+
+def _send(call: Call, answer: WholeAnswer, headers: Headers) -> None:
+    if answer.body:
+        call.protocol.response_bytes(answer.status, headers, answer.body)
+    else:
+        call.protocol.response_empty(answer.status, headers)
 
 
 def _headers(call: Call, answered: Headers) -> Headers:

@@ -112,7 +112,10 @@ class PriceBalanceView(Struct, frozen=True, kw_only=True):
 
 
 class BalanceView(Struct, frozen=True, kw_only=True):
-    """A subscription's credit: `available` is the balance less `reserved`, what units in gateways' leases can cost."""
+    """A subscription's credit: `available` is the balance less `reserved`, what units in gateways' leases can cost.
+
+    `next_expiry_at`: when the first of its grants that have credit left expires; null where none of them does.
+    """
 
     subscription_id: str
     currency: str
@@ -120,6 +123,7 @@ class BalanceView(Struct, frozen=True, kw_only=True):
     reserved: DecimalText
     available: DecimalText
     exhausted: bool
+    next_expiry_at: Instant | None
     prices: list[PriceBalanceView]
 
 

@@ -80,6 +80,9 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `least_output_tokens` (`clamp`), or is refused (`refuse`). `hold_output_tokens`: a stream starts with so much output
     held and holds more as it goes; null holds all of it first. `when_credit_ends`: such a stream ends with an error
     event (`end`), or goes on for `overdraft_output_tokens` at most, which are debited below zero (`finish`).
+
+    `answer_cost`: an answer that is no stream waits, tens of milliseconds, until it is settled in the ledger, and says
+    in `x-faregate-cost`, `x-faregate-currency` and, prepaid, `x-faregate-balance` what it cost and what is left.
     """
 
     name: RouteName
@@ -105,6 +108,7 @@ class RouteCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hold_output_tokens: HeldTokens | None = None
     when_credit_ends: WhenCreditEnds = WhenCreditEnds.END
     overdraft_output_tokens: Tokens = DEFAULT_OVERDRAFT_TOKENS
+    answer_cost: bool = False
 
 
 class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +136,7 @@ class RouteChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hold_output_tokens: HeldTokens | UnsetType | None = UNSET
     when_credit_ends: WhenCreditEnds | UnsetType = UNSET
     overdraft_output_tokens: Tokens | UnsetType = UNSET
+    answer_cost: bool | UnsetType = UNSET
 
 
 class RouteView(Struct, frozen=True, kw_only=True):
@@ -161,6 +166,7 @@ class RouteView(Struct, frozen=True, kw_only=True):
     hold_output_tokens: int | None
     when_credit_ends: WhenCreditEnds
     overdraft_output_tokens: int
+    answer_cost: bool
 
 
 def to_fallbacks(fallbacks: list[FallbackUpstream]) -> list[Fallback]:
@@ -201,6 +207,7 @@ def route_view(route: RouteState) -> RouteView:
         hold_output_tokens=route.hold_output_tokens,
         when_credit_ends=route.when_credit_ends,
         overdraft_output_tokens=route.overdraft_output_tokens,
+        answer_cost=route.answer_cost,
     )
 
 
