@@ -13,6 +13,9 @@ CLI_TOKEN_FILE: Final = "cli-token"  # noqa: S105 - a file's name
 GATEWAY_TOKEN_FILE: Final = "gateway-token"  # noqa: S105 - a file's name
 """What gateways show the control plane."""
 
+SANDBOX_KEY_FILE: Final = "sandbox-key"
+"""What Stripe's SDK shows the sandbox."""
+
 _MODE: Final = 0o600
 _RANDOM_BYTES: Final = 32
 
@@ -38,10 +41,18 @@ def write_secret(path: Path, secret: str) -> None:
 
 def ensure_gateway_token(data: Path) -> str:
     """Return the gateway token of a data folder, made at the first start."""
-    path = data / GATEWAY_TOKEN_FILE
+    return _ensure(data / GATEWAY_TOKEN_FILE, "fg_gateway_")
+
+
+def ensure_sandbox_key(data: Path) -> str:
+    """Return the key of the sandbox in a data folder, in the form of a Stripe test key, made at the first start."""
+    return _ensure(data / SANDBOX_KEY_FILE, "sk_test_")
+
+
+def _ensure(path: Path, beginning: str) -> str:
     found = read_secret(path)
     if found is not None:
         return found
-    made = "fg_gateway_" + secrets.token_urlsafe(_RANDOM_BYTES)
+    made = beginning + secrets.token_hex(_RANDOM_BYTES)
     write_secret(path, made)
     return made

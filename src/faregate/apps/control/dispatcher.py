@@ -24,6 +24,7 @@ from faregate.apps.control.asgi import (
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.gateway_link import GatewayLink, stated_follower
 from faregate.apps.control.problems import error_answer, fault_answer, method_answer, nothing_here, stopping_answer
+from faregate.apps.control.sandbox_link import SANDBOX_PREFIX
 from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.errors import FaregateError, TooLarge
 from faregate.base.limits import MAX_API_BODY_BYTES
@@ -55,6 +56,7 @@ class Dispatcher:
         routes: Routes,
         api: Application,
         web: Application,
+        sandbox: Handler,
         link: GatewayLink,
         feed: StateFeed,
         counters: Counters,
@@ -62,6 +64,7 @@ class Dispatcher:
         self._routes = routes
         self._api = api
         self._web = web
+        self._sandbox = sandbox
         self._link = link
         self._feed = feed
         self._counters = counters
@@ -104,6 +107,8 @@ class Dispatcher:
             await self._stream_state(to_request(scope, receive), send)
         elif path == _STATE_PATH:
             await self._finish(path, method_answer(scope["method"], ["GET"]), send)
+        elif path.startswith(SANDBOX_PREFIX):
+            await self._answer(to_request(scope, receive), send, self._sandbox)
         elif path not in self._routes and not path.startswith(_OF_MACHINES):
             await self._hand_over(self._web, scope, receive=receive, send=send)
         else:
@@ -126,9 +131,9 @@ class Dispatcher:
         except Disconnected:
             return
 
-    async def _answer(self, request: Request, send: Send) -> None:
+    async def _answer(self, request: Request, send: Send, handler: Handler | None = None) -> None:
         try:
-            answer = await self._handle(request)
+            answer = await (self._handle(request) if handler is None else _guarded(handler, request))
         except Disconnected:
             return
         await self._finish(request.path, answer, send)

@@ -32,15 +32,19 @@ from faregate.apps.control.loops import Ticking, fill_meters, keep_margins, prun
 from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
 from faregate.apps.control.rate_desk import RateDesk
+from faregate.apps.control.sandbox_link import SandboxLink
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
 from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
+from faregate.apps.secret_files import ensure_sandbox_key
 from faregate.apps.web.app import create_web
 from faregate.base.clock import Clock, SystemClock
 from faregate.base.ids import new_id
 from faregate.providers.embedded.provider import EmbeddedProvider
+from faregate.providers.sandbox.asking import Sandbox
+from faregate.providers.sandbox.store import Store
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.keep_margins import MarginKeeper
@@ -51,6 +55,7 @@ from faregate.storage.database import Database
 _log: Final = structlog.stdlib.get_logger()
 
 PROVIDER_FILE: Final = "sandbox.sqlite3"
+SANDBOX_FILE: Final = "stripe-sandbox.sqlite3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +100,11 @@ async def running_control_plane(
     with (
         closing(Database(settings.resolved_database_url())) as database,
         closing(EmbeddedProvider(settings.data / PROVIDER_FILE)) as provider,
+        closing(Store(settings.data / SANDBOX_FILE)) as store,
     ):
         first_secrets = await prepare(database, data=settings.data, clock=clock)
-        parts = _Parts(database=database, provider=provider, clock=clock, settings=settings)
+        sandbox = Sandbox(key=ensure_sandbox_key(settings.data), store=store, clock=clock, new_id=new_id)
+        parts = _Parts(database=database, provider=provider, sandbox=sandbox, clock=clock, settings=settings)
         async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port):
             yield RunningControlPlane(
                 origin=origin(reachable(settings.host), port),
@@ -112,7 +119,13 @@ class _Parts:
     """The control plane's parts, wired."""
 
     def __init__(
-        self, *, database: Database, provider: EmbeddedProvider, clock: Clock, settings: ControlSettings
+        self,
+        *,
+        database: Database,
+        provider: EmbeddedProvider,
+        sandbox: Sandbox,
+        clock: Clock,
+        settings: ControlSettings,
     ) -> None:
         counters = Counters()
         self._database = database
@@ -159,6 +172,7 @@ class _Parts:
             routes=_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
             api=create_api(database, clock, provider, after_append=self._applying.wake),
             web=create_web(database, clock),
+            sandbox=SandboxLink(sandbox).answer,
             link=link,
             feed=self._feed,
             counters=counters,

@@ -1,0 +1,39 @@
+"""Stripe's API on our own port, answered by the sandbox: the official SDK with another address speaks to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from faregate.apps.control.asgi import Answer, Request, read_body
+from faregate.base.limits import MAX_API_BODY_BYTES
+from faregate.providers.sandbox.api import HttpRequest, answer
+from faregate.providers.sandbox.asking import Sandbox
+
+SANDBOX_PREFIX: Final = "/sandbox/v1/"
+_BASE: Final = "/sandbox"
+
+
+class SandboxLink:
+    """Hands requests to the sandbox on a thread: each one is a durable commit."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request of Stripe's API."""
+        asked = HttpRequest(
+            method=request.method,
+            path=request.path.removeprefix(_BASE),
+            query=request.query,
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()},
+            body=await read_body(request, MAX_API_BODY_BYTES),
+        )
+        answered = await asyncio.to_thread(answer, self._sandbox, asked)
+        return Answer(
+            status=answered.status,
+            body=answered.body,
+            headers=tuple(
+                (name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-type"
+            ),
+        )

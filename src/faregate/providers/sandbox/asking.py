@@ -1,0 +1,113 @@
+"""What every answer of the sandbox stands on: the store, the clock, new ids; and lists as Stripe pages them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from faregate.base.clock import Clock
+from faregate.base.ids import IdSource
+from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.store import Store
+
+API_VERSION: Final = "2026-10-28.endive"
+"""The version that the sandbox speaks; a request that names another one is refused."""
+
+_PAGE: Final = 10
+_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """One test account, for whoever shows its `key`."""
+
+    key: str = field(repr=False)
+    store: Store
+    clock: Clock
+    new_id: IdSource
+
+    def now(self) -> int:
+        """Return the time in whole seconds since 1970, as Stripe has it."""
+        return int(self.clock.now().timestamp())
+
+    def tell(self, kind: str, changed: Json, previous: Json | None = None) -> None:
+        """Write an event down: what `/v1/events` lists and webhooks bring. `previous`: what the changed fields were."""
+        data: Json = {"object": changed}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event = {
+            "id": self.new_id("evt"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": 0,
+            "request": {"id": None, "idempotency_key": None},
+            "type": kind,
+        }
+        self.store.add(event, type=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request: the ids in its path, in order, and its parameters, checked."""
+
+    url: str
+    ids: tuple[str, ...]
+    parameters: Json
+
+
+Answerer = Callable[[Sandbox, Asked], Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A method and a path, `{}` for an id, with the SDK's type of its parameters."""
+
+    method: str
+    path: str
+    parameters: type
+    answer: Answerer
+
+
+def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] = lambda _: True) -> Json:
+    """Return a part of a list, newest first (docs.stripe.com/api/pagination); `found` is newest first."""
+    parameters = asked.parameters
+    limit = parameters.get("limit", _PAGE)
+    if not 1 <= limit <= _MOST:
+        raise refused(f"Invalid integer: {limit} must be between 1 and {_MOST}", param="limit")
+    rows = [row for row in found if wanted(row)]
+    ids = [row["id"] for row in rows]
+    after, before = parameters.get("starting_after"), parameters.get("ending_before")
+    for name, cursor in (("starting_after", after), ("ending_before", before)):
+        if cursor is not None and cursor not in ids:
+            raise refused(f"No such object: '{cursor}'", param=name, code="resource_missing")
+    if before is not None:
+        end = ids.index(before)
+        start = max(0, end - limit)
+        return _list(asked.url, rows[start:end], has_more=start > 0)
+    start = 0 if after is None else ids.index(after) + 1
+    return _list(asked.url, rows[start : start + limit], has_more=len(rows) > start + limit)
+
+
+def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:
+    return {"object": "list", "data": rows, "has_more": has_more, "url": url}
+
+
+def changed(sandbox: Sandbox, body: Json, fields: Json, *, event: str) -> Json:
+    """Keep an object with other values of some fields, and tell of it where anything changed; return it."""
+    after = body | fields
+    if "metadata" in fields:
+        after["metadata"] = merged_metadata(body["metadata"], fields["metadata"])
+    previous = {name: body[name] for name in fields if body[name] != after[name]}
+    if previous:
+        sandbox.store.put(after)
+        sandbox.tell(event, after, previous)
+    return after
+
+
+def merged_metadata(before: Json, sent: Json) -> Json:
+    """Return metadata with what was sent: an empty value takes its name away, nothing at all takes everything."""
+    return {name: value for name, value in (before | sent).items() if value != ""} if sent else {}

@@ -1,0 +1,101 @@
+"""Customers (docs.stripe.com/api/customers)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stripe.params._customer_create_params import CustomerCreateParams
+from stripe.params._customer_delete_params import CustomerDeleteParams
+from stripe.params._customer_list_params import CustomerListParams
+from stripe.params._customer_retrieve_params import CustomerRetrieveParams
+from stripe.params._customer_update_params import CustomerUpdateParams
+
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.faults import Json, refused
+
+_TAKEN: Final = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping", "tax_exempt")
+_NOT_HERE: Final = frozenset(
+    {"cash_balance", "source", "tax", "tax_id_data", "test_clock", "balance", "payment_method"}
+)
+
+
+def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
+    """Make a customer."""
+    sent = asked.parameters
+    _refuse_what_is_not_here(sent)
+    body: Json = {
+        "id": sandbox.new_id("cus"),
+        "object": "customer",
+        "balance": 0,
+        "created": sandbox.now(),
+        "currency": None,
+        "default_source": None,
+        "delinquent": False,
+        "invoice_settings": {"custom_fields": None, "default_payment_method": None, "footer": None}
+        | sent.get("invoice_settings", {}),
+        "livemode": False,
+        "metadata": sent.get("metadata", {}),
+        "tax_exempt": "none",
+    }
+    body |= {name: sent.get(name, body.get(name)) for name in _TAKEN}
+    sandbox.store.add(body, email=body["email"])
+    sandbox.tell("customer.created", body)
+    return body
+
+
+def get_customer(sandbox: Sandbox, asked: Asked) -> Json:
+    """Return a customer; of one that was deleted, that it was."""
+    body = sandbox.store.get("customer", asked.ids[0])
+    return {"id": body["id"], "object": "customer", "deleted": True} if body.get("deleted") else body
+
+
+def change_customer(sandbox: Sandbox, asked: Asked) -> Json:
+    """Change a customer."""
+    body = live_customer(sandbox, asked.ids[0], param="id")
+    fields = {name: value for name, value in asked.parameters.items() if name != "expand"}
+    _refuse_what_is_not_here(fields)
+    if "invoice_settings" in fields:
+        fields["invoice_settings"] = body["invoice_settings"] | fields["invoice_settings"]
+    after = changed(sandbox, body, fields, event="customer.updated")
+    sandbox.store.index(after, email=after["email"])
+    return after
+
+
+def delete_customer(sandbox: Sandbox, asked: Asked) -> Json:
+    """Delete a customer, for good; its usage stays."""
+    body = live_customer(sandbox, asked.ids[0], param="id")
+    sandbox.store.put(body | {"deleted": True})
+    sandbox.tell("customer.deleted", body)
+    return {"id": body["id"], "object": "customer", "deleted": True}
+
+
+def list_customers(sandbox: Sandbox, asked: Asked) -> Json:
+    """List customers that were not deleted."""
+    sent = asked.parameters
+
+    def wanted(body: Json) -> bool:
+        return not body.get("deleted") and sent.get("email", body["email"]) == body["email"]
+
+    return page_of(asked, sandbox.store.newest_first("customer"), wanted)
+
+
+def live_customer(sandbox: Sandbox, identifier: str, *, param: str = "customer") -> Json:
+    """Return a customer that was not deleted; raises `StripeFault`."""
+    body = sandbox.store.get("customer", identifier, param=param)
+    if body.get("deleted"):
+        raise refused(f"No such customer: '{identifier}'", param=param, code="resource_missing")
+    return body
+
+
+def _refuse_what_is_not_here(sent: Json) -> None:
+    for name in sorted(_NOT_HERE & sent.keys()):
+        raise refused(f"The sandbox does not know `{name}` of a customer", param=name)
+
+
+ROUTES = [
+    Route(method="POST", path="/v1/customers", parameters=CustomerCreateParams, answer=make_customer),
+    Route(method="GET", path="/v1/customers", parameters=CustomerListParams, answer=list_customers),
+    Route(method="GET", path="/v1/customers/{}", parameters=CustomerRetrieveParams, answer=get_customer),
+    Route(method="POST", path="/v1/customers/{}", parameters=CustomerUpdateParams, answer=change_customer),
+    Route(method="DELETE", path="/v1/customers/{}", parameters=CustomerDeleteParams, answer=delete_customer),
+]

@@ -1,0 +1,27 @@
+"""Events: what happened, newest first (docs.stripe.com/api/events)."""
+
+from __future__ import annotations
+
+from stripe.params._event_list_params import EventListParams
+from stripe.params._event_retrieve_params import EventRetrieveParams
+
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of
+from faregate.providers.sandbox.faults import Json
+
+
+def get_event(sandbox: Sandbox, asked: Asked) -> Json:
+    """Return an event."""
+    return sandbox.store.get("event", asked.ids[0])
+
+
+def list_events(sandbox: Sandbox, asked: Asked) -> Json:
+    """List events, of some types if they are named."""
+    sent = asked.parameters
+    types = {*sent.get("types", []), *([sent["type"]] if "type" in sent else [])}
+    return page_of(asked, sandbox.store.newest_first("event"), lambda body: not types or body["type"] in types)
+
+
+ROUTES = [
+    Route(method="GET", path="/v1/events", parameters=EventListParams, answer=list_events),
+    Route(method="GET", path="/v1/events/{}", parameters=EventRetrieveParams, answer=get_event),
+]

@@ -1,0 +1,45 @@
+"""Errors as Stripe answers them (docs.stripe.com/api/errors)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object, of Stripe's making."""
+
+
+class StripeFault(Exception):
+    """What a request is refused with: `kind` and `code` are Stripe's, `param` the parameter as it was sent."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.param = param
+
+    def document(self) -> Json:
+        """Return the body of the answer."""
+        fields = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
+        return {"error": {name: value for name, value in fields.items() if value is not None}}
+
+
+def missing(kind: str, identifier: str, *, param: str = "id") -> StripeFault:
+    """Return the refusal of an id that names nothing."""
+    message = f"No such {kind}: '{identifier}'"
+    return StripeFault(message, status=HTTPStatus.NOT_FOUND, code="resource_missing", param=param)
+
+
+def refused(message: str, *, param: str | None = None, code: str | None = None) -> StripeFault:
+    """Return a refusal of what was sent."""
+    return StripeFault(message, param=param, code=code)

@@ -1,0 +1,154 @@
+"""The sandbox's file: objects as Stripe shows them, what finds them again, and answers kept for repeats."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from faregate.providers.sandbox.faults import Json, missing
+
+_BUSY_TIMEOUT_S: Final = 5.0
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS object (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS object_kind ON object (kind, place);
+
+CREATE TABLE IF NOT EXISTS found_by (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (kind, name, value, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS found_by_id ON found_by (id);
+
+CREATE TABLE IF NOT EXISTS kept_answer (
+    idempotency_key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS meter_event (
+    identifier TEXT PRIMARY KEY,
+    event_name TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    timestamp INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS meter_event_usage ON meter_event (event_name, customer, timestamp);
+"""
+
+
+class KeptAnswer(NamedTuple):
+    """What a request with an idempotency key was answered; `request` tells requests apart."""
+
+    request: str
+    status: int
+    body: str
+
+
+class Store:
+    """One file, durable at every commit (WAL, synchronous=FULL). Threads take turns."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._turn = threading.RLock()
+        self.connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self.connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._turn:
+            self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Open a transaction: it commits at the end and rolls back on an error."""
+        with self._turn:
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self.connection.execute("ROLLBACK")
+                raise
+            self.connection.execute("COMMIT")
+
+    def add(self, body: Json, **found_by: str | None) -> None:
+        """Keep a new object under its own `id`, to be found by these names again."""
+        self.connection.execute(
+            "INSERT INTO object (id, kind, body) VALUES (?, ?, ?)", (body["id"], body["object"], json.dumps(body))
+        )
+        self.index(body, **found_by)
+
+    def put(self, body: Json) -> None:
+        """Keep an object in place of the one with its id."""
+        self.connection.execute("UPDATE object SET body = ? WHERE id = ?", (json.dumps(body), body["id"]))
+
+    def remove(self, body: Json) -> None:
+        """Forget an object."""
+        self.connection.execute("DELETE FROM found_by WHERE id = ?", (body["id"],))
+        self.connection.execute("DELETE FROM object WHERE id = ?", (body["id"],))
+
+    def index(self, body: Json, **found_by: str | None) -> None:
+        """Find an object by these names from now on, and by what they were before no more; None: by that name not."""
+        for name, value in found_by.items():
+            self.connection.execute("DELETE FROM found_by WHERE id = ? AND name = ?", (body["id"], name))
+            if value is not None:
+                self.connection.execute(
+                    "INSERT INTO found_by (kind, name, value, id) VALUES (?, ?, ?, ?)",
+                    (body["object"], name, value, body["id"]),
+                )
+
+    def get(self, kind: str, identifier: str, *, param: str = "id") -> Json:
+        """Return an object; raises `StripeFault` where there is none, naming the parameter it was sent in."""
+        row = self.connection.execute(
+            "SELECT body FROM object WHERE id = ? AND kind = ?", (identifier, kind)
+        ).fetchone()
+        if row is None:
+            raise missing(kind.rpartition(".")[2], identifier, param=param)
+        body: Json = json.loads(row["body"])
+        return body
+
+    def find(self, kind: str, name: str, value: str) -> list[Json]:
+        """Return the objects that are found by a name, newest first."""
+        rows = self.connection.execute(
+            "SELECT body FROM object JOIN found_by ON found_by.id = object.id"
+            " WHERE found_by.kind = ? AND found_by.name = ? AND found_by.value = ? ORDER BY place DESC",
+            (kind, name, value),
+        )
+        return [json.loads(row["body"]) for row in rows]
+
+    def newest_first(self, kind: str) -> Iterator[Json]:
+        """Yield all objects of a kind."""
+        for row in self.connection.execute("SELECT body FROM object WHERE kind = ? ORDER BY place DESC", (kind,)):
+            yield json.loads(row["body"])
+
+    def kept_answer(self, idempotency_key: str) -> KeptAnswer | None:
+        """Return what a request with this key was answered, if there was one."""
+        row = self.connection.execute(
+            "SELECT request, status, body FROM kept_answer WHERE idempotency_key = ?", (idempotency_key,)
+        ).fetchone()
+        return None if row is None else KeptAnswer(*row)
+
+    def keep_answer(self, idempotency_key: str, answer: KeptAnswer, *, created: int) -> None:
+        """Answer a repeat with the same from now on."""
+        self.connection.execute(
+            "INSERT INTO kept_answer (idempotency_key, request, status, body, created) VALUES (?, ?, ?, ?, ?)",
+            (idempotency_key, *answer, created),
+        )

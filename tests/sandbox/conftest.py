@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stripe import StripeClient
+
+from faregate.apps.secret_files import SANDBOX_KEY_FILE
+from tests.control.control_plane import Handle, started
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(tmp_path_factory.mktemp("sandbox"))
+
+
+@pytest.fixture(scope="session")
+def control(data: Path) -> Iterator[Handle]:
+    with started(data) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="session")
+def stripe(data: Path, control: Handle) -> StripeClient:
+    """The official SDK: a key and an address are all that is told to it."""
+    key = (data / SANDBOX_KEY_FILE).read_text().strip()
+    base = f"{control.running.origin}/sandbox"
+    return StripeClient(key, max_network_retries=0, base_addresses={"api": base, "meter_events": base})
