@@ -293,9 +293,9 @@ def test_an_image_is_refused_on_a_strict_route_unless_its_tokens_are_bounded(tmp
                 assert (refused.status, refused.error["param"]) == (400, named)
                 route = plane.entities["route", "rte_1"]
                 plane.put("route", "rte_1", msgspec.structs.replace(route, parts={"image": 2_000}))
-                for _ in range(200):
-                    if (await gate.call(spoken.ask | change)).status == 200:
-                        break
+                async with asyncio.timeout(10):
+                    while (await gate.call(spoken.ask | change)).status != 200:
+                        pass
                 held = {unit.price_id: unit.call for unit in plane.lease_requests[0].units}
         # Two thousand for the image, and nothing for its 900 bytes.
         assert 2_000 < held["prc_input"] < 2_400
