@@ -17,7 +17,10 @@ from faregate.apps.gateway.pools import HeldUnits, Hold, Want
 from faregate.wire.gateway_protocol import WhenCreditEnds
 
 IN_FLIGHT_TOKENS: Final = 16
-"""Output that an upstream may have written and this process not yet read: it is held before it can come."""
+"""The least output that an upstream may have written and this process not yet read: it is held before it comes."""
+
+_IN_FLIGHT_S: Final = 0.25
+"""How long an upstream may write on: until what it wrote is here, and until it sees that nobody reads any more."""
 
 _ANSWER_WITHIN_S: Final = 1.0
 """How long a stream without credit waits for the ledger's answer, counted from the question."""
@@ -37,8 +40,10 @@ class Extension:
     __slots__ = (
         "_asked_s",
         "_asking",
+        "_begun_s",
         "_bound",
         "_holding",
+        "_in_flight",
         "_needs",
         "_note",
         "_occurred_at",
@@ -75,6 +80,8 @@ class Extension:
         self._note = note
         self._asking: asyncio.Task[Hold | Denied] | None = None
         self._asked_s = 0.0
+        self._begun_s = asyncio.get_running_loop().time()
+        self._in_flight = IN_FLIGHT_TOKENS
         self.ask_at = 0
         self._look_ahead()
 
@@ -90,6 +97,7 @@ class Extension:
         """
         self._take_asked()
         if not self.overdrawn:
+            self._measure(output)
             self._hold_ahead(output)
             if not self._is_covered(output):
                 await self._wait()
@@ -109,7 +117,13 @@ class Extension:
             asking.add_done_callback(self._give_back)
 
     def _is_covered(self, output: int) -> bool:
-        return self.hold.output >= self._bound or output + IN_FLIGHT_TOKENS < self.hold.output
+        return self.hold.output >= self._bound or output + self._in_flight < self.hold.output
+
+    def _measure(self, output: int) -> None:
+        """Note how much may be in flight, by the stream's pace so far; never more than half a slice."""
+        elapsed_s = asyncio.get_running_loop().time() - self._begun_s
+        written = int(output * _IN_FLIGHT_S / elapsed_s) if elapsed_s > _IN_FLIGHT_S else 0
+        self._in_flight = max(IN_FLIGHT_TOKENS, min(written, self._slice // 2))
 
     def _hold_ahead(self, output: int) -> None:
         """Hold more from memory, as often as is needed; else begin to ask the ledger."""
@@ -122,7 +136,7 @@ class Extension:
                 # Nothing is waited for beyond the answer: what is out is, at the last, this stream's own.
                 self._asking = loop.create_task(self._holding.hold(subscription_id, want, wait_ms=0))
                 self._asked_s = loop.time()
-                self.ask_at = self.hold.output - IN_FLIGHT_TOKENS
+                self.ask_at = self.hold.output - self._in_flight
                 return
             self._absorb(more)
 
@@ -143,7 +157,7 @@ class Extension:
             self._absorb(outcome)
             return
         self.denied = outcome
-        self.ask_at = self.hold.output - IN_FLIGHT_TOKENS
+        self.ask_at = self.hold.output - self._in_flight
 
     def _absorb(self, more: Hold) -> None:
         parts = list(more.parts)
@@ -155,7 +169,7 @@ class Extension:
     def _look_ahead(self) -> None:
         """Ask again when less than half a slice is left."""
         held = self.hold.output
-        self.ask_at = _NEVER if held >= self._bound else held - max(self._slice // 2, 2 * IN_FLIGHT_TOKENS)
+        self.ask_at = _NEVER if held >= self._bound else held - max(self._slice // 2, 2 * self._in_flight)
 
     def _next_want(self) -> Want:
         output = min(self._slice, self._bound - self.hold.output)
