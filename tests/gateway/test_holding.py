@@ -323,6 +323,28 @@ async def call_times(holding: Holding, count: int) -> None:
         holding.settled(hold)
 
 
+def test_a_call_that_ends_in_the_moment_it_is_given_its_hold_leaves_nothing_held() -> None:
+    async def scenario() -> None:
+        holding = holding_of(Generous(most=10_000))
+        hold = await holding.hold("sub_1", TEN_UNITS, wait_ms=100)
+        assert isinstance(hold, Hold)
+        account = hold.account
+        hold.settle({})
+        want = Want(needs=(NEED,), input=5_000, output=0, least_output=0, choices=1, occurred_at=NOW)
+        waiting = asyncio.create_task(holding.hold("sub_1", want, wait_ms=100))
+        async with asyncio.timeout(5):
+            while not account.in_flight:  # noqa: ASYNC110 - every turn of the loop counts
+                await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        assert account.in_flight == 0
+        assert all(units.held == 0 for pool in account.pools.values() for units in pool.leases)
+
+    run(scenario())
+
+
 def test_many_calls_find_more_before_the_last_unit_is_used() -> None:
     async def scenario() -> None:
         ledger = Generous(most=10_000)

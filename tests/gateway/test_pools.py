@@ -91,3 +91,30 @@ def test_a_unit_is_always_idle_held_or_drawn_and_never_two_of_them(
         assert sum(units.idle for units in leases) == sum(granted) - drawn
         assert all(units.held == 0 and units.idle >= 0 for units in leases)
     assert pools.in_flight == 0
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=4),
+    st.lists(st.integers(1, 40), min_size=1, max_size=8),
+    st.integers(0, 200),
+)
+def test_holds_that_became_one_are_settled_as_one(granted: list[int], slices: list[int], used: int) -> None:
+    pools = account(*(lease(f"lea_{number}", units) for number, units in enumerate(granted)))
+    held = pools.hold(want(units=slices[0]), 0, least=0)
+    if held is None:
+        return
+    total = slices[0]
+    for units in slices[1:]:
+        more = pools.hold(want(units=units), 0, least=0)
+        if more is not None:
+            held.absorb(more)
+            total += units
+    assert pools.in_flight == 1
+    leases = [units for pool in pools.pools.values() for units in pool.leases]
+    # Each lease once, with all that is held of it.
+    assert {part.units: part.count for part in held.parts} == {units: units.held for units in leases if units.held}
+    drawn = held.settle({"pri_1": used})
+    assert sum(drawn.values()) == min(used, sum(granted))
+    assert (held.beyond, held.uncovered) == (max(0, used - total), max(0, used - sum(granted)))
+    assert sum(units.idle for units in leases) == sum(granted) - sum(drawn.values())
+    assert (pools.in_flight, [units.held for units in leases]) == (0, [0] * len(leases))

@@ -134,9 +134,21 @@ class Holding:
             desk.asking = loop.create_task(self._serve(desk))
         try:
             return await ticket.outcome
+        except asyncio.CancelledError:
+            self._give_up(ticket)
+            raise
         finally:
             self._metrics.hold_waits += 1
             self._metrics.hold_wait_s += loop.time() - started_s
+
+    def _give_up(self, ticket: _Waiting) -> None:
+        """Free what was held for a call that ended in the very moment it was given."""
+        outcome = ticket.outcome
+        if outcome.done() and not outcome.cancelled():
+            held = outcome.result()
+            if isinstance(held, Hold):
+                held.settle({})
+                self.settled(held)
 
     def settled(self, hold: Hold) -> None:
         """Say that a call of the account has ended: its units may be free."""
