@@ -1,14 +1,22 @@
 """Grants in the ledger: burnt in order, begun and ended at their instants, whoever looks first."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from faregate.base.errors import InvalidInput
 from faregate.base.periods import Cadence, CadenceUnit, PeriodCalendar
-from faregate.domain.ledger.burning import GrantKind
+from faregate.domain.ledger.burning import Grant, GrantKind
+from faregate.domain.ledger.credit_run import Usage, open_credit, run_credit
+from faregate.services.audit import audit_accounts
+from faregate.services.posting import post_entry
+from faregate.storage.database import Database
+from faregate.storage.ledger import EntryKind, NewEntry
 from faregate.wire.gateway_protocol import Drawn, LeaseReturn, Refused
-from tests.services.world import DOLLAR, NOW, Call, World, need
+from tests.services.world import APP, DOLLAR, NOW, SUBSCRIPTION, Call, World, make_world, need
 
 HOUR = timedelta(hours=1)
 HALF = DOLLAR // 2
@@ -158,3 +166,83 @@ def test_a_grant_that_cannot_be_is_refused_by_its_field(world: World, field: str
         world.grant("1", **changes)  # type: ignore[arg-type]
     assert [fault.field for fault in refused.value.faults] == [field]
     assert world.rows("credit_grant") == []
+
+
+def test_what_comes_back_after_its_used_up_grant_has_expired_goes_to_no_grant(world: World) -> None:
+    world.grant("0.50", expires_at=NOW + HOUR)
+    world.take(a_package())
+    assert world.account().next_border_at is None
+    world.clock.at = NOW + HOUR
+    entry = NewEntry(
+        application_id=APP,
+        subscription_id=SUBSCRIPTION,
+        kind=EntryKind.INCIDENT_CREDIT,
+        amount=HALF,
+        caller_id="given-back",
+        description="",
+        occurred_at=world.clock.at,
+    )
+    with world.database.begin() as transaction:
+        assert post_entry(transaction, entry) is not None
+        assert post_entry(transaction, entry) is None
+    assert (world.account().balance, world.left()) == (HALF, {"grant-1": 0})
+
+
+@given(data=st.data())
+@settings(max_examples=12)
+def test_stored_burns_are_the_pure_runs_in_whatever_order_events_come_and_repeat(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    grants = data.draw(
+        st.lists(
+            st.tuples(st.integers(1, 30), st.integers(0, 2), st.none() | st.integers(1, 6), st.integers(0, 5)),
+            max_size=4,
+        )
+    )
+    steps = data.draw(st.lists(st.lists(st.integers(1, 9), max_size=3), min_size=1, max_size=5))
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('run')}/run.sqlite3")
+    try:
+        world = make_world(database, input_size=1)
+        terms = []
+        for index, (halves, priority, ends, begins) in enumerate(grants):
+            begins_at = NOW + begins * HOUR
+            ends_at = None if ends is None else begins_at + ends * HOUR
+            world.grant(
+                str(Decimal(halves) / 2),
+                caller_id=f"g{index}",
+                priority=priority,
+                effective_at=begins_at,
+                expires_at=ends_at,
+            )
+            terms.append(
+                Grant(
+                    grant_id=f"g{index}",
+                    amount=halves * HALF,
+                    kind=GrantKind.PAID,
+                    effective_at=begins_at,
+                    sequence=index,
+                    priority=priority,
+                    expires_at=ends_at,
+                )
+            )
+        usage = []
+        for hour, units in enumerate(steps):
+            world.clock.at = NOW + hour * HOUR
+            calls = [
+                Call(request_id=f"req_{hour}_{index}", prompt_tokens=count, completion_tokens=0, replay=True)
+                for index, count in enumerate(units)
+            ]
+            world.take(*data.draw(st.permutations(calls + calls)))
+            usage.append(Usage(at=world.clock.at, amount=sum(units) * HALF))
+        world.clock.at = NOW + len(steps) * HOUR
+        world.refresh()
+        opened = open_credit(terms, NOW - HOUR)
+        expected = run_credit(opened, terms, usage=usage, until=world.clock.at)
+        left = {name: amount for name, amount in world.left().items() if amount}
+        assert left == {name: amount for name, amount in expected.balances.items() if amount}
+        assert world.account().balance == expected.balance
+        assert world.debits() == sum(entry.amount for entry in usage)
+        with database.snapshot() as transaction:
+            assert audit_accounts(transaction, APP, after="", limit=9, now=world.clock.at).differences == []
+    finally:
+        database.close()

@@ -118,8 +118,7 @@ class CreditBook:
     def cross(self, subscription_id: str, now: datetime) -> None:
         """Cross the borders of an account's grants up to an instant."""
         credit = self._credit(subscription_id)
-        border_at = credit.next_border_at
-        if border_at is None or border_at > now:
+        if not credit.is_due(now):
             return
         account = self.accounts[subscription_id]
 

@@ -119,9 +119,13 @@ class CreditAccount:
 
     @property
     def next_border_at(self) -> datetime | None:
-        """Return the first border of all grants."""
-        borders = (kept.next_border_at for kept in self.grants.values())
+        """Return the first border at which time takes or gives something: used-up grants have none."""
+        borders = (kept.next_border_at for kept in self.grants.values() if kept.is_live)
         return min((border for border in borders if border is not None), default=None)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether a border has been reached, be it of a used-up grant."""
+        return any((border := kept.next_border_at) is not None and border <= now for kept in self.grants.values())
 
     def add(self, kept: KeptGrant) -> None:
         """Add a grant; it begins as its border is crossed."""
