@@ -55,6 +55,9 @@ MAX_COST_RATES: Final = 50
 """Kinds of units that one cost price may name."""
 MAX_COSTS: Final = 5_000
 """Versions of cost prices that an application may have."""
+MAX_BREAKAGE_RANGE: Final = timedelta(days=400)
+"""How much time one report of ended credit is about."""
+
 MAX_MARGIN_RANGE: Final = timedelta(days=400)
 """How much time one report of margins is about."""
 MAX_UNIQUE_VALUES: Final = 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,13 +11,14 @@ from msgspec import Raw
 from faregate.base.errors import NotFound
 from faregate.base.money import Currency, currency, from_ledger_units
 from faregate.domain.catalog.price import Price
+from faregate.domain.ledger.credit_account import Movement
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.services.corrections import correction_view
 from faregate.services.find_event import event_id_of, find_event, readable_event
 from faregate.services.subscriptions import find_existing
 from faregate.storage import readings as stored
 from faregate.storage.corrections import correction_of, correction_that_made
-from faregate.storage.credit import first_expiry
+from faregate.storage.credit import first_expiry, movements_of_entries
 from faregate.storage.database import Transaction
 from faregate.storage.events import IngestedEvent
 from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
@@ -27,6 +29,7 @@ from faregate.wire.api.readings import (
     BalanceView,
     ChargeView,
     EventView,
+    GrantMovementView,
     LedgerEntryView,
     PriceBalanceView,
     SetAsideView,
@@ -86,7 +89,7 @@ def read_ledger(
     (after,) = (0,) if cursor is None else decode_cursor(cursor, tuple[CursorNumber])
     rows = stored.read_entries(transaction, subscription_id, after=after, limit=limit + 1)
     return Page(
-        data=[_entry_view(row, unit) for row in rows[:limit]],
+        data=_entry_views(transaction, subscription_id, rows[:limit], unit=unit),
         next_cursor=encode_cursor(rows[limit - 1].entry_id) if len(rows) > limit else None,
     )
 
@@ -96,9 +99,8 @@ def read_latest_entries(
 ) -> tuple[LedgerEntryView, ...]:
     """Return a subscription's latest ledger entries, newest first."""
     unit = find_existing(transaction, application_id, subscription_id).subscription.currency
-    return tuple(
-        _entry_view(row, unit) for row in stored.read_latest_entries(transaction, subscription_id, limit=limit)
-    )
+    rows = stored.read_latest_entries(transaction, subscription_id, limit=limit)
+    return tuple(_entry_views(transaction, subscription_id, rows, unit=unit))
 
 
 def read_set_aside(
@@ -149,7 +151,15 @@ def _event_view(transaction: Transaction, logged: IngestedEvent) -> EventView:
     )
 
 
-def _entry_view(row: EntryReading, unit: Currency) -> LedgerEntryView:
+def _entry_views(
+    transaction: Transaction, subscription_id: str, rows: Sequence[EntryReading], *, unit: Currency
+) -> list[LedgerEntryView]:
+    ids = [row.entry_id for row in rows]
+    moved = movements_of_entries(transaction, subscription_id, first=min(ids, default=0), last=max(ids, default=0))
+    return [_entry_view(row, unit, moved.get(row.entry_id, [])) for row in rows]
+
+
+def _entry_view(row: EntryReading, unit: Currency, movements: Sequence[Movement]) -> LedgerEntryView:
     return LedgerEntryView(
         entry_id=row.entry_id,
         kind=row.kind,
@@ -160,6 +170,10 @@ def _entry_view(row: EntryReading, unit: Currency) -> LedgerEntryView:
         quantity=_plain_or_none(row.quantity),
         description=row.description,
         occurred_at=row.occurred_at,
+        grants=[
+            GrantMovementView(grant_id=movement.grant_id, amount=plain(from_ledger_units(movement.amount, unit)))
+            for movement in movements
+        ],
     )
 
 

@@ -502,6 +502,12 @@ grant_movement = Table(
     Column("is_burn", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
+Index(
+    "grant_movement_beside_burns",
+    grant_movement.c.entry_id,
+    sqlite_where=~grant_movement.c.is_burn,
+    postgresql_where=~grant_movement.c.is_burn,
+)
 
 gateway = Table(
     "gateway",

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from cyclopts import App, CycloptsError, Parameter
 
 from faregate.apps.cli import (
+    audit_command,
     commands,
     cost_commands,
     explain_command,
@@ -38,6 +39,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     cost_commands.margin,
     cost_commands.incident_credit,
     rerate_command.rerate,
+    audit_command.audit,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (

@@ -127,8 +127,15 @@ class BalanceView(Struct, frozen=True, kw_only=True):
     prices: list[PriceBalanceView]
 
 
+class GrantMovementView(Struct, frozen=True, kw_only=True):
+    """What an entry added to a grant; below zero, what it took."""
+
+    grant_id: str
+    amount: DecimalText
+
+
 class LedgerEntryView(Struct, frozen=True, kw_only=True):
-    """An immutable movement of credit; a positive amount adds."""
+    """An immutable movement of credit; a positive amount adds. `grants`: what it moved of which, in burn order."""
 
     entry_id: int
     kind: str
@@ -139,3 +146,4 @@ class LedgerEntryView(Struct, frozen=True, kw_only=True):
     quantity: DecimalText | None
     description: str
     occurred_at: Instant
+    grants: list[GrantMovementView]
