@@ -8,7 +8,7 @@ import pytest
 
 from faregate.apps.cli.main import run
 
-COMMANDS = ("up", "demo", "serve", "gateway", "apply", "replay", "explain", "margin", "incident-credit")
+COMMANDS = ("up", "demo", "serve", "gateway", "apply", "replay", "explain", "margin", "incident-credit", "audit")
 
 
 def test_help_names_every_command_and_where_settings_come_from(capsys: pytest.CaptureFixture[str]) -> None:

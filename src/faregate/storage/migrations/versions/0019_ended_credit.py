@@ -9,9 +9,12 @@ down_revision = "0018"
 
 def upgrade() -> None:
     """Make the index."""
-    beside = sa.text("NOT is_burn")
     op.create_index(
-        "grant_movement_beside_burns", "grant_movement", ["entry_id"], sqlite_where=beside, postgresql_where=beside
+        "grant_movement_beside_burns",
+        "grant_movement",
+        ["entry_id"],
+        sqlite_where=sa.text("is_burn = 0"),
+        postgresql_where=sa.text("NOT is_burn"),
     )
 
 
