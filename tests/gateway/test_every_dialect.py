@@ -16,6 +16,7 @@ from tests.gateway.control_plane import ControlPlane, free_port, rule_state
 from tests.gateway.running import KEY, gateway, run
 from tests.gateway.scripted import Received, answer_json, framed, scripted, stream
 from tests.gateway.spoken import CHAT, EVERY, MESSAGES, OWN, RESPONSES, TEXTS, Spoken, is_estimated, tokens_of
+from tests.support.dialect_streams import responses_stream
 
 every = pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
 providers = pytest.mark.parametrize("spoken", EVERY[:3], ids=[spoken.dialect.name for spoken in EVERY[:3]])
@@ -331,6 +332,22 @@ def test_a_question_to_an_api_of_your_own_is_metered_too(tmp_path: Path) -> None
                 (event,) = await plane.events_arrived(1)
         assert upstream.requests[0].target == "/own/found?q=moon"
         assert tokens_of(event) == (31, 17)
+
+    run(scenario())
+
+
+def test_the_usage_of_a_last_event_too_large_to_be_kept_is_billed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        sample = responses_stream(TEXTS, instructions="x" * (5 << 20))
+        async with scripted(stream(*sample.events)) as upstream:
+            plane = ControlPlane()
+            RESPONSES.seed(plane, upstream.origin)
+            async with gateway(tmp_path, plane) as gate:
+                answer = await gate.call(RESPONSES.ask | {"stream": True})
+                assert answer.body == sample.bytes
+                (event,) = await plane.events_arrived(1)
+        assert not is_estimated(event)
+        assert plane.accounts["sub_1"].settled == {"prc_input": sample.read, "prc_output": sample.wrote}
 
     run(scenario())
 

@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+import pytest
 from pyreqwest.client import ClientBuilder
 
+from faregate.apps.gateway.spool_records import Kind, read_lines
 from tests.gateway.control_plane import ControlPlane, free_port, serving
 from tests.gateway.running import ASK, Running, gateway, ready, run, settings_for
 from tests.gateway.scripted import DONE, STREAM_HEAD, Received, answer_json, chunk, completion, framed, scripted, stream
+from tests.gateway.spoken import EVERY, TEXTS, Spoken, is_estimated, tokens_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +75,53 @@ def test_a_killed_gateway_bills_its_running_stream_once_at_the_next_start(tmp_pa
         assert [(release.epoch, release.through_sequence) for release in plane.releases] == [(1, 0), (2, 1)]
 
     run(scenario())
+
+
+@pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
+def test_a_killed_stream_is_billed_in_its_dialects_own_fields(tmp_path: Path, spoken: Spoken) -> None:
+    async def scenario() -> None:
+        ask = spoken.ask | {"stream": True}
+
+        async def begin(_: Received, writer: asyncio.StreamWriter) -> None:
+            writer.write(STREAM_HEAD + b"".join(map(framed, spoken.stream.events[:-2])))
+            await writer.drain()
+            await asyncio.sleep(30)
+
+        async with scripted(begin) as upstream:
+            plane = ControlPlane()
+            spoken.seed(plane, upstream.origin, read_timeout_ms=30_000, total_timeout_ms=60_000)
+            async with serving(plane) as url:
+                async with gateway_process(tmp_path, plane, url) as (gate, process):
+                    calling = asyncio.create_task(gate.call(ask))
+                    await _checkpointed(tmp_path)
+                    process.kill()
+                    await process.wait()
+                    await asyncio.gather(calling, return_exceptions=True)
+                async with gateway(tmp_path, plane, plane_url=url):
+                    (event,) = await plane.events_arrived(1)
+            read, written = tokens_of(event) or (0, 0)
+            assert plane.accounts["sub_1"].settled == {"prc_input": read, "prc_output": written}
+        assert is_estimated(event)
+        assert read == spoken.dialect.read_request(msgspec.json.encode(ask)).input_estimate()
+        assert written >= len(TEXTS)
+        assert event.response is not None
+        assert {name: event.response.body["usage"][name] for name in spoken.names} == dict(
+            zip(spoken.names, (read, written), strict=True)
+        )
+
+    run(scenario())
+
+
+async def _checkpointed(folder: Path) -> None:
+    """Wait until a stream's checkpoint is in the spool."""
+    async with asyncio.timeout(15):
+        while Kind.CHECKPOINT not in _kinds(folder):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
+
+
+def _kinds(folder: Path) -> set[str]:
+    lines = [line for path in folder.glob("**/*.spool") for line in read_lines(path.read_bytes().rstrip(b"\0"))]
+    return {line.kind for line in lines if line is not None}
 
 
 def test_a_call_killed_before_the_upstreams_first_byte_is_billed_nothing(tmp_path: Path) -> None:
