@@ -435,6 +435,9 @@ class LeaseProtocol(RuleBasedStateMachine):
         assert self._out_by_total() == {}
         assert self.world.account().reserved == 0
         self._compare_debits_with_rated_totals()
+        overspent = sum(int(str(row["amount"])) for row in self.world.rows("overspend"))
+        assert overspent == 0 or self.uncovered
+        assert overspent >= -self.world.account().balance
         self.world.database.close()
         shutil.rmtree(self.folder)
 

@@ -17,6 +17,8 @@ from faregate.base.periods import Period
 from faregate.domain.catalog.models import Percentage
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceList
+from faregate.domain.customers.subscription import Pays
+from faregate.domain.ledger.overspend import overspent
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.domain.pricing.percentage import EventsSoFar, event_amount
@@ -57,6 +59,7 @@ class AccountBook:
         self.accounts = lock_accounts(transaction, {key.subscription_id for key in keys})
         self._balances = {subscription_id: account.balance for subscription_id, account in self.accounts.items()}
         self._totals = read_totals(transaction, keys)
+        self._reserved_changes: dict[str, int] = {}
         self._free_up_to: dict[TotalKey, Decimal] = {}
         for key, period in keys.items():
             if key not in self._totals:
@@ -184,6 +187,20 @@ class AccountBook:
         """Count outstanding units as drawn or returned."""
         self._totals[key].outstanding -= units
 
+    def overspent(self) -> dict[str, int]:
+        """Return by how much prepaid accounts fell below what they may spend, once the book is saved, in ledger units.
+
+        What is spent out of units that were held leaves what is available as it is: only the rest can make it fall.
+        """
+        fallen = {}
+        for subscription_id, account in self.accounts.items():
+            spent = account.balance - self._balances[subscription_id]
+            after = account.available - spent - self._reserved_changes.get(subscription_id, 0)
+            amount = overspent(before=account.available, after=after)
+            if amount and self._subscriptions[subscription_id].pays is Pays.PREPAID:
+                fallen[subscription_id] = amount
+        return fallen
+
     def save(self) -> None:
         """Recompute what is reserved and write totals and accounts."""
         differences: dict[str, int] = {}
@@ -192,6 +209,7 @@ class AccountBook:
             account_id = total.key.subscription_id
             differences[account_id] = differences.get(account_id, 0) + reserved - total.reserved
             total.reserved = reserved
+        self._reserved_changes = differences
         write_totals(self._transaction, self._totals.values())
         for subscription_id, difference in sorted(differences.items()):
             change_reserved(self._transaction, subscription_id, difference)

@@ -7,11 +7,13 @@ from typing import Final
 
 from faregate.base.errors import Conflict
 from faregate.domain.billing.adjustment import AdjustmentSource
+from faregate.domain.ledger.overspend import OverspendCause
 from faregate.domain.metering.dispatch import MeterTable
 from faregate.domain.metering.event import Event
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.admit_events import AdmittedEvent
+from faregate.services.count_overspend import count
 from faregate.services.debit_usage import debit_usage
 from faregate.services.find_event import event_id_of
 from faregate.services.meter_events import meter_events
@@ -94,6 +96,8 @@ def _put_in_place(
         late_as=AdjustmentSource.CORRECTION,
     )
     book.save()
+    fallen = book.overspent()
+    count(transaction, book, fallen, causes=dict.fromkeys(fallen, OverspendCause.CORRECTION), now=now)
     refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
 
 

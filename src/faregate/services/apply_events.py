@@ -26,6 +26,7 @@ from faregate.services.apply_correction import apply_correction
 from faregate.services.bounds import Bounds, count_bounds, merge_bounds
 from faregate.services.business_clock import business_now
 from faregate.services.count_limits import LimitSet, Used, count_limits
+from faregate.services.count_overspend import count_usage
 from faregate.services.debit_usage import debit_usage
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
@@ -125,9 +126,10 @@ class EventApplier:
         leases = read_leases(transaction, drawn)
         book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
         charges = debit_usage(transaction, application_id, postings, book=book, now=now)
-        settle_leases(transaction, drawn, leases, book=book)
+        short = settle_leases(transaction, drawn, leases, book=book)
         bounds = count_bounds(transaction, application_id, admission.admitted, leases=leases, prices=prices)
         book.save()
+        count_usage(transaction, book, postings=postings, admitted=admission.admitted, short=short, now=now)
         limits = self._limits.of(transaction, application_id)
         if limits.table:
             count_limits(transaction, application_id, limits, used=Used(admission.admitted, charges, book.currencies))

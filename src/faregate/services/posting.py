@@ -12,7 +12,9 @@ from typing import Final
 
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import NotFound
+from faregate.domain.customers.subscription import Pays
 from faregate.domain.ledger.credit_account import CreditAccount, CreditChange, CreditChangeKind, KeptGrant, Movement
+from faregate.domain.ledger.overspend import OverspendCause, overspent
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.services.mirror_credit import mirror_credit
 from faregate.storage.credit import add_movements, newest_movements, read_kept_grants, update_grants
@@ -30,6 +32,7 @@ from faregate.storage.ledger import (
     write_credit,
 )
 from faregate.storage.metered import read_all_prices, read_subscriptions
+from faregate.storage.overspend import add_overspend
 
 _KINDS: Final = {
     CreditChangeKind.GRANTED: (EntryKind.GRANT, ""),
@@ -148,11 +151,31 @@ class CreditBook:
             update_grants(self._transaction, [credit.grants[grant_id] for grant_id in sorted(credit.changed)])
             credit.changed.clear()
             border_at = credit.next_border_at
+            self._count_overspend(account, credit.balance)
             if (credit.balance, border_at) != (account.balance, account.next_border_at):
                 write_credit(self._transaction, subscription_id, balance=credit.balance, border_at=border_at)
                 self.accounts[subscription_id] = replace(account, balance=credit.balance, next_border_at=border_at)
         self._written = _Written()
         return ids
+
+    def _count_overspend(self, account: Account, balance: int) -> None:
+        """Count what entries beside usage take that is not there; usage is counted with the leases that it draws."""
+        amount = overspent(before=account.available, after=account.available + balance - account.balance)
+        if not amount:
+            return
+        entries = [one for one in self._written.entries if one.subscription_id == account.subscription_id]
+        if any(one.kind is EntryKind.DEBIT for one in entries):
+            return
+        found = read_subscriptions(self._transaction, [account.subscription_id])[account.subscription_id]
+        if found.pays is Pays.PREPAID:
+            add_overspend(
+                self._transaction,
+                account.application_id,
+                account.subscription_id,
+                cause=OverspendCause.ENTRY,
+                amount=amount,
+                at=entries[-1].occurred_at,
+            )
 
     def _credit(self, subscription_id: str) -> CreditAccount:
         credit = self.credits.get(subscription_id)

@@ -33,13 +33,20 @@ def draws_of(transaction: Transaction, admission: Admission) -> dict[str, int]:
 
 def settle_leases(
     transaction: Transaction, drawn: Mapping[str, int], leases: Mapping[str, LeaseRow], *, book: AccountBook
-) -> None:
-    """Take the units that calls used up out of their leases; `leases` are those that `drawn` names, as far as known."""
+) -> set[str]:
+    """Take the units that calls used up out of their leases; `leases` are those that `drawn` names, as far as known.
+
+    Return the leases that had fewer left than were drawn.
+    """
+    short = drawn.keys() - leases.keys()
     for lease_id, row in leases.items():
         units = min(drawn[lease_id], row.outstanding_units)
+        if units < drawn[lease_id]:
+            short.add(lease_id)
         row.drawn_units += units
         book.take_in(TotalKey(row.subscription_id, row.price_id, row.period.start), units)
     update_leases(transaction, leases.values())
+    return short
 
 
 def settle_uncounted(transaction: Transaction, facts: GatewayFacts, *, now: datetime) -> None:

@@ -547,6 +547,17 @@ Index(
     postgresql_where=lease.c.is_open,
 )
 
+overspend = Table(
+    "overspend",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("cause", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("times", Units, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
+
 incident = Table(
     "incident",
     metadata,

@@ -13,10 +13,12 @@ import structlog
 
 from faregate.apps.control.state_feed import StateFeed
 from faregate.base.clock import Clock
+from faregate.base.money import currency, from_ledger_units
 from faregate.domain.ledger.lost_units import LostUnits
 from faregate.services.lost_gateways import GatewayStanding, find_lost, settle_lost
 from faregate.storage.database import Database, Transaction
 from faregate.storage.gateways import note_heard
+from faregate.storage.overspend import sum_overspend
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -36,6 +38,8 @@ class GatewayWatch:
         self._policy = policy
         self._alarmed: set[str] = set()
         self.lost: list[GatewayStanding] = []
+        self.overspent: dict[tuple[str, str], Decimal] = {}
+        """What prepaid accounts spent beyond their credit, by cause and currency, in major units; at the last look."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -50,6 +54,7 @@ class GatewayWatch:
         """Keep who is there; do with the units of those who are lost as the policy says."""
         here = self._feed.gateway_ids()
         self.lost = await self._database.write(lambda tx: self._look(tx, here))
+        self.overspent = await self._database.read(_overspent)
         for standing in self.lost:
             gateway_id = standing.row.gateway_id
             if gateway_id not in self._alarmed:
@@ -82,3 +87,8 @@ class GatewayWatch:
         now = self._clock.now()
         note_heard(transaction, here, at=now)
         return find_lost(transaction, wall_now=now, grace=self._grace)
+
+
+def _overspent(transaction: Transaction) -> dict[tuple[str, str], Decimal]:
+    found = sum_overspend(transaction).items()
+    return {(cause, code): from_ledger_units(amount, currency(code)) for (cause, code), amount in found}

@@ -53,6 +53,9 @@ class Metrics:
         bounds = [({"route_id": route, "price_id": price}, n) for (route, price), n in self._applying.bounds.items()]
         queued: Samples = [({}, self._intake.queued_bytes)]
         unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
+        spent = [
+            ({"cause": cause, "currency": code}, amount) for (cause, code), amount in self._watch.overspent.items()
+        ]
         suspended = [({"currency": code}, amount) for code, amount in self._watch.suspended().items()]
         return [
             _counter("faregate_requests_total", "Requests by first part of the path and status.", requests),
@@ -62,6 +65,7 @@ class Metrics:
             _counter("faregate_used_units_total", "Units that held calls used.", [(at, n.used) for at, n in bounds]),
             _counter("faregate_held_calls_total", "Calls with a hold.", [(at, n.calls) for at, n in bounds]),
             _counter("faregate_overshoots_total", "Calls above their hold.", [(at, n.overshoots) for at, n in bounds]),
+            _counter("faregate_overspend_amount_total", "Spent by prepaid accounts beyond their credit.", spent),
             _counter("faregate_ticks_failed_total", "Billing ticks that failed.", [({}, counters.ticks_failed)]),
             _gauge("faregate_intake_queued_bytes", "Events that wait for a commit.", queued),
             _gauge("faregate_events_unapplied", "Events that are logged and not yet metered.", unapplied),
