@@ -157,3 +157,9 @@ MAX_ALERT_PERCENTS: Final = 20
 
 MAX_LIMIT_ROUTES: Final = 50
 """Patterns that one limit may name."""
+
+MAX_ALERT_ATTEMPTS: Final = 50
+"""How often delivering an alert is tried: about four hours, since the pauses grow to five minutes."""
+
+ALERT_TIMEOUT_S: Final = 15
+"""How long one delivery of an alert may take."""

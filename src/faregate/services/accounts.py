@@ -11,6 +11,7 @@ from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted
 from faregate.services.membership import refresh_membership
 from faregate.services.posting import cross_borders
+from faregate.services.raise_alerts import Watched, watch_balances
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -40,6 +41,8 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
     if due:
         cross_borders(transaction, due, now=now)
         accounts |= lock_accounts(transaction, due)
+    watched = [Watched(found, accounts[key]) for key, found in subscriptions.items() if found.pays is not Pays.POSTPAID]
+    watch_balances(transaction, watched, now=now)
     prepaid = {key: found for key, found in subscriptions.items() if found.pays is Pays.PREPAID}
     if not prepaid:
         return

@@ -132,7 +132,9 @@ class EventApplier:
         count_usage(transaction, book, postings=postings, admitted=admission.admitted, short=short, now=now)
         limits = self._limits.of(transaction, application_id)
         if limits.table:
-            count_limits(transaction, application_id, limits, used=Used(admission.admitted, charges, book.currencies))
+            count_limits(
+                transaction, application_id, limits, used=Used(admission.admitted, charges, book.currencies), now=now
+            )
         move_sequences(transaction, admission.facts, now=now)
         refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
         merge_bounds(self.bounds, bounds)

@@ -38,7 +38,7 @@ def apply_limit(transaction: Transaction, change: Change, entry: LimitEntry) -> 
     if faults:
         raise InvalidInput(*faults)
     after = before if wanted == before else wanted  # 10 and 10.00 are one amount, written twice
-    replace_limit(transaction, before, after, now=change.now)
+    replace_limit(transaction, standing, after, now=change.now)
     return compared("limit", entry.name, before=_view(before, change.now), after=_view(after, change.now))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -13,6 +14,7 @@ from faregate.domain.customers.subscription import Subscription
 from faregate.domain.limits.counting import LimitTable, subscription_for, tokens_used
 from faregate.domain.limits.limit import Limit, Measure, Subject
 from faregate.services.admit_events import AdmittedEvent
+from faregate.services.raise_alerts import alert_of_limit
 from faregate.storage.database import Transaction
 from faregate.storage.limits import LimitUse, OwnedLimit, UseKey, counted_limits, read_uses, write_uses
 from faregate.storage.metered import subscriptions_of_companies
@@ -77,8 +79,10 @@ class Used:
     currencies: Mapping[str, str]
 
 
-def count_limits(transaction: Transaction, application_id: str, limits: CountedLimits, *, used: Used) -> None:
-    """Add what a batch's events use. Calls that were refused use nothing."""
+def count_limits(
+    transaction: Transaction, application_id: str, limits: CountedLimits, *, used: Used, now: datetime
+) -> None:
+    """Add what a batch's events use, and raise the alerts that it crosses. Calls that were refused use nothing."""
     subscriptions = _subscriptions(transaction, application_id, used.admitted)
     charged = _charged(used)
     added: dict[UseKey, _Added] = {}
@@ -97,22 +101,24 @@ def count_limits(transaction: Transaction, application_id: str, limits: CountedL
                 key = UseKey(limit.limit_id, subject_id, period.start)
                 place = added.setdefault(key, _Added(period, event.company_id))
                 place.amount = EXACT.add(place.amount, amount)
-    _add(transaction, limits, added)
+    _add(transaction, limits, added, now=now)
 
 
-def _add(transaction: Transaction, limits: CountedLimits, added: Mapping[UseKey, _Added]) -> None:
+def _add(transaction: Transaction, limits: CountedLimits, added: Mapping[UseKey, _Added], *, now: datetime) -> None:
     standing = read_uses(transaction, list(added))
     uses = []
     for key, more in added.items():
-        limit = limits.by_id[key.limit_id].limit
+        owned = limits.by_id[key.limit_id]
+        limit = owned.limit
         use = standing.get(key) or LimitUse(
             key=key, period_end=more.period.end, company_id=more.company_id, used=_NONE, reached=False
         )
-        use.used = EXACT.add(use.used, more.amount)
+        before, use.used = use.used, EXACT.add(use.used, more.amount)
         reached = limit.is_reached(use.used)
         if reached != use.reached and limit.hard:
             record_change(transaction, "limit_block", limit_block_id(key.limit_id, key.subject_id))
         use.reached = reached
+        alert_of_limit(transaction, owned, use, before=before, now=now)
         uses.append(use)
     write_uses(transaction, uses)
 

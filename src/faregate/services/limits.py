@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from decimal import Decimal
+from typing import Final, assert_never
 
 from msgspec import UNSET
 
@@ -13,6 +14,7 @@ from faregate.base.money import currency
 from faregate.domain.catalog.validation import require
 from faregate.domain.limits.limit import Limit, Measure, Subject, faults_of
 from faregate.services.change import Change
+from faregate.services.raise_alerts import alert_of_limit
 from faregate.services.subscriptions import zone_of
 from faregate.storage import limits as stored
 from faregate.storage.catalog import find_plan
@@ -24,6 +26,8 @@ from faregate.storage.state_feed import limit_block_id, record_change
 from faregate.wire.api.common import bounded
 from faregate.wire.api.limits import LimitChange, LimitCreate, wanted_alerts
 from faregate.wire.patterns import compile_pattern
+
+_NOTHING: Final = Decimal(0)
 
 
 def create_limit(transaction: Transaction, change: Change, request: LimitCreate) -> OwnedLimit:
@@ -72,13 +76,17 @@ def change_limit(transaction: Transaction, change: Change, request: LimitChange,
     )
     if after.name != before.limit.name:
         _require_free_name(transaction, change, after.name)
-    replace_limit(transaction, before.limit, after, now=change.now)
+    replace_limit(transaction, before, after, now=change.now)
     return replace(before, limit=after)
 
 
-def replace_limit(transaction: Transaction, before: Limit, after: Limit, *, now: datetime) -> None:
-    """Put a limit in the place of the one of the same id, where they differ; what is used of it stays."""
+def replace_limit(transaction: Transaction, owned: OwnedLimit, after: Limit, *, now: datetime) -> None:
+    """Put a limit in the place of the one of the same id, where they differ; what is used of it stays.
+
+    What is used may be a larger part of the limit now: that raises alerts, too.
+    """
     require(faults_of(after))
+    before = owned.limit
     if after == before:
         return
     stored.update_limit(transaction, after)
@@ -89,6 +97,7 @@ def replace_limit(transaction: Transaction, before: Limit, after: Limit, *, now:
         use.reached = after.is_reached(use.used)
         if was_closed or (use.reached and after.hard):
             _tell_of(transaction, use)
+        alert_of_limit(transaction, replace(owned, limit=after), use, before=_NOTHING, now=now)
     stored.write_uses(transaction, uses)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     literal_column,
 )
 
@@ -886,6 +887,78 @@ limit_use = Table(
     Column("used", Exact, nullable=False),
     Column("reached", Boolean, nullable=False),
     sqlite_with_rowid=False,
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("alert_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("period_start", Instant, nullable=False),
+    Column("period_end", Instant),
+    Column("percent", Integer),
+    Column("measured", Exact, nullable=False),
+    Column("amount", Exact, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("alert_source", "source_id", "subject_id", "period_start"),
+)
+
+alert_destination = Table(
+    "alert_destination",
+    metadata,
+    Column("destination_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "address"),
+)
+
+alert_delivery = Table(
+    "alert_delivery",
+    metadata,
+    Column("delivery_id", Serial, primary_key=True, autoincrement=True),
+    Column("alert_id", Text, nullable=False),
+    Column("destination_id", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Column("delivered_at", Instant),
+    Column("gave_up_at", Instant),
+    Column("last_error", Text),
+    UniqueConstraint("alert_id", "destination_id"),
+    sqlite_autoincrement=True,
+)
+_undelivered = and_(alert_delivery.c.delivered_at.is_(None), alert_delivery.c.gave_up_at.is_(None))
+Index("alert_delivery_waiting", alert_delivery.c.delivery_id, sqlite_where=_undelivered, postgresql_where=_undelivered)
+
+balance_alert = Table(
+    "balance_alert",
+    metadata,
+    Column("balance_alert_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("subscription_id", Text),
+    Column("below_amount", Exact),
+    Column("currency", Text),
+    Column("below_percent", Integer),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "name"),
+)
+
+low_balance = Table(
+    "low_balance",
+    metadata,
+    Column("balance_alert_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("since", Instant, nullable=False),
 )
 
 state_change = Table(

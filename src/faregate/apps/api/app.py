@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
 from faregate.apps.api import (
+    alerts,
     application,
     billing,
     catalog,
@@ -55,6 +56,7 @@ _WITH_TOKEN: Final = [
     *limits.HANDLERS,
     *overspend.HANDLERS,
     *gateways.HANDLERS,
+    *alerts.HANDLERS,
     *customers.HANDLERS,
     *subscriptions.HANDLERS,
     *top_ups.HANDLERS,

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from faregate.apps.cli import options
+from faregate.apps.control.settings import SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -24,6 +25,12 @@ def up(
     variable: options.Variable = None,
     lost_gateways: options.LostGateways = LostUnits.KEEP,
     lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
+    smtp_host: options.SmtpHost = None,
+    smtp_port: options.SmtpPort = options.SMTP_PORT,
+    smtp_security: options.SmtpSecurityOption = SmtpSecurity.STARTTLS,
+    smtp_user: options.SmtpUser = None,
+    smtp_password: options.SmtpPassword = None,
+    smtp_from: options.SmtpFrom = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -42,6 +49,7 @@ def up(
     ```
     """
     from faregate.apps.cli.up import UpSettings, run_up
+    from faregate.apps.control.settings import smtp_settings
 
     return run_up(
         UpSettings(
@@ -54,6 +62,14 @@ def up(
             variable=variable or {},
             lost_gateways=lost_gateways,
             lost_gateway_grace_s=lost_gateway_grace_s,
+            smtp=smtp_settings(
+                host=smtp_host,
+                port=smtp_port,
+                security=smtp_security,
+                user=smtp_user,
+                password=smtp_password,
+                sender=smtp_from,
+            ),
             log_format=log_format,
             log_level=log_level,
         )
@@ -69,6 +85,12 @@ def serve(
     gateway_token: options.GatewayToken = None,
     lost_gateways: options.LostGateways = LostUnits.KEEP,
     lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
+    smtp_host: options.SmtpHost = None,
+    smtp_port: options.SmtpPort = options.SMTP_PORT,
+    smtp_security: options.SmtpSecurityOption = SmtpSecurity.STARTTLS,
+    smtp_user: options.SmtpUser = None,
+    smtp_password: options.SmtpPassword = None,
+    smtp_from: options.SmtpFrom = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -82,7 +104,7 @@ def serve(
     ```
     """
     from faregate.apps.cli.processes import run_serve
-    from faregate.apps.control.settings import ControlSettings
+    from faregate.apps.control.settings import ControlSettings, smtp_settings
     from faregate.apps.secret_files import ensure_gateway_token
 
     settings = ControlSettings(
@@ -93,6 +115,14 @@ def serve(
         gateway_token=gateway_token or ensure_gateway_token(data),
         lost_gateways=lost_gateways,
         lost_gateway_grace_s=lost_gateway_grace_s,
+        smtp=smtp_settings(
+            host=smtp_host,
+            port=smtp_port,
+            security=smtp_security,
+            user=smtp_user,
+            password=smtp_password,
+            sender=smtp_from,
+        ),
     )
     return run_serve(settings, log_format, log_level)
 

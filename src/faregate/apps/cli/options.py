@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from cyclopts import CoercionError, Parameter, Token
 from cyclopts.validators import Number
 
+from faregate.apps.control.settings import SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -52,6 +53,14 @@ Variable = Annotated[
         "environment itself; in the settings file a table, [variable]."
     ),
 ]
+SmtpHost = Annotated[str | None, Parameter(help="Mail server that alerts leave by; without it none goes by e-mail.")]
+SmtpPort = Annotated[int, Parameter(help="Port of the mail server.", validator=Number(gte=1, lte=65_535))]
+SmtpSecurityOption = Annotated[
+    SmtpSecurity, Parameter(help="Turn to TLS before anything is said, speak it from the first byte, or not at all.")
+]
+SmtpUser = Annotated[str | None, Parameter(help="Whom to sign in as at the mail server.")]
+SmtpPassword = Annotated[str | None, Parameter(help="Password at the mail server; better in the environment.")]
+SmtpFrom = Annotated[str | None, Parameter(help="Address that e-mail is from.")]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
 ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
 LostGateways = Annotated[
@@ -69,6 +78,7 @@ LogLevelOption = Annotated[LogLevel, Parameter(help="The least severe event to w
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
+SMTP_PORT: Final = 587
 GATEWAY_PORT: Final = 8000
 LOST_GATEWAY_GRACE_S: Final = 3_600
 DATA: Final = Path("faregate-data")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from faregate.apps.cli.options import LOST_GATEWAY_GRACE_S
 from faregate.apps.cli.supervisor import Child, Supervisor
+from faregate.apps.control.settings import SmtpSettings
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_gateway_token
@@ -29,6 +30,7 @@ class UpSettings:
     variable: Mapping[str, str] = field(default_factory=dict, repr=False)
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
+    smtp: SmtpSettings | None = None
     log_format: LogFormat
     log_level: LogLevel
 
@@ -91,9 +93,18 @@ def _environment(settings: UpSettings) -> dict[str, str]:
         "CONFIG": os.devnull,
         "SUPERVISED": "1",
     }
+    if settings.smtp is not None:
+        told |= _smtp(settings.smtp)
     if settings.database_url is not None:
         told["DATABASE_URL"] = settings.database_url
     return dict(os.environ) | dict(settings.variable) | {f"FAREGATE_{name}": value for name, value in told.items()}
+
+
+def _smtp(smtp: SmtpSettings) -> dict[str, str]:
+    told = {"HOST": smtp.host, "PORT": str(smtp.port), "FROM": smtp.sender, "SECURITY": smtp.security.value}
+    told |= {} if smtp.user is None else {"USER": smtp.user}
+    told |= {} if smtp.password is None else {"PASSWORD": smtp.password}
+    return {f"SMTP_{name}": value for name, value in told.items()}
 
 
 def _control_plane(settings: UpSettings) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from typing import Any, Final
 import structlog
 
 from faregate.apps.api import create_api
+from faregate.apps.control.alert_senders import EmailSender, WebhookSender
 from faregate.apps.control.applying import Applying
 from faregate.apps.control.caller_link import CallerLink
 from faregate.apps.control.collector import Collector
@@ -47,9 +48,11 @@ from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
+from faregate.services.deliver_alerts import AlertSender, deliver_alerts
 from faregate.services.keep_margins import MarginKeeper
 from faregate.services.run_top_ups import TopUpRunner
 from faregate.services.setup import FirstSecrets
+from faregate.storage.alerts import DestinationKind
 from faregate.storage.database import Database
 
 _log: Final = structlog.stdlib.get_logger()
@@ -139,6 +142,10 @@ class _Parts:
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
         self._topping_up = Ticking(tick=TopUpRunner(database, provider, clock, new_id=new_id).run, counters=counters)
+        self._webhooks = WebhookSender(clock)
+        self._alerting = Ticking(
+            tick=partial(deliver_alerts, database, _senders(self._webhooks, settings, clock), clock), counters=counters
+        )
         self._rate_desk = RateDesk(database=database, clock=clock, feed=self._feed)
         link = GatewayLink(
             database=database,
@@ -191,6 +198,7 @@ class _Parts:
             self._watch.run(),
             self._topping_up.run(),
             self._rate_desk.run(),
+            self._alerting.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
             keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),
@@ -205,6 +213,14 @@ class _Parts:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
+            await self._webhooks.close()
+
+
+def _senders(webhooks: WebhookSender, settings: ControlSettings, clock: Clock) -> Mapping[DestinationKind, AlertSender]:
+    senders: dict[DestinationKind, AlertSender] = {DestinationKind.WEBHOOK: webhooks}
+    if settings.smtp is not None:
+        senders[DestinationKind.EMAIL] = EmailSender(settings.smtp, clock)
+    return senders
 
 
 def _routes(

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from faregate.base.errors import ConfigurationError
 from faregate.domain.ledger.lost_units import LostUnits
 
 LOST_GATEWAY_GRACE_S: Final = 3_600
 DATABASE_FILE: Final = "faregate.sqlite3"
+
+
+class SmtpSecurity(StrEnum):
+    """`starttls`: an open connection that turns to TLS before anything is said; `tls` from its first byte; `none`."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpSettings:
+    """The server that e-mail leaves by; without a `user` nobody signs in. Certificates are always checked."""
+
+    host: str
+    port: int
+    sender: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    security: SmtpSecurity = SmtpSecurity.STARTTLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +39,7 @@ class ControlSettings:
     """Port 0 takes a free one. Without a `database_url`, state is kept in SQLite in the `data` folder.
 
     `lost_gateways`: what becomes of the units of a gateway that was not there for `lost_gateway_grace_s`.
+    Without `smtp`, no e-mail is sent.
     """
 
     host: str = "127.0.0.1"
@@ -26,7 +49,25 @@ class ControlSettings:
     gateway_token: str = field(repr=False)
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
+    smtp: SmtpSettings | None = None
 
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.data / DATABASE_FILE}"
+
+
+def smtp_settings(
+    *,
+    host: str | None,
+    port: int,
+    security: SmtpSecurity,
+    user: str | None,
+    password: str | None,
+    sender: str | None,
+) -> SmtpSettings | None:
+    """Return how e-mail leaves; None without a host. `ConfigurationError` without an address that it is from."""
+    if host is None:
+        return None
+    if sender is None:
+        raise ConfigurationError("smtp_from is not set; give the address that e-mail is from")
+    return SmtpSettings(host=host, port=port, security=security, user=user, password=password, sender=sender)
