@@ -20,12 +20,11 @@ IN_FLIGHT_TOKENS: Final = 16
 """The least output that an upstream may have written and this process not yet read: it is held before it comes."""
 
 _IN_FLIGHT_S: Final = 0.25
-"""How long an upstream may write on: until what it wrote is here, and until it sees that nobody reads any more."""
+"""How long an upstream may write on: until what it wrote is here, and until it sees that nobody reads any more.
 
-_ANSWER_WITHIN_S: Final = 1.0
-"""How long a stream without credit waits for the ledger's answer, counted from the question."""
+As long is waited for the ledger where nothing is left.
+"""
 
-_LEAST_WAIT_S: Final = 0.1
 _NEVER: Final = sys.maxsize
 
 
@@ -38,7 +37,6 @@ class Extension:
     """
 
     __slots__ = (
-        "_asked_s",
         "_asking",
         "_begun_s",
         "_bound",
@@ -47,6 +45,7 @@ class Extension:
         "_needs",
         "_note",
         "_occurred_at",
+        "_output",
         "_overdraft",
         "_slice",
         "ask_at",
@@ -79,7 +78,7 @@ class Extension:
         self._holding = holding
         self._note = note
         self._asking: asyncio.Task[Hold | Denied] | None = None
-        self._asked_s = 0.0
+        self._output = 0
         self._begun_s = asyncio.get_running_loop().time()
         self._in_flight = IN_FLIGHT_TOKENS
         self.ask_at = 0
@@ -95,13 +94,14 @@ class Extension:
 
         To be asked at `ask_at` and beyond.
         """
+        self._output = output
         self._take_asked()
         if not self.overdrawn:
-            self._measure(output)
-            self._hold_ahead(output)
-            if not self._is_covered(output):
+            self._measure()
+            self._hold_ahead()
+            if not self._is_covered():
                 await self._wait()
-            if self._is_covered(output):
+            if self._is_covered():
                 return True
             self.overdrawn = self._overdraft > 0
         may_go_on = self.overdrawn and output < self.most_output
@@ -116,36 +116,43 @@ class Extension:
         if asking is not None:
             asking.add_done_callback(self._give_back)
 
-    def _is_covered(self, output: int) -> bool:
-        return self.hold.output >= self._bound or output + self._in_flight < self.hold.output
+    def _is_covered(self) -> bool:
+        return self.hold.output >= self._bound or self._output < self._last_output()
 
-    def _measure(self, output: int) -> None:
+    def _last_output(self) -> int:
+        """Return the output at which the stream ends, unless more is held: the rest of its hold may be in flight."""
+        return self.hold.output - self._in_flight
+
+    def _measure(self) -> None:
         """Note how much may be in flight, by the stream's pace so far; never more than half a slice."""
         elapsed_s = asyncio.get_running_loop().time() - self._begun_s
-        written = int(output * _IN_FLIGHT_S / elapsed_s) if elapsed_s > _IN_FLIGHT_S else 0
+        written = int(self._output * _IN_FLIGHT_S / elapsed_s) if elapsed_s > _IN_FLIGHT_S else 0
         self._in_flight = max(IN_FLIGHT_TOKENS, min(written, self._slice // 2))
 
-    def _hold_ahead(self, output: int) -> None:
+    def _hold_ahead(self) -> None:
         """Hold more from memory, as often as is needed; else begin to ask the ledger."""
-        while output >= self.ask_at and self._asking is None:
+        while self._output >= self.ask_at and self._asking is None:
             want = self._next_want()
             subscription_id = self.hold.account.subscription_id
             more = self._holding.try_hold(subscription_id, want)
-            if more is None:
-                loop = asyncio.get_running_loop()
+            if more is not None:
+                self._absorb(more)
+            elif self.denied is None or self._is_covered():
                 # Nothing is waited for beyond the answer: what is out is, at the last, this stream's own.
-                self._asking = loop.create_task(self._holding.hold(subscription_id, want, wait_ms=0))
-                self._asked_s = loop.time()
-                self.ask_at = self.hold.output - self._in_flight
+                asking = self._holding.hold(subscription_id, want, wait_ms=0)
+                self._asking = asyncio.get_running_loop().create_task(asking)
+                self.ask_at = self._last_output()
+            else:
+                # Refused a moment ago. To ask again would let the upstream write on meanwhile.
                 return
-            self._absorb(more)
 
     async def _wait(self) -> None:
         """Wait a little for what is asked for. Meanwhile nothing is read, and the upstream may write on."""
         if self._asking is not None:
-            age_s = asyncio.get_running_loop().time() - self._asked_s
-            await asyncio.wait([self._asking], timeout=max(_LEAST_WAIT_S, _ANSWER_WITHIN_S - age_s))
+            await asyncio.wait([self._asking], timeout=_IN_FLIGHT_S)
             self._take_asked()
+            if self._asking is not None:
+                self.denied = Denied.UNAVAILABLE
 
     def _take_asked(self) -> None:
         asking = self._asking
@@ -157,7 +164,8 @@ class Extension:
             self._absorb(outcome)
             return
         self.denied = outcome
-        self.ask_at = self.hold.output - self._in_flight
+        # Credit may come: ask again half-way to the end, and half-way from there.
+        self.ask_at = self._output + max(0, self._last_output() - self._output) // 2
 
     def _absorb(self, more: Hold) -> None:
         parts = list(more.parts)
