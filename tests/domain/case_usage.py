@@ -27,7 +27,7 @@ from faregate.domain.metering.metric import (
 )
 from faregate.domain.metering.units import UnitRounding, round_units
 from faregate.domain.pricing.proration import share_of_days
-from faregate.wire.dialects.openai_chat_answer import AnswerReader
+from faregate.wire.dialects.openai_chat_dialect import read_chat_answer
 from tests.domain.case_time import instant
 
 Input = Mapping[str, Any]
@@ -114,11 +114,10 @@ def round_value(given: Input) -> Answer:
 
 def aborted_stream(given: Input) -> Answer:
     """What the gateway's event says of a stream that its caller dropped."""
-    answer = AnswerReader()
-    if given.get("usage") is not None:
-        answer.read_json(json.dumps({"usage": given["usage"]}).encode())
-    summary, estimated = answer.summary(input_estimate=int(given.get("prompt_tokens_estimate", 0)))
-    usage = summary.usage or {}
+    answer = {} if given.get("usage") is None else {"usage": given["usage"]}
+    estimate = int(given.get("prompt_tokens_estimate", 0))
+    record, estimated = read_chat_answer(json.dumps(answer).encode(), input_estimate=estimate, most_output=None)
+    usage = record.usage or {}
     billed = sum(int(str(usage[name])) for name in ("prompt_tokens", "completion_tokens"))
     must = "record a row: drain upstream to the usage chunk, or bill an estimate; never 0 silently"
     return {

@@ -19,7 +19,8 @@ from faregate.wire.dialects.openai_chat import (
     require_bounded,
     rewrite,
 )
-from faregate.wire.dialects.openai_chat_answer import AnswerReader, StreamReader
+from faregate.wire.dialects.openai_chat_dialect import ChatStream, read_chat_answer
+from faregate.wire.dialects.seam import Reading
 
 CONTENT = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"%b"}}],"usage":null}\n\n'
 USAGE = b'data: {"id":"c","model":"m","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0,"cost":1e-7}}\n\n'
@@ -27,9 +28,12 @@ DONE = b"data: [DONE]\n\n"
 AZURE = b'data: {"choices":[],"prompt_filter_results":[]}\n\n'
 
 
-def usage_of(reader: AnswerReader, **estimate: int | None) -> tuple[dict[str, object], bool]:
-    summary, estimated = reader.summary(input_estimate=estimate.get("input_estimate"))
-    return json.loads(msgspec.json.encode(summary.usage or {}), parse_float=str), estimated
+def usage_of(reader: ChatStream, *, input_estimate: int | None = None) -> tuple[dict[str, object], bool]:
+    return shown(reader.read(input_estimate=input_estimate, complete=False))
+
+
+def shown(reading: Reading) -> tuple[dict[str, object], bool]:
+    return json.loads(msgspec.json.encode(reading.record.usage or {}), parse_float=str), reading.estimated
 
 
 @given(
@@ -44,7 +48,7 @@ def test_stripping_removes_the_usage_chunk_and_not_a_byte_more(
 ) -> None:
     stream = b"".join([*events, DONE])
     borders = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    reader = StreamReader(strip_usage=strip)
+    reader = ChatStream(strip_usage=strip, most_output=None)
     passed = b"".join(reader.feed(stream[start:end]) for start, end in pairwise(borders))
     assert reader.finished
     assert passed == b"".join(event for event in events if not (strip and event is USAGE))
@@ -58,14 +62,14 @@ def test_stripping_removes_the_usage_chunk_and_not_a_byte_more(
 
 
 def test_what_follows_done_is_kept_for_the_end() -> None:
-    reader = StreamReader(strip_usage=True)
+    reader = ChatStream(strip_usage=True, most_output=None)
     assert reader.feed(CONTENT % b"a" + DONE + b": bye\n") == CONTENT % b"a"
     assert reader.feed(b"\n") == b""
     assert reader.end() == DONE + b": bye\n\n"
 
 
 def test_null_overwrites_nothing_and_a_later_value_wins_per_field() -> None:
-    reader = StreamReader(strip_usage=False)
+    reader = ChatStream(strip_usage=False, most_output=None)
     reader.feed(b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1}}\n\n')
     reader.feed(b'data: {"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":3}}\n\n')
     reader.feed(b'data: {"choices":[],"usage":null}\n\n')
@@ -73,7 +77,7 @@ def test_null_overwrites_nothing_and_a_later_value_wins_per_field() -> None:
 
 
 def test_an_estimate_takes_the_larger_of_deltas_and_characters() -> None:
-    reader = StreamReader(strip_usage=False)
+    reader = ChatStream(strip_usage=False, most_output=None)
     for text in (b"a", b"b", b"c"):
         reader.feed(CONTENT % text)
     assert reader.output_estimate == 3
@@ -87,16 +91,15 @@ def test_an_estimate_takes_the_larger_of_deltas_and_characters() -> None:
 
 
 def test_the_total_is_computed_again() -> None:
-    reader = AnswerReader()
-    reader.read_json(b'{"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":500}}')
-    assert usage_of(reader)[0]["total_tokens"] == 5
+    body = b'{"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":500}}'
+    usage, _ = shown(read_chat_answer(body, input_estimate=None, most_output=None))
+    assert usage["total_tokens"] == 5
 
 
 def test_an_answer_that_is_not_json_leaves_everything_unknown() -> None:
-    reader = AnswerReader()
-    reader.read_json(b"<html>")
-    reader.read_json(b'{"usage":[1]}')
-    assert (usage_of(reader), reader.answer_id) == (({}, False), None)
+    for body in (b"<html>", b'{"usage":[1]}'):
+        reading = read_chat_answer(body, input_estimate=None, most_output=None)
+        assert (shown(reading), reading.record.id) == (({}, False), None)
 
 
 @given(

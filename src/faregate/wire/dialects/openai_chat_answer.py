@@ -56,35 +56,9 @@ class _ErrorChunk(Struct):
     error: object = None
 
 
-class AnswerSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the event keeps of an answer: no text. `usage` is assembled for streams and aborted calls too."""
-
-    id: str | None = None
-    model: str | None = None
-    usage: dict[str, object] | None = None
-
-
 _HEAD_DECODER: Final = msgspec.json.Decoder(_Head, float_hook=exact_number)
-_SUMMARY_DECODER: Final = msgspec.json.Decoder(AnswerSummary, float_hook=exact_number)
 _ERROR_DECODER: Final = msgspec.json.Decoder(_ErrorChunk)
 _CHUNK_DECODER: Final = msgspec.json.Decoder(_Chunk, float_hook=exact_number)
-
-
-def read_answer(body: bytes, *, input_estimate: int | None) -> tuple[AnswerSummary, bool]:
-    """Read a whole answer that was not streamed; return what `AnswerReader.summary` does."""
-    try:
-        summary = _SUMMARY_DECODER.decode(body)
-    except UNREADABLE:
-        return AnswerReader().summary(input_estimate=input_estimate)
-    usage = summary.usage
-    if usage:
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if type(prompt) is int and type(completion) is int and None not in usage.values():
-            usage["total_tokens"] = prompt + completion
-            return summary, False
-    reader = AnswerReader()
-    reader.read_json(body)
-    return reader.summary(input_estimate=input_estimate)
 
 
 class AnswerReader:
@@ -117,26 +91,6 @@ class AnswerReader:
         self._keep(head)
         if not self.usage:
             self._read_choices(body)
-
-    def summary(self, *, input_estimate: int | None) -> tuple[AnswerSummary, bool]:
-        """Return what the event keeps, and whether some of it is estimated.
-
-        With an `input_estimate`, prompt and completion tokens that the upstream did not report are filled in. The total
-        is always computed again.
-        """
-        usage = self.usage
-        estimated = False
-        if input_estimate is not None and not self.has_usage():
-            usage = {"prompt_tokens": input_estimate, "completion_tokens": self.output_estimate} | usage
-            estimated = True
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if type(prompt) is int and type(completion) is int:
-            usage = usage | {"total_tokens": prompt + completion}
-        return AnswerSummary(id=self.answer_id, model=self.model, usage=usage or None), estimated
-
-    def has_usage(self) -> bool:
-        """Return whether the upstream reported both what it read and what it wrote."""
-        return "prompt_tokens" in self.usage and "completion_tokens" in self.usage
 
     def _keep(self, head: _Head) -> None:
         if head.id is not None:
