@@ -67,7 +67,8 @@ def test_a_stream_that_breaks_off_anywhere_is_billed_by_the_policy_once(tmp_path
                 plays = await stage.play(
                     gate.port, lambda case: Target(path="/ai/chat" if case.drains else "/ai/cancel", key="key-1")
                 )
-                events = await plane.events_arrived(len(cases))
+                events = await plane.events_arrived(len(cases), within_s=30)
+            assert plane.accounts["sub_1"].outstanding() == 0
         found: dict[str, list[WireEvent]] = defaultdict(list)
         for event in events:
             assert event.faregate is not None

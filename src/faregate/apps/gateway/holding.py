@@ -29,6 +29,7 @@ from faregate.wire.gateway_protocol import LeaseAnswer, LeaseReturn, Refused
 
 _log = structlog.get_logger(__name__)
 
+_LAST_ANSWERS_WITHIN_S: Final = 3.0
 _POLL_LEAST_S: Final = 0.02
 _POLL_MOST_S: Final = 0.25
 """How often a call that waits asks again, though the control plane has not said that anything changed."""
@@ -206,6 +207,8 @@ class Holding:
 
     async def sweep(self, *, everything: bool = False) -> None:
         """Give back what is idle: of leases near their end, of accounts nobody calls, or of all (`everything`)."""
+        if everything:
+            await self._answers_to_come()
         now_ms = self._clock.steady_ms()
         by_account: list[tuple[Account, list[LeaseReturn]]] = []
         for desk in self._desks.values():
@@ -222,6 +225,12 @@ class Holding:
                 account.acknowledge(returns)
         for desk in [found for found in self._desks.values() if _is_spent(found)]:
             del self._desks[desk.account.subscription_id]
+
+    async def _answers_to_come(self) -> None:
+        """Wait for what was asked for already: it would come after everything was given back."""
+        asked = [task for desk in self._desks.values() for task in (desk.asking, desk.giving_back) if task is not None]
+        if asked:
+            await asyncio.wait(asked, timeout=_LAST_ANSWERS_WITHIN_S)
 
     async def _serve(self, desk: _Desk, *, ahead: Want | None = None) -> None:
         """Ask for what is wanted ahead, then answer the queue until it is empty."""

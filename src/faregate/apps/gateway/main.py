@@ -235,7 +235,8 @@ class Gateway:
     async def _look_ahead(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_AHEAD_EVERY_S)
-            self.holding.look_ahead()
+            if not self.app.stopping:
+                self.holding.look_ahead()
 
     async def _sweep(self) -> None:
         while True:
