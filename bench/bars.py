@@ -27,6 +27,7 @@ from bench.children import BenchError, end_in_order
 from bench.credit_bars import hold_block_latency, hold_hold
 from bench.dying import hold_crash, hold_failpoints, hold_overspend
 from bench.footprint import measure_footprint
+from bench.half_load import measure_half_load
 from bench.intake import measure_intake
 from bench.machine import Machine, read_machine
 from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
@@ -115,6 +116,19 @@ def hold_throughput(run: Run) -> Iterator[Row]:
         limit=f"at most {run.limits.most_added_p50_ms} ms",
         held=added_ms <= run.limits.most_added_p50_ms,
         command=command,
+    )
+
+
+def hold_half_load(run: Run) -> Iterator[Row]:
+    """Compare how long requests take at half of the gateway's highest rate."""
+    found = measure_half_load(run.profile, run.show)
+    yield Row(
+        bar="p99 at half load, gateway against bare pass-through, 64 connections",
+        measured=f"{found.p99_ratio:.2f} x ({found.gateway_p99_ms:.2f} ms, {found.bare_p99_ms:.2f} ms; "
+        f"{found.rate_per_s:,.0f}/s)",
+        limit=f"at most {run.limits.most_half_load_p99_ratio:g} x",
+        held=found.p99_ratio <= run.limits.most_half_load_p99_ratio,
+        command=run.command("half-load"),
     )
 
 
@@ -236,6 +250,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "block-latency": hold_block_latency,
     "hold": hold_hold,
     "throughput": hold_throughput,
+    "half-load": hold_half_load,
     "streaming": hold_streaming,
     "intake": hold_intake,
     "walkthrough": hold_walkthrough,

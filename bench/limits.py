@@ -24,6 +24,7 @@ class Limits:
     most_cpu_ratio: float
     least_rate_ratio: float
     most_added_p50_ms: float
+    most_half_load_p99_ratio: float
     most_pss_mb: float
     most_ready_s: float
     least_intake_per_s: float
@@ -47,6 +48,7 @@ FULL: Final = Limits(
     most_cpu_ratio=1.4,
     least_rate_ratio=0.7,
     most_added_p50_ms=0.25,
+    most_half_load_p99_ratio=2.0,
     most_pss_mb=300.0,
     most_ready_s=5.0,
     least_intake_per_s=15_000.0,
@@ -72,6 +74,7 @@ QUICK: Final = Limits(
     most_cpu_ratio=2.5,
     least_rate_ratio=0.35,
     most_added_p50_ms=3.0,
+    most_half_load_p99_ratio=10.0,
     # Memory does not depend on what else runs.
     most_pss_mb=300.0,
     most_ready_s=20.0,

@@ -31,7 +31,7 @@ GATEWAY: Final = "c: gateway"
 _SCRIPT: Final = Path(__file__).with_name("chat.lua")
 _BARE_SCRIPT: Final = Path(__file__).with_name("passthrough.py")
 _MICROSECONDS: Final = 1_000_000
-_MAX_TOKENS: Final = 32
+MAX_TOKENS: Final = 32
 
 
 class Round(Struct, frozen=True, kw_only=True):
@@ -67,7 +67,9 @@ class _Wrk(Struct, frozen=True):
     status_errors: int
 
 
-class _Target(Struct, frozen=True):
+class Target(Struct, frozen=True):
+    """What is loaded: a process, its URL, and the key that it wants."""
+
     name: str
     url: str
     child: Child
@@ -83,21 +85,16 @@ def require_wrk() -> None:
 def measure_throughput(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
     """Measure a, b and c at each number of connections."""
     require_wrk()
-    with running_stack() as stack, _running_bare(stack) as bare:
-        targets = (
-            _Target(UPSTREAM, f"{stack.upstream.origin}/v1/chat/completions", stack.upstream),
-            _Target(BARE, f"{bare.origin}/v1/chat/completions", bare),
-            _Target(GATEWAY, f"{stack.gateway.origin}{CHAT}/chat/completions", stack.gateway, _customer_key(stack)),
-        )
+    with running_stack() as stack, running_targets(stack) as targets:
         for target in targets:
-            _run(target, stack, connections=8, seconds=1)
+            load(target, stack, connections=8, seconds=1)
         measured = []
         for connections in profile.connections:
             rounds: dict[str, list[Round]] = {target.name: [] for target in targets}
             for number in range(profile.rounds):
                 for target in targets:
                     show(f"{connections} connections, round {number + 1} of {profile.rounds}, {target.name}")
-                    rounds[target.name].append(_run(target, stack, connections=connections, seconds=profile.run_s))
+                    rounds[target.name].append(load(target, stack, connections=connections, seconds=profile.run_s))
             measured += [_sum_up(name, connections, taken) for name, taken in rounds.items()]
         return measured
 
@@ -105,6 +102,17 @@ def measure_throughput(profile: Profile, show: Callable[[str], None]) -> list[Me
 def find(measured: list[Measured], target: str, connections: int) -> Measured:
     """Return what was measured of a target at a number of connections."""
     return next(row for row in measured if (row.target, row.connections) == (target, connections))
+
+
+@contextmanager
+def running_targets(stack: Stack) -> Iterator[tuple[Target, ...]]:
+    """Start the bare pass-through beside the stack, with a customer; yield a, b and c."""
+    with _running_bare(stack) as bare:
+        yield (
+            Target(UPSTREAM, f"{stack.upstream.origin}/v1/chat/completions", stack.upstream),
+            Target(BARE, f"{bare.origin}/v1/chat/completions", bare),
+            Target(GATEWAY, f"{stack.gateway.origin}{CHAT}/chat/completions", stack.gateway, _customer_key(stack)),
+        )
 
 
 def _customer_key(stack: Stack) -> str:
@@ -129,10 +137,11 @@ def _running_bare(stack: Stack) -> Iterator[Child]:
 def _command(url: str, key: str, *, connections: int, seconds: int) -> list[str]:
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(_SCRIPT)]
     headers = ["-H", "content-type: application/json", "-H", f"authorization: Bearer {key}"]
-    return ["wrk", *options, *headers, url, "--", chat_body(max_tokens=_MAX_TOKENS).decode()]
+    return ["wrk", *options, *headers, url, "--", chat_body(max_tokens=MAX_TOKENS).decode()]
 
 
-def _run(target: _Target, stack: Stack, *, connections: int, seconds: int) -> Round:
+def load(target: Target, stack: Stack, *, connections: int, seconds: int) -> Round:
+    """Run wrk once; where it loads the gateway, until all of it is applied. `BenchError` where a request fails."""
     cpu_before_s, control_before_s = cpu_seconds(target.child.pid), cpu_seconds(stack.control_plane.pid)
     command = _command(target.url, target.key, connections=connections, seconds=seconds)
     wrk = _read(subprocess.run(command, capture_output=True, check=False, timeout=seconds + 60))
