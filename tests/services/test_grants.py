@@ -68,6 +68,7 @@ def test_credit_that_has_not_begun_cannot_be_leased_and_begins_at_its_instant(wo
     world.clock.at = NOW + HOUR
     assert world.ask(need("prc_in", 10), request_id="ask-2").refused is None
     assert world.entries() == [("grant", DOLLAR)]
+    assert not world.account().exhausted
 
 
 def test_credit_that_has_expired_cannot_be_leased_whatever_the_ticks_lateness(world: World) -> None:
@@ -76,6 +77,7 @@ def test_credit_that_has_expired_cannot_be_leased_whatever_the_ticks_lateness(wo
     world.clock.at = NOW + HOUR
     assert world.ask(need("prc_in", 10)).refused is Refused.EXHAUSTED
     assert world.entries() == [("grant", DOLLAR), ("expire", -DOLLAR)]
+    assert world.account().exhausted
     (expired,) = [row for row in world.rows("ledger_entry") if row["kind"] == "expire"]
     assert expired["occurred_at"] == NOW + HOUR
 

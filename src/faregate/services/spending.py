@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from faregate.services.posting import cross_borders
+from faregate.services.accounts import refresh_accounts
 from faregate.storage.credit import first_expiry
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import Account, lock_accounts
@@ -27,7 +27,7 @@ def spendable(transaction: Transaction, account: Account, *, now: datetime) -> S
     if account.next_border_at is None:
         return Spendable(available=account.available, leans_until=None)
     if account.is_due(now):
-        cross_borders(transaction, [account.subscription_id], now=now)
+        refresh_accounts(transaction, subscription_ids=[account.subscription_id], now=now)
         account = lock_accounts(transaction, [account.subscription_id])[account.subscription_id]
     return Spendable(
         available=account.available, leans_until=first_expiry(transaction, account.subscription_id, after=now)
