@@ -51,7 +51,7 @@ def give_back(desk: Desk, amount: int, *, name: str, key: TotalKey = MARCH_INPUT
             NewEntry(
                 application_id=APP,
                 subscription_id=SUBSCRIPTION,
-                kind=EntryKind.DEBIT,
+                kind=EntryKind.INCIDENT_CREDIT,
                 amount=amount,
                 caller_id=name,
                 description="credit",

@@ -58,6 +58,16 @@ def test_an_invoice_uses_of_credit_that_expired_what_was_burnt_before(credit_fir
     assert desk.balance() == 4 * DOLLAR
 
 
+def test_a_tick_begins_and_ends_credit_of_accounts_that_nobody_touches(prepaid: Desk) -> None:
+    prepaid.world.grant("2", caller_id="now", expires_at=NOW + DAY)
+    prepaid.world.grant("3", caller_id="later", effective_at=NOW + 2 * DAY)
+    for days, balance, exhausted in ((1, 0, True), (2, 3 * DOLLAR, False)):
+        prepaid.move(NOW + days * DAY + timedelta(hours=1))
+        prepaid.tick()
+        assert (prepaid.balance(), prepaid.world.account().exhausted) == (balance, exhausted)
+    assert [row["occurred_at"] for row in prepaid.world.rows("ledger_entry")] == [NOW, NOW + DAY, NOW + 2 * DAY]
+
+
 def test_a_recurring_grant_does_not_pile_up_and_pays_what_the_month_before_still_owes(credit_first: Desk) -> None:
     desk = credit_first
     desk.world.grant("1", recurs=PeriodCalendar(anchor=PERIOD_START))

@@ -187,6 +187,7 @@ def test_what_comes_back_after_its_used_up_grant_has_expired_goes_to_no_grant(wo
     with world.database.begin() as transaction:
         assert post_entry(transaction, entry) is not None
         assert post_entry(transaction, entry) is None
+    world.refresh()
     assert (world.account().balance, world.left()) == (HALF, {"grant-1": 0})
 
 

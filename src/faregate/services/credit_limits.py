@@ -1,4 +1,4 @@
-"""How far an account may go: below zero for a prepaid one, in a period for a postpaid one."""
+"""How far below zero a prepaid account may go."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from faregate.services.accounts import refresh_accounts
 from faregate.services.change import Change
 from faregate.services.credit import ledger_units
 from faregate.services.subscriptions import find_existing
+from faregate.storage import ledger
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import set_limits
 
 
 def set_overdraft(transaction: Transaction, change: Change, subscription_id: str, *, overdraft: Decimal) -> None:
@@ -23,5 +23,5 @@ def set_overdraft(transaction: Transaction, change: Change, subscription_id: str
     if overdraft and subscription.pays is not Pays.PREPAID:
         raise InvalidInput.of("overdraft", f"is for prepaid subscriptions; this one pays {subscription.pays.value}")
     units = ledger_units("overdraft", overdraft, subscription) if overdraft else 0
-    set_limits(transaction, subscription_id, overdraft=units, spending_cap=None)
+    ledger.set_overdraft(transaction, subscription_id, units)
     refresh_accounts(transaction, subscription_ids=[subscription_id], now=change.now)

@@ -66,7 +66,6 @@ class Account:
     reserved: int
     exhausted: bool
     overdraft: int = 0
-    spending_cap: int | None = None
     next_border_at: datetime | None = None
 
     @property
@@ -220,13 +219,9 @@ def insert_entries(transaction: Transaction, entries: Sequence[NewEntry]) -> lis
     return [int(entry_id) for entry_id in transaction.execute(_INSERT_ENTRIES, rows).scalars()]
 
 
-def set_limits(transaction: Transaction, subscription_id: str, *, overdraft: int, spending_cap: int | None) -> None:
-    """Keep how far below zero an account may go, and what it may spend in a period."""
-    transaction.execute(
-        update(account)
-        .where(account.c.subscription_id == subscription_id)
-        .values(overdraft=overdraft, spending_cap=spending_cap)
-    )
+def set_overdraft(transaction: Transaction, subscription_id: str, overdraft: int) -> None:
+    """Keep how far below zero an account may go, in ledger units."""
+    transaction.execute(update(account).where(account.c.subscription_id == subscription_id).values(overdraft=overdraft))
 
 
 def write_credit(transaction: Transaction, subscription_id: str, *, balance: int, border_at: datetime | None) -> None:
@@ -363,6 +358,5 @@ def account_from_row(row: Row[tuple[object, ...]]) -> Account:
         reserved=row.reserved,
         exhausted=row.exhausted,
         overdraft=row.overdraft,
-        spending_cap=row.spending_cap,
         next_border_at=row.next_border_at,
     )

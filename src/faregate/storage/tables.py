@@ -411,7 +411,6 @@ account = Table(
     Column("reserved", Units, nullable=False),
     Column("exhausted", Boolean, nullable=False),
     Column("overdraft", Units, nullable=False, server_default="0"),
-    Column("spending_cap", Units),
     Column("next_border_at", Instant),
 )
 Index(
