@@ -160,6 +160,23 @@ def test_a_quote_for_a_model_that_the_route_does_not_have_tells_the_refusal(tmp_
     run(scenario())
 
 
+def test_a_cap_that_is_used_up_is_told_with_a_quote_and_the_balance_is_still_read(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with scripted(answer_json(completion(12, 40))) as upstream, whole(tmp_path, upstream.origin) as both:
+            await both.limit("requests", "2")
+            for _ in range(2):
+                assert (await both.gate.call(ASK)).status == 200
+            async with asyncio.timeout(10):
+                while (await both.gate.call(ASK)).status != 429:
+                    pass
+            refusal = (await quote(both.gate)).json["refusal"]
+            assert isinstance(refusal, dict)
+            assert (refusal["status"], refusal["body"]["error"]["code"]) == (429, "spend_limit_exceeded")
+            assert (await get(both.gate, "/v1/balance")).status == 200
+
+    run(scenario())
+
+
 def test_a_route_that_refuses_near_zero_has_no_lower_limit_than_the_callers(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with whole(tmp_path, "http://127.0.0.1:9", granted="0.80", near_zero="refuse") as both:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import insert
 
@@ -23,12 +24,14 @@ from faregate.domain.catalog.models import PerUnit
 from faregate.domain.governance.rule import Template
 from faregate.services.change import Change
 from faregate.services.gateway_calls import main_application
+from faregate.services.limits import create_limit
 from faregate.services.routes import route_to_row
 from faregate.services.rules import create_rule
 from faregate.storage import tables
 from faregate.storage.database import Transaction
 from faregate.storage.routes import insert_route
 from faregate.storage.state_feed import record_change
+from faregate.wire.api.limits import LimitCreate
 from faregate.wire.api.rules import RuleCreate
 from tests.builders import price_columns, priced
 from tests.control.world import COMPANY, STARTED_AT, add_catalog, add_subscription, grant
@@ -42,6 +45,20 @@ class Whole:
 
     gate: Running
     plane: RunningControlPlane
+
+    async def limit(self, measure: str, amount: str) -> None:
+        """Give every company a hard limit per day."""
+        wanted = msgspec.convert(
+            {"name": "Daily", "subject": "company", "measure": measure, "per": "day", "amount": amount}, LimitCreate
+        )
+
+        def make(transaction: Transaction) -> None:
+            application_id = main_application(transaction)
+            create_limit(
+                transaction, Change(application_id=application_id, now=SystemClock().now(), new_id=new_id), wanted
+            )
+
+        await self.plane.database.write(make)
 
 
 @asynccontextmanager

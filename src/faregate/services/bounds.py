@@ -66,10 +66,12 @@ def count_bounds(
     by_day: dict[tuple[str, str, int], BoundQuality] = {}
     price_ids = {lease_id: _price_of(row, prices) for lease_id, row in leases.items()}
     for _, event, facts in admitted:
-        if facts is None or not facts.drawn or not any(drawn.held for drawn in facts.drawn):
+        if facts is None or not facts.drawn:
             continue
         day = event.occurred_at.toordinal()
         for price_id, (held, used) in _by_price(facts, price_ids).items():
+            if not held:
+                continue
             place = facts.route_id, price_id, day
             quality = by_day.get(place)
             if quality is None:

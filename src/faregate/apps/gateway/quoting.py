@@ -76,7 +76,7 @@ class Quoting:
             affordable=all(found.affordable for found in answer.subscriptions),
             affordable_max_tokens=_affordable(answer.subscriptions, choices),
             least_max_tokens=min(per_choice, max(plan.route.least_output, request.least_output_per_choice)),
-            refusal=_refusal(plan, dialect, request),
+            refusal=_refusal(plan, dialect, request, at=occurred_at),
             subscriptions=answer.subscriptions,
         )
 
@@ -127,9 +127,13 @@ def _read(dialect: MeteredDialect, body: bytes, parts: PartBounds) -> tuple[Mete
     return request, added
 
 
-def _refusal(plan: CallPlan, dialect: MeteredDialect, request: MeteredRequest) -> RefusalView | None:
+def _refusal(plan: CallPlan, dialect: MeteredDialect, request: MeteredRequest, *, at: datetime) -> RefusalView | None:
+    """Return what a rule, a cap or quota, or the route's models say to the call; limits per minute are not asked."""
     if plan.refusal is not None:
         return RefusalView(status=plan.refusal.fault.status, body=Raw(plan.refusal.body))
+    for used_up in () if plan.limits is None else plan.limits.used_up:
+        if used_up.holds(at):
+            return RefusalView(status=used_up.fault.status, body=Raw(dialect.error_body(used_up.fault)))
     models = plan.route.models
     if models is not None and request.model not in models:
         refused = answers.MODEL_NOT_ALLOWED
