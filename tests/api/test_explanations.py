@@ -1,3 +1,6 @@
+from datetime import UTC, datetime
+
+from faregate.wire.gateway_protocol import AttemptFacts, WhenCreditEnds
 from tests.api.world import Api, problem
 from tests.services.world import Call
 
@@ -36,6 +39,24 @@ def test_an_invoice_line_leads_to_its_windows_and_they_to_their_events(api_on_bo
     assert [one["invoice_line"] for one in counted] == [1, 2]
     assert counted[0]["entry"]["entry_id"] == events[0]["entry_id"]
     assert api.get("/events/req_0/explanation") == explained
+
+
+def test_an_event_shows_every_attempt_of_its_call_and_bills_the_last(api: Api) -> None:
+    api.subscribe(pays="postpaid")
+    asked_at = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    usage: dict[str, object] = {"prompt_tokens": 7}
+    failed = AttemptFacts(attempt=1, upstream="a.example:443", asked_at=asked_at, status=503, usage=usage)
+    last = AttemptFacts(attempt=2, upstream="b.example:443", asked_at=asked_at, status=200)
+    ended = WhenCreditEnds.END
+    api.take(Call(prompt_tokens=600_000, completion_tokens=0, attempts=(failed, last), credit_ended=ended))
+    explained = api.get("/events/req_1/explanation")
+    shown = {"asked_at": "2026-03-05T12:00:00Z"}
+    assert explained["attempts"] == [
+        shown | {"attempt": 1, "upstream": "a.example:443", "status": 503, "usage": usage},
+        shown | {"attempt": 2, "upstream": "b.example:443", "status": 200, "usage": None},
+    ]
+    assert explained["credit_ended"] == "end"
+    assert sorted(meter["counted"]["quantity"] for meter in explained["meters"]) == ["0", "600000"]
 
 
 def test_what_is_not_there_is_not_found(api: Api) -> None:

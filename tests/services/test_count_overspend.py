@@ -3,7 +3,7 @@
 import pytest
 
 from faregate.storage.database import Database
-from faregate.wire.gateway_protocol import Drawn
+from faregate.wire.gateway_protocol import Drawn, WhenCreditEnds
 from tests.services.world import DOLLAR, Call, World, make_world
 
 
@@ -33,6 +33,14 @@ def test_what_a_call_used_above_its_hold_is_counted_as_far_as_it_was_not_there(f
     funded.take(Call(prompt_tokens=2_000_001, completion_tokens=0, drawn=drawn))
     assert counted(funded) == {"above_hold": (DOLLAR // 2, 1)}
     assert funded.account().available == -DOLLAR // 2
+
+
+def test_what_a_stream_used_that_went_on_without_credit_has_a_cause_of_its_own(funded: World) -> None:
+    lease = funded.lease("prc_in", 1_000)
+    drawn = (Drawn(lease_id=lease.lease_id, units=1_000),)
+    stream = Call(prompt_tokens=2_000_001, completion_tokens=0, drawn=drawn, credit_ended=WhenCreditEnds.FINISH)
+    funded.take(stream)
+    assert counted(funded) == {"finished": (DOLLAR // 2, 1)}
 
 
 def test_calls_that_held_nothing_are_told_apart_from_agents_events(funded: World) -> None:

@@ -23,6 +23,7 @@ from faregate.storage.ledger import Account, PriceTotal, TotalKey, read_account,
 from faregate.storage.state_feed import record_change
 from faregate.wire.gateway_epochs import OpenEpoch
 from faregate.wire.gateway_protocol import (
+    AttemptFacts,
     Drawn,
     GatewayFacts,
     Lease,
@@ -30,6 +31,7 @@ from faregate.wire.gateway_protocol import (
     LeaseRequest,
     LeaseReturn,
     UnitRequest,
+    WhenCreditEnds,
 )
 from tests.builders import a_price, price_columns
 
@@ -74,6 +76,8 @@ class Call:
     drawn: tuple[Drawn, ...] = ()
     uncovered: int = 0
     clamped: bool = False
+    attempts: tuple[AttemptFacts, ...] = ()
+    credit_ended: WhenCreditEnds | None = None
     estimated: bool = False
     route_id: str = "rte_1"
     replay: bool = False
@@ -90,6 +94,8 @@ class Call:
             drawn=list(self.drawn),
             uncovered=self.uncovered,
             clamped=self.clamped,
+            attempts=list(self.attempts),
+            credit_ended=self.credit_ended,
             estimated=self.estimated,
             replay=self.replay,
         )

@@ -11,6 +11,7 @@ from faregate.services.admit_events import AdmittedEvent
 from faregate.services.place_usage import Posting
 from faregate.storage.database import Transaction
 from faregate.storage.overspend import add_overspend
+from faregate.wire.gateway_protocol import WhenCreditEnds
 
 
 def count_usage(
@@ -24,7 +25,8 @@ def count_usage(
 ) -> None:
     """Count what a batch of events overspent; `short`: the leases that had fewer units left than were drawn.
 
-    What one account overspent in a batch has one cause: the first that applies of agents, late, not_held, above_hold.
+    What one account overspent in a batch has one cause: the first that applies of agents, late, finished, not_held,
+    above_hold.
     """
     fallen = book.overspent()
     if not fallen:
@@ -39,6 +41,8 @@ def count_usage(
             cause = OverspendCause.AGENTS
         elif any(drawn.lease_id in short for drawn in found.drawn):
             cause = OverspendCause.LATE
+        elif found.credit_ended is WhenCreditEnds.FINISH:
+            cause = OverspendCause.FINISHED
         else:
             cause = OverspendCause.ABOVE_HOLD if found.drawn else OverspendCause.NOT_HELD
         causes.setdefault(posting.key.subscription_id, set()).add(cause)
@@ -69,4 +73,10 @@ def count(
         )
 
 
-_IN_ORDER = (OverspendCause.AGENTS, OverspendCause.LATE, OverspendCause.NOT_HELD, OverspendCause.ABOVE_HOLD)
+_IN_ORDER = (
+    OverspendCause.AGENTS,
+    OverspendCause.LATE,
+    OverspendCause.FINISHED,
+    OverspendCause.NOT_HELD,
+    OverspendCause.ABOVE_HOLD,
+)

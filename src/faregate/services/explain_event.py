@@ -38,6 +38,7 @@ from faregate.storage.readings import set_aside_of_event, unmeterable_of_event
 from faregate.storage.subscriptions import SubscriptionRow, find_subscription
 from faregate.wire.api.common import plain
 from faregate.wire.api.explanations import (
+    AttemptView,
     BilledAs,
     CountedView,
     DrawnView,
@@ -109,6 +110,8 @@ def explain_event(transaction: Transaction, application_id: str, event_id: str) 
         corrected_by=None if correction is None else correction_view(correction),
         meters=[] if event is None else _outcomes(transaction, logged, event, fate=fate.fate, correction=correction),
         leases=[] if wire is None else _drawn(transaction, wire),
+        attempts=[] if wire is None else _attempts(wire),
+        credit_ended=wire.faregate.credit_ended if wire and wire.faregate else None,
     )
 
 
@@ -302,6 +305,19 @@ def _adjustment(transaction: Transaction, position: int, key: TotalKey) -> Adjus
         if span is not None and span[0] <= position <= span[1]:
             return found
     return None
+
+
+def _attempts(wire: WireEvent) -> list[AttemptView]:
+    return [
+        AttemptView(
+            attempt=one.attempt,
+            upstream=one.upstream,
+            asked_at=as_utc(one.asked_at),
+            status=one.status,
+            usage=one.usage,
+        )
+        for one in (wire.faregate.attempts if wire.faregate else ())
+    ]
 
 
 def _drawn(transaction: Transaction, wire: WireEvent) -> list[DrawnView]:

@@ -8,14 +8,16 @@ from enum import StrEnum
 class OverspendCause(StrEnum):
     """Why an account spent what it had not.
 
+    finished    a stream went on without credit, as its route lets it
     above_hold  a call used more than it was allowed: its upstream ignored the limit
-    not_held    a call held nothing: its route is not strict, failed open, or finished a stream without credit
+    not_held    a call held nothing: its route is not strict, or failed open
     late        a call's units had been given back: its gateway was settled as lost, or the ledger was restored
     agents      events of agents and imports, which hold nothing
     correction  an event was corrected
     entry       an entry of the ledger beside usage: a closing charge, a re-rating, an adjustment, the end of a grant
     """
 
+    FINISHED = "finished"
     ABOVE_HOLD = "above_hold"
     NOT_HELD = "not_held"
     LATE = "late"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ from faregate.domain.pricing.explaining import Step, StepKind
 from faregate.wire.api.common import DecimalText, Instant, plain
 from faregate.wire.api.corrections import CorrectionView
 from faregate.wire.api.meter_trials import MismatchView
+from faregate.wire.gateway_protocol import WhenCreditEnds
 
 
 class StepView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -196,10 +198,25 @@ class DrawnView(Struct, frozen=True, kw_only=True):
     units: int
 
 
+class AttemptView(Struct, frozen=True, kw_only=True):
+    """One sending of a call.
+
+    `status` is null where no answer came; `usage`: as a failed attempt reported it, not billed.
+    """
+
+    attempt: int
+    upstream: str
+    asked_at: Instant
+    status: int | None
+    usage: dict[str, Any] | None
+
+
 class EventExplanationView(Struct, frozen=True, kw_only=True):
     """What became of an event, and why: admitted or not, what every meter made of it, where each charge is billed.
 
-    `corrects`: the event that it takes back, or stands for. `corrected_by`: what takes this one back.
+    `corrects`: the event that it takes back, or stands for. `corrected_by`: what takes this one back. `attempts`: of a
+    call that was sent more than once; the last one's answer was billed. `credit_ended`: what was done with a stream
+    whose credit ended.
     """
 
     event_id: str
@@ -218,6 +235,8 @@ class EventExplanationView(Struct, frozen=True, kw_only=True):
     corrected_by: CorrectionView | None
     meters: list[MeterOutcomeView]
     leases: list[DrawnView]
+    attempts: list[AttemptView]
+    credit_ended: WhenCreditEnds | None
 
 
 def step_view(step: Step) -> StepView:
