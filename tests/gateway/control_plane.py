@@ -115,6 +115,7 @@ class ControlPlane:
         self.answers: dict[str, LeaseAnswer] = {}
         self.rate_reports: list[RateReport] = []
         self.shared: dict[tuple[str, str], SharedLimit] = {}
+        self.urgent_posts = 0
         self.lease_ms = 60_000
         self.version = 1
         self.failing = False
@@ -157,6 +158,7 @@ class ControlPlane:
             _answer(protocol, self._lease(msgspec.json.decode(body, type=LeaseRequest)))
         elif scope.path == "/gateway/v1/events":
             events = msgspec.json.decode(body, type=list[msgspec.Raw])
+            self.urgent_posts += scope.query_string == "urgent"
             for event in events:
                 self._apply(bytes(event))
             self.arrived.set()

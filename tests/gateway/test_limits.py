@@ -274,6 +274,22 @@ def test_a_total_that_is_used_up_names_no_time_to_come_again(tmp_path: Path) -> 
     run(scenario())
 
 
+def test_calls_near_the_end_of_a_cap_pass_and_are_told_of_without_delay(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        def prepare(plane: ControlPlane) -> None:
+            plane.put("limit_block", "lim_1/acme", used_up(is_near=True))
+            plane.put("limit", "lim_2", limit(limit_id="lim_2", measure="tokens", amount=1_000))
+
+        async with at(tmp_path, answer_json(completion(12, 40)), prepare) as (gate, _):
+            answer = await gate.call(ASK)
+            await gate.plane.events_arrived(1)
+        assert answer.status == 200
+        assert told(answer, "tokens")[1] == "948"
+        assert gate.plane.urgent_posts >= 1
+
+    run(scenario())
+
+
 def test_calls_of_plain_routes_are_limited_too(tmp_path: Path) -> None:
     async def scenario() -> None:
         def prepare(plane: ControlPlane) -> None:

@@ -122,6 +122,7 @@ def test_only_routes_and_plans_of_the_limit_count(world: World) -> None:
 def test_gateways_are_told_when_a_hard_limit_is_used_up_and_when_it_is_not_any_more(world: World) -> None:
     hard = limit(world, Measure.TOKENS, "20", per=Per.BILLING_PERIOD)
     limit(world, Measure.TOKENS, "20", per=Per.TOTAL, hard=False)
+    limit(world, Measure.REQUESTS, "20", per=Per.TOTAL)
     world.take(Call(request_id="a"))
     assert blocks(world) == []
     with world.database.snapshot() as transaction:
@@ -134,7 +135,7 @@ def test_gateways_are_told_when_a_hard_limit_is_used_up_and_when_it_is_not_any_m
     assert (block.limit_id, block.subject_id, block.company_id, block.amount) == (hard, COMPANY, COMPANY, "20")
     assert (block.from_at, block.until_at) == (NOW.replace(day=1, hour=0), NOW.replace(month=4, day=1, hour=0))
 
-    change(world, lambda tx, changing: change_limit(tx, changing, LimitChange(amount=Decimal(31)), limit_id=hard))
+    change(world, lambda tx, changing: change_limit(tx, changing, LimitChange(amount=Decimal(40)), limit_id=hard))
     with world.database.snapshot() as transaction:
         removed = [message for message in state_after(transaction, before).messages if isinstance(message, Remove)]
     assert [message.entity_id for message in removed if message.kind == "limit_block"] == [f"{hard}/{COMPANY}"]
@@ -146,6 +147,14 @@ def test_gateways_are_told_when_a_hard_limit_is_used_up_and_when_it_is_not_any_m
     change(world, lambda tx, changing: change_limit(tx, changing, LimitChange(hard=True), limit_id=hard))
     change(world, lambda tx, changing: delete_limit(tx, changing, hard))
     assert blocks(world) == []
+
+
+def test_gateways_are_told_when_little_is_left(world: World) -> None:
+    limit(world, Measure.TOKENS, "33")
+    world.take(Call(request_id="a"), Call(request_id="b", sequence=2))
+    assert [(block.is_near, block.amount) for block in blocks(world)] == [(True, "33")]
+    world.take(Call(request_id="c", sequence=3))
+    assert [block.is_near for block in blocks(world)] == [False]
 
 
 def test_a_total_is_used_up_for_good(world: World) -> None:

@@ -12,7 +12,7 @@ from faregate.base.money import EXACT, currency, from_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.limits.counting import LimitTable, subscription_for, tokens_used
-from faregate.domain.limits.limit import Limit, Measure, Subject
+from faregate.domain.limits.limit import Limit, Measure, Stage, Subject
 from faregate.services.admit_events import AdmittedEvent
 from faregate.services.raise_alerts import alert_of_limit
 from faregate.storage.database import Transaction
@@ -114,10 +114,10 @@ def _add(transaction: Transaction, limits: CountedLimits, added: Mapping[UseKey,
             key=key, period_end=more.period.end, company_id=more.company_id, used=_NONE, reached=False
         )
         before, use.used = use.used, EXACT.add(use.used, more.amount)
-        reached = limit.is_reached(use.used)
-        if reached != use.reached and limit.hard:
+        stage = limit.stage(use.used)
+        if limit.hard and stage is not limit.stage(before):
             record_change(transaction, "limit_block", limit_block_id(key.limit_id, key.subject_id))
-        use.reached = reached
+        use.reached = stage is not Stage.FREE
         alert_of_limit(transaction, owned, use, before=before, now=now)
         uses.append(use)
     write_uses(transaction, uses)

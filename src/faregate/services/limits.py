@@ -12,7 +12,7 @@ from msgspec import UNSET
 from faregate.base.errors import Conflict, FieldFault, InvalidInput, NotFound
 from faregate.base.money import currency
 from faregate.domain.catalog.validation import require
-from faregate.domain.limits.limit import Limit, Measure, Subject, faults_of
+from faregate.domain.limits.limit import Limit, Measure, Stage, Subject, faults_of
 from faregate.services.change import Change
 from faregate.services.raise_alerts import alert_of_limit
 from faregate.services.subscriptions import zone_of
@@ -94,7 +94,7 @@ def replace_limit(transaction: Transaction, owned: OwnedLimit, after: Limit, *, 
     uses = stored.uses_after(transaction, after.limit_id, now)
     for use in uses:
         was_closed = use.reached and before.hard
-        use.reached = after.is_reached(use.used)
+        use.reached = after.stage(use.used) is not Stage.FREE
         if was_closed or (use.reached and after.hard):
             _tell_of(transaction, use)
         alert_of_limit(transaction, replace(owned, limit=after), use, before=_NOTHING, now=now)

@@ -38,7 +38,7 @@ class UseKey(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class LimitUse:
-    """What a subject has used in a period, in the limit's own units; `reached`: nothing was left of it."""
+    """What a subject has used in a period, in the limit's own units; `reached`: so much that gateways are told."""
 
     key: UseKey
     period_end: datetime
@@ -49,7 +49,7 @@ class LimitUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReachedLimit:
-    """A hard limit that a subject has used up, in its newest period."""
+    """A hard limit that a subject has used up, or is near to, in its newest period."""
 
     owned: OwnedLimit
     use: LimitUse
@@ -119,7 +119,7 @@ def rate_limits(transaction: Transaction, ids: Collection[str] | None) -> list[O
 
 
 def reached_limits(transaction: Transaction, subjects: Collection[tuple[str, str]] | None) -> list[ReachedLimit]:
-    """Return hard limits that are used up in the newest period that was counted, by (limit_id, subject_id)."""
+    """Return hard limits that gateways are told of, in the newest period counted, by (limit_id, subject_id)."""
     if subjects is not None and not subjects:
         return []
     columns = limit_use.c

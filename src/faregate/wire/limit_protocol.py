@@ -32,7 +32,8 @@ class LimitState(Struct, frozen=True, kw_only=True, tag="limit"):
 class LimitBlockState(Struct, frozen=True, kw_only=True, tag="limit_block"):
     """A subject of a company has used up a cap or quota: its calls in [from_at, until_at) are refused.
 
-    By the call's business time; null for `until_at` is for good.
+    By the call's business time; null for `until_at` is for good. `is_near`: a tenth is left at the most. Its calls are
+    let through, and told of without delay.
     """
 
     limit_id: str
@@ -48,6 +49,7 @@ class LimitBlockState(Struct, frozen=True, kw_only=True, tag="limit_block"):
     routes: list[str]
     from_at: datetime
     until_at: datetime | None
+    is_near: bool = False
 
 
 AnyLimit = LimitState | LimitBlockState

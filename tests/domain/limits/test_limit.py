@@ -14,7 +14,7 @@ from faregate.base.limits import MAX_ALERT_PERCENT, MAX_RATE_UNITS
 from faregate.base.money import currency
 from faregate.base.periods import Period
 from faregate.domain.customers.subscription import Pays, Subscription
-from faregate.domain.limits.limit import ALL_TIME, Limit, Matcher, Measure, Per, Subject, faults_of
+from faregate.domain.limits.limit import ALL_TIME, Limit, Matcher, Measure, Per, Stage, Subject, faults_of
 
 LIMIT = Limit(
     limit_id="lim_1",
@@ -121,9 +121,10 @@ def test_billing_periods_are_the_subscriptions_and_calendar_months_without_one()
     assert limit.period_at(NOW, replace(subscription, started_at=NOW + timedelta(days=1))) == march
 
 
-def test_it_is_reached_when_nothing_is_left() -> None:
-    assert LIMIT.is_reached(Decimal(100))
-    assert not LIMIT.is_reached(Decimal("99.9"))
+def test_a_subject_is_near_from_nine_tenths_on_until_nothing_is_left() -> None:
+    used = ("89.9", "90", "99.9", "100", "101")
+    stages = [LIMIT.stage(Decimal(some)) for some in used]
+    assert stages == [Stage.FREE, Stage.NEAR, Stage.NEAR, Stage.USED_UP, Stage.USED_UP]
 
 
 def test_only_one_per_minute_is_a_rate() -> None:

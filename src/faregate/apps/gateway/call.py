@@ -9,7 +9,7 @@ from granian.rsgi import HTTPProtocol, Scope
 
 from faregate.apps.gateway.extending import Extension
 from faregate.apps.gateway.headers import Headers, caller_headers
-from faregate.apps.gateway.limits import TakenTokens
+from faregate.apps.gateway.limits import Taken
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
 from faregate.apps.gateway.spool_folder import Started
@@ -28,7 +28,7 @@ class Call:
     `body_bytes`: its length, where it cannot. `most_output`: the most that can be written;
     `clamped_output`: each choice's limit where it was lowered to what is left. `started`: where its start record
     stands. `request_json`: what its records say of the request. `attempts`: of a call that may be sent more than once.
-    `extension`: of a stream that holds credit as it goes. `taken`: what limits per minute count for it so far.
+    `extension`: of a stream that holds credit as it goes. `taken`: what limits wait for its end with.
     """
 
     __slots__ = (
@@ -87,7 +87,7 @@ class Call:
         self.clamped_output: int | None = None
         self.hold: Hold | None = None
         self.started: Started | None = None
-        self.taken: TakenTokens | None = None
+        self.taken: Taken | None = None
         self.settled = False
         self.request_json = b""
         self.attempts: list[AttemptFacts] | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
-from faregate.apps.gateway.limits import PlanLimits, TakenTokens
+from faregate.apps.gateway.limits import PlanLimits, Taken
 from faregate.apps.gateway.plan import RefusalAnswer
 from faregate.apps.gateway.rates import Rate, Rates
 from faregate.apps.gateway.settlement import Settlement
@@ -20,9 +21,10 @@ _CODE: Final = "rate_limit_exceeded"
 class Limiting:
     """Asked only for calls whose plan has a refusal or limits."""
 
-    def __init__(self, rates: Rates, settlement: Settlement) -> None:
+    def __init__(self, rates: Rates, settlement: Settlement, *, hurry: Callable[[], None]) -> None:
         self._rates = rates
         self._settlement = settlement
+        self._hurry = hurry
 
     def turn_away(self, call: Call, refusal: RefusalAnswer) -> NoReturn:
         """Give the answer of a rule that holds the caller."""
@@ -37,13 +39,15 @@ class Limiting:
             if used_up.holds(call.occurred_at):
                 self._settlement.settle(call, _STATUS, blocked_by=used_up.state.limit_id)
                 raise Refusal(used_up.fault.code, used_up.fault, used_up.headers(call.occurred_at))
+        if limits.is_near:
+            call.taken = Taken(self._hurry)
         if limits.requests:
             taken = await self._rates.take(limits.requests, 1)
             if isinstance(taken, Rate):
                 raise _refused(taken, 1)
 
     async def admit_tokens(self, call: Call, limits: PlanLimits, request: MeteredRequest | None) -> None:
-        """Count the tokens that the call may use, until `TakenTokens.settle` knows better; raises a refusal.
+        """Count the tokens that the call may use, until `Taken.settle` knows better; raises a refusal.
 
         On strict routes these are its bound, elsewhere its estimate. Where the caller named no limit of the output, no
         more than the whole minute's.
@@ -56,7 +60,9 @@ class Limiting:
         taken = await self._rates.take(limits.tokens, units)
         if isinstance(taken, Rate):
             raise _refused(taken, units)
-        call.taken = TakenTokens(limits.tokens, taken, units)
+        if call.taken is None:
+            call.taken = Taken(None)
+        call.taken.take(limits.tokens, taken, units)
 
 
 def _tokens(call: Call, request: MeteredRequest | None) -> tuple[int, int, bool]:

@@ -45,11 +45,15 @@ class UsedUp:
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
-    """`requests` and `tokens`: where calls are counted per minute. `used_up`: caps and quotas with nothing left."""
+    """`requests` and `tokens`: where calls are counted per minute. `used_up`: caps and quotas with nothing left.
+
+    `is_near`: one has little left, so that its calls are told of without delay.
+    """
 
     requests: tuple[Rate, ...]
     tokens: tuple[Rate, ...]
     used_up: tuple[UsedUp, ...]
+    is_near: bool
     now_ms: Callable[[], int]
 
     @property
@@ -78,20 +82,27 @@ class PlanLimits:
         return [pair for pair in headers if not pair[0].startswith(_HEADERS)] + self.headers()
 
 
-class TakenTokens:
-    """Tokens that were counted for a call before it was made."""
+class Taken:
+    """What a call owes to limits at its end: what it used in place of tokens that were taken, and a `hurry` to tell."""
 
-    __slots__ = ("_rates", "_second", "_units")
+    __slots__ = ("_hurry", "_rates", "_second", "_units")
 
-    def __init__(self, rates: tuple[Rate, ...], second: int, units: int) -> None:
-        self._rates = rates
-        self._second = second
-        self._units = units
+    def __init__(self, hurry: Callable[[], None] | None) -> None:
+        self._hurry = hurry
+        self._rates: tuple[Rate, ...] = ()
+        self._second = self._units = 0
+
+    def take(self, rates: tuple[Rate, ...], second: int, units: int) -> None:
+        """Note that tokens were counted."""
+        self._rates, self._second, self._units = rates, second, units
 
     def settle(self, used: int) -> None:
-        """Count what the call used in their place."""
-        Rates.correct(self._rates, self._second, used - self._units)
-        self._units = used
+        """Count what the call used in place of what was taken."""
+        if self._rates:
+            Rates.correct(self._rates, self._second, used - self._units)
+            self._units = used
+        if self._hurry is not None:
+            self._hurry()
 
 
 def plan_limits(
@@ -114,19 +125,20 @@ def plan_limits(
         and limit.subject_id in {None, subject_id}
         and _covers(limit.routes, route)
     ]
-    used_up = tuple(
-        UsedUp(block, _fault(block))
+    holding = [
+        block
         for block in sorted(blocks, key=lambda block: block.limit_id)
         if block.application_id == key.application_id
         and subjects[block.subject] == block.subject_id
         and _covers(block.routes, route)
-    )
-    if not (found or used_up):
+    ]
+    if not (found or holding):
         return None
     return PlanLimits(
         tuple(rate for rate in found if rate.measure is Measure.REQUESTS),
         tuple(rate for rate in found if rate.measure is Measure.TOKENS),
-        used_up,
+        tuple(UsedUp(block, _fault(block)) for block in holding if not block.is_near),
+        any(block.is_near for block in holding),
         rates.now_ms,
     )
 

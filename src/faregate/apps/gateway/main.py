@@ -176,7 +176,7 @@ class Gateway:
 
     def _make_app(self) -> GatewayApp:
         plain = PlainCalls(settlement=self._settlement, clients=self._clients)
-        limiting = Limiting(self.rates, self._settlement)
+        limiting = Limiting(self.rates, self._settlement, hurry=self.shipper.hurry)
         metered = MeteredCalls(
             now=self._clock.now,
             settlement=self._settlement,

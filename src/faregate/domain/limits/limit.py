@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from faregate.base.clock import EPOCH
 from faregate.base.errors import FieldFault
 from faregate.base.limits import MAX_ALERT_PERCENT, MAX_RATE_UNITS
+from faregate.base.money import EXACT
 from faregate.base.periods import Alignment, Cadence, CadenceUnit, Period, PeriodCalendar
 from faregate.domain.customers.subscription import Subscription
 
@@ -51,6 +52,18 @@ class Per(StrEnum):
 
 _CALENDAR: Final = {Per.DAY: CadenceUnit.DAY, Per.WEEK: CadenceUnit.WEEK, Per.MONTH: CadenceUnit.MONTH}
 _COUNTED_WHOLE: Final = frozenset({Measure.REQUESTS, Measure.TOKENS})
+
+
+class Stage(IntEnum):
+    """How far a subject is: gateways hurry to tell of its calls where it is near, and refuse them where it is over."""
+
+    FREE = 0
+    NEAR = 1
+    USED_UP = 2
+
+
+_NEAR_PERCENT: Final = 90
+_HUNDRED: Final = 100
 
 ALL_TIME: Final = Period(EPOCH, datetime.max.replace(tzinfo=UTC))
 """The one period of a total."""
@@ -117,9 +130,12 @@ class Limit:
         borders = PeriodCalendar(anchor=EPOCH, cadence=Cadence(unit=unit), zone=self.zone, alignment=Alignment.CALENDAR)
         return borders.period_containing(instant)
 
-    def is_reached(self, used: Decimal) -> bool:
-        """Return whether nothing is left."""
-        return used >= self.amount
+    def stage(self, used: Decimal) -> Stage:
+        """Return how far a subject is that has used so much of it."""
+        if used >= self.amount:
+            return Stage.USED_UP
+        is_near = EXACT.multiply(used, Decimal(_HUNDRED)) >= EXACT.multiply(self.amount, Decimal(_NEAR_PERCENT))
+        return Stage.NEAR if is_near else Stage.FREE
 
 
 def faults_of(limit: Limit) -> list[FieldFault]:

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.limits import MAX_ALERT_PERCENT, MAX_ALERT_PERCENTS, MAX_LIMIT_ROUTES
-from faregate.domain.limits.limit import ALL_TIME, Limit, Measure, Per, Subject
+from faregate.domain.limits.limit import ALL_TIME, Limit, Measure, Per, Stage, Subject
 from faregate.wire.api.catalog import CurrencyCode
 from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, plain
 from faregate.wire.api.customers import TimeZone
@@ -135,5 +135,5 @@ def limit_use_view(
         used=plain(used),
         amount=plain(limit.amount),
         remaining=plain(max(limit.amount - used, Decimal(0))),
-        reached=limit.is_reached(used),
+        reached=limit.stage(used) is Stage.USED_UP,
     )
