@@ -103,7 +103,7 @@ class StateStream:
         self.connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         self.connection.request(
             "GET",
-            f"/gateway/v1/state?after={self.after}&gateway_id={GATEWAY}{self.query}",
+            f"/gateway/v1/state?after={self.after}&generation=1&gateway_id={GATEWAY}{self.query}",
             headers={"authorization": f"Bearer {GATEWAY_TOKEN}"},
         )
         self.response = self.connection.getresponse()

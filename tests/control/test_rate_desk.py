@@ -77,7 +77,7 @@ class Fleet:
 
     async def gateway(self, name: str) -> Gateway:
         plane = ControlPlane(self.control.running.origin, GATEWAY_TOKEN)
-        epoch = (await plane.open_epoch(name)).epoch
+        epoch = (await plane.open_epoch(name, 0)).epoch
         rates = Rates(plane, identity=lambda: (name, epoch), clock=self.clock)
         rates.begin()
         self.tasks.append(asyncio.create_task(rates.run()))

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from faregate.apps.control import dispatcher
 from faregate.services import state_stream
 from faregate.services.gateway_calls import main_application
+from faregate.services.restored import note_restored
 from faregate.services.routes import route_to_row
 from faregate.services.state_stream import forget_old_changes, state_after, whole_state
 from faregate.storage.database import Transaction
@@ -96,6 +97,16 @@ def test_a_revoked_key_is_removed(control: Handle) -> None:
         stream.burst()
         control.write(revoke)
         assert stream.burst()[0] == {"type": "remove", "kind": "key", "entity_id": KEY}
+
+
+def test_a_version_of_another_generation_of_the_ledger_gets_everything_anew(control: Handle) -> None:
+    with control.follow() as stream:
+        version = stream.burst()[-1]["version"]
+    assert isinstance(version, int)
+    control.write(lambda tx: note_restored(tx, control.running.clock))
+    with control.follow(after=version) as stream:
+        first = stream.burst()[0]
+    assert (first["type"], first["generation"]) == ("reset", 2)
 
 
 def test_a_version_that_was_never_reached_here_gets_everything_anew(control: Handle) -> None:

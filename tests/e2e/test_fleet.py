@@ -1,10 +1,13 @@
 """Two gateway processes on one control plane: one balance, one state."""
 
+import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPException
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,8 @@ from bench.cases import Customer, Offer, chat_body, chat_headers, make_call_offe
 from bench.chat_line import ask, wait_until_known
 from bench.children import wait_until
 from bench.overspend.fleet import Fleet, running_fleet
+from faregate.apps.control.settings import DATABASE_FILE
+from tests.support.command import faregate
 
 NUMBERS = count(1)
 SWEPT_AFTER_S = 3.0
@@ -114,6 +119,50 @@ def test_gateways_go_on_while_the_control_plane_is_away_and_hear_what_they_misse
     with closing(fleet.api()) as again:
         other = customer_with(again, offer, fleet, "0.01")
     assert [call(port, offer, other, most=100, used=100) for port in ports] == [200, 402]
+
+
+def test_after_the_database_was_put_back_spools_ship_again_and_credit_waits_for_a_minute(tmp_path: Path) -> None:
+    with running_fleet(gateways=2, on_postgres=False, keep=tmp_path) as fleet:
+        fleet.start_gateways()
+        with closing(fleet.api()) as api:
+            make_rules(api)
+            offer = make_call_offer(api, fleet.upstream.origin, least_output_tokens=100)
+            customer = customer_with(api, offer, fleet, "1.00")
+        ports = [gateway.port for gateway in fleet.gateways]
+        assert [call(port, offer, customer, most=100, used=100) for port in ports] == [200, 200]
+        fleet.wait_applied(within_s=20)
+        fleet.control_plane.stop()
+        for name in (DATABASE_FILE, f"{DATABASE_FILE}-wal"):
+            if (tmp_path / name).exists():
+                shutil.copy(tmp_path / name, tmp_path / f"backup-{name}")
+        fleet.control_plane.start()
+        fleet.control_plane.wait_ready("/readyz")
+        assert [_soon_answers(port, offer, customer) for port in ports] == [200, 200]
+        fleet.wait_applied(within_s=20)
+        fleet.control_plane.stop()
+        for path in tmp_path.glob(f"{DATABASE_FILE}*"):
+            path.unlink()
+        for path in tmp_path.glob("backup-*"):
+            path.rename(tmp_path / path.name.removeprefix("backup-"))
+        assert faregate("restored", "--data", str(tmp_path), folder=tmp_path).returncode == 0
+        fleet.control_plane.start()
+        fleet.control_plane.wait_ready("/readyz")
+        with closing(fleet.api()) as api:
+            balance = f"/subscriptions/{customer.subscription_id}/balance"
+            # The two calls that the backup did not have are charged again, by what the spools kept.
+            wait_until(lambda: api.get(balance)["balance"] == "0.96", within_s=20, what="the lost calls to be charged")
+            assert [row["epoch"] for row in api.get("/gateways")["data"]] == [2, 2]
+            assert [call(port, offer, customer, most=100, used=100) for port in ports] == [503, 503]
+            with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as database, database:
+                database.execute("UPDATE application SET leases_from = NULL")
+            assert [call(port, offer, customer, most=100, used=100) for port in ports] == [200, 200]
+            fleet.wait_applied(within_s=20)
+            assert (api.get(balance)["balance"], api.get(balance)["reserved"]) == ("0.94", "0.00")
+
+
+def _soon_answers(port: int, offer: Offer, customer: Customer) -> int:
+    wait_until(_answers(port, offer, customer, 200), within_s=10, what="an answer")
+    return 200
 
 
 def _answers(port: int, offer: Offer, customer: Customer, status: int) -> Callable[[], bool]:

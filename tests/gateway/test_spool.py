@@ -32,7 +32,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 REQUEST = WireRequest(time=NOW, uri="http://a/ai/chat", verb="POST", route="/ai/chat")
 
 
-def opened(folder: Path, *, segment_bytes: int = 8_192, most_bytes: int = 1 << 20) -> Spool:
+def opened(folder: Path, *, segment_bytes: int = 8_192, most_bytes: int = 100_000) -> Spool:
     return Spool(SpoolFolder(folder, lambda: "gw_1"), segment_bytes=segment_bytes, most_bytes=most_bytes)
 
 
@@ -127,6 +127,46 @@ def test_acknowledged_segments_are_deleted_and_numbering_goes_on(tmp_path: Path)
         again = opened(tmp_path)
         assert (again.next_sequence, again.acknowledged, again.read(10)) == (101, 100, [])
         crash(again)
+
+    scenario(body)
+
+
+def test_what_was_acknowledged_is_kept_for_a_while_and_read_again_when_the_ledger_lost_it(tmp_path: Path) -> None:
+    def body() -> None:
+        spool = opened(tmp_path, most_bytes=1 << 20)
+        for number in range(100):
+            end(spool, f"req_{number}")
+        first = spool.read(100)
+        spool._sync.flush()
+        spool.acknowledge(100)
+        assert spool.read(100) == []
+        spool.rewind(40)
+        end(spool, "req_100")
+        assert spool.unshipped_events == 61
+        assert spool.read(200)[:60] == first[40:]
+        spool.acknowledge(101)
+        crash(spool)
+        again = opened(tmp_path, most_bytes=1 << 20)
+        again.rewind(99)
+        assert [sequence for sequence, _ in again.read(10)] == [100, 101]
+        crash(again)
+
+    scenario(body)
+
+
+def test_a_rewind_beyond_what_is_kept_reads_what_there_is(tmp_path: Path) -> None:
+    def body() -> None:
+        spool = opened(tmp_path)
+        for number in range(100):
+            end(spool, f"req_{number}")
+        assert len(spool.read(100)) == 100
+        spool._sync.flush()
+        spool.acknowledge(100)
+        spool.rewind(0)
+        kept = [sequence for sequence, _ in spool.read(100)]
+        assert kept
+        assert kept == list(range(kept[0], 101))
+        crash(spool)
 
     scenario(body)
 

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec.structs import replace
+
 from faregate.base.clock import Clock
 from faregate.base.errors import Unavailable
 from faregate.base.ids import new_id
 from faregate.services.business_clock import business_now
 from faregate.services.leases import answer_lease_request, open_epoch, release_earlier_epochs
 from faregate.services.state_stream import newest_generation
-from faregate.storage.applications import list_applications
+from faregate.storage.applications import list_applications, read_leases_from
 from faregate.storage.database import Transaction
 from faregate.storage.state_entities import read_metered_subscriptions, read_routes
 from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest
 
 
-def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock) -> EpochOpened:
-    """Give a starting gateway process its epoch."""
-    return open_epoch(transaction, request, generation=newest_generation(transaction), now=clock.now())
+def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock, *, is_all_applied: bool) -> EpochOpened:
+    """Give a gateway process its epoch; say what the ledger has of its events, if all it has `is_all_applied`."""
+    opened = open_epoch(transaction, request, generation=newest_generation(transaction), now=clock.now())
+    return opened if is_all_applied else replace(opened, applied_sequence=None)
 
 
 def lease_units(transaction: Transaction, request: LeaseRequest, clock: Clock, *, gateways: int) -> LeaseAnswer:
     """Take returns and grant units; `gateways` are connected."""
     application_id = _application_of(transaction, request.subscription_id)
     now = business_now(transaction, application_id, clock)
-    return answer_lease_request(transaction, request, new_id=new_id, now=now, gateways=gateways)
+    leases_from = read_leases_from(transaction)
+    suspended = leases_from is not None and clock.now() < leases_from
+    return answer_lease_request(transaction, request, new_id=new_id, now=now, gateways=gateways, suspended=suspended)
 
 
 def release_gateway(transaction: Transaction, request: ReleaseEarlierEpochs, clock: Clock) -> None:

@@ -37,18 +37,26 @@ from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, Lea
 
 def open_epoch(transaction: Transaction, request: OpenEpoch, *, generation: int, now: datetime) -> EpochOpened:
     """Give a starting gateway process its epoch; every earlier process of that gateway is fenced."""
-    epoch = raise_epoch(transaction, request.gateway_id, now)
+    epoch = raise_epoch(transaction, request.gateway_id, now, above=request.epoch)
     reach(EPOCH_RAISED)
-    return EpochOpened(epoch=epoch, generation=generation)
+    gateway = read_gateway(transaction, request.gateway_id)
+    applied = 0 if gateway is None else gateway.applied_sequence
+    return EpochOpened(epoch=epoch, generation=generation, applied_sequence=applied)
 
 
 def answer_lease_request(
-    transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime, gateways: int = 1
+    transaction: Transaction,
+    request: LeaseRequest,
+    *,
+    new_id: IdSource,
+    now: datetime,
+    gateways: int = 1,
+    suspended: bool = False,
 ) -> LeaseAnswer:
     """Take returns, then grant all of the request's units or none. A repeated request id gets the same leases.
 
     `now` is the application's business time; `gateways` share what is available.
-    Order of refusals: fenced, no_subscription, exhausted, insufficient.
+    Order of refusals: fenced, suspended, no_subscription, exhausted, insufficient.
     Raises `InvalidInput` on `units` where a price is named twice or the three numbers are not in order.
     """
     gateway = read_gateway(transaction, request.gateway_id)
@@ -63,6 +71,8 @@ def answer_lease_request(
     if repeated:
         prices = read_all_prices(transaction)
         return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated if row.price_id])
+    if suspended:
+        return LeaseAnswer(refused=Refused.SUSPENDED, outstanding=True)
     subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None or not subscription.can_use(request.occurred_at or now):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
 from faregate.storage.database import Transaction
 from faregate.storage.tables import api_token, application, operator
@@ -62,6 +62,16 @@ def set_clock_offset(transaction: Transaction, application_id: str, offset_us: i
     transaction.execute(
         update(application).where(application.c.application_id == application_id).values(clock_offset_us=offset_us)
     )
+
+
+def raise_generation(transaction: Transaction, generation: int, *, leases_from: datetime) -> None:
+    """Keep that the ledger was restored, and before when, on the wall clock, no lease is granted."""
+    transaction.execute(update(application).values(generation=generation, leases_from=leases_from))
+
+
+def read_leases_from(transaction: Transaction) -> datetime | None:
+    """Return the instant before which no lease is granted, None where there is none."""
+    return transaction.execute(select(func.max(application.c.leases_from))).scalar()
 
 
 def find_application_of_collector(transaction: Transaction, collector_id_hash: str) -> ApplicationRow | None:

@@ -72,13 +72,15 @@ def has_applied(transaction: Transaction, gateway_id: str, sequence: int) -> boo
     return (transaction.execute(statement).scalar() or 0) >= sequence
 
 
-def raise_epoch(transaction: Transaction, gateway_id: str, now: datetime) -> int:
-    """Return the gateway's next epoch: every earlier process of it is fenced from now on."""
+def raise_epoch(transaction: Transaction, gateway_id: str, now: datetime, *, above: int = 0) -> int:
+    """Return the gateway's next epoch, above the given one: every earlier process of it is fenced from now on."""
     known = read_gateway(transaction, gateway_id)
     if known is None:
-        transaction.execute(insert(gateway).values(gateway_id=gateway_id, epoch=1, applied_sequence=0, seen_at=now))
-        return 1
-    epoch = known.epoch + 1
+        transaction.execute(
+            insert(gateway).values(gateway_id=gateway_id, epoch=above + 1, applied_sequence=0, seen_at=now)
+        )
+        return above + 1
+    epoch = max(known.epoch, above) + 1
     transaction.execute(
         update(gateway).where(gateway.c.gateway_id == gateway_id).values(epoch=epoch, release_through=None, seen_at=now)
     )

@@ -31,6 +31,7 @@ application = Table(
     Column("clock_offset_us", Units, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("leases_from", Instant),
 )
 
 operator = Table(

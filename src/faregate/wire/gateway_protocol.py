@@ -324,6 +324,7 @@ class Refused(StrEnum):
     """Why a lease request was refused, in the order they are checked."""
 
     FENCED = "fenced"
+    SUSPENDED = "suspended"
     NO_SUBSCRIPTION = "no_subscription"
     EXHAUSTED = "exhausted"
     INSUFFICIENT = "insufficient"

@@ -19,6 +19,7 @@ from faregate.apps.cli import (
     invoice_commands,
     meter_commands,
     rerate_command,
+    restored_command,
 )
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
@@ -36,6 +37,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     commands.replay,
     explain_command.explain,
     gateway_commands.gateways,
+    restored_command.restored,
     cost_commands.margin,
     cost_commands.incident_credit,
     rerate_command.rerate,

@@ -102,7 +102,9 @@ class GatewayLink:
         """Answer `POST /gateway/v1/epochs`."""
         self.authorize(request)
         wanted = await _read(request, OpenEpoch)
-        opened = await self._database.write(lambda tx: open_gateway(tx, wanted, self._clock))
+        # What is logged and not applied yet is not missing.
+        is_all = await self._applying.catch_up(_CATCH_UP_S)
+        opened = await self._database.write(lambda tx: open_gateway(tx, wanted, self._clock, is_all_applied=is_all))
         self._rate_desk.note_opened(wanted.gateway_id)
         _log.info("epoch.opened", gateway_id=wanted.gateway_id, epoch=opened.epoch, generation=opened.generation)
         return json_answer(opened)
@@ -183,11 +185,18 @@ class GatewayLink:
 def stated_follower(request: Request) -> Follower:
     """Return who follows, as the query says; `InvalidInput` where `after` is not a version."""
     values = parse_qs(request.query.decode("latin-1"))
-    after = values.get("after", ["0"])[-1]
+    after, generation = (values.get(name, ["0"])[-1] for name in ("after", "generation"))
     if not after.isdecimal():
         raise InvalidInput.of("after", "must be the version of the last up_to_date message, a whole number")
+    if not generation.isdecimal():
+        raise InvalidInput.of("generation", "must be that of the last reset message, a whole number")
     dialects = values["dialects"][-1].split(",") if "dialects" in values else FIRST_DIALECTS
-    return Follower(gateway_id=values.get("gateway_id", [""])[-1], after=int(after), dialects=frozenset(dialects))
+    return Follower(
+        gateway_id=values.get("gateway_id", [""])[-1],
+        after=int(after),
+        generation=int(generation),
+        dialects=frozenset(dialects),
+    )
 
 
 async def _read(request: Request, kind: type[T]) -> T:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from faregate.apps.control.recalls import Recalls
-from faregate.services.state_stream import StateBurst, for_dialects, state_after
+from faregate.services.state_stream import StateBurst, for_dialects, newest_generation, state_after
 from faregate.storage.database import Database, Transaction
 from faregate.storage.ledger import read_credit
 from faregate.storage.state_feed import latest_version
@@ -43,6 +43,7 @@ class Follower:
 
     gateway_id: str
     after: int
+    generation: int
     dialects: Collection[str]
 
 
@@ -131,7 +132,7 @@ class StateFeed:
         subscriber = self._seen[ticket] = _Subscriber(gateway_id=follower.gateway_id, version=follower.after)
         encoded = partial(_encoded, dialects=follower.dialects)
         try:
-            lines, version = await self._database.read(partial(encoded, version=follower.after))
+            lines, version = await self._database.read(partial(_caught_up, follower=follower))
             while not self._closed:
                 yield lines
                 await self._has_news(subscriber, version)
@@ -166,6 +167,12 @@ class StateFeed:
 
 def _news(transaction: Transaction, *, awaited: list[str]) -> tuple[int, dict[str, tuple[int, int]]]:
     return latest_version(transaction), read_credit(transaction, awaited) if awaited else {}
+
+
+def _caught_up(transaction: Transaction, *, follower: Follower) -> tuple[bytes, int]:
+    """Versions of a ledger that was restored are not those that the gateway has seen."""
+    is_same = newest_generation(transaction) == follower.generation
+    return _encoded(transaction, version=follower.after if is_same else 0, dialects=follower.dialects)
 
 
 def _encoded(transaction: Transaction, *, version: int, dialects: Collection[str]) -> tuple[bytes, int]:

@@ -42,9 +42,11 @@ class ControlPlane:
         self._stream_client = _builder().read_timeout(_SILENT_AT_MOST).build()
         self._state_decoder: msgspec.json.Decoder[StateMessage] = msgspec.json.Decoder(StateMessage)
 
-    async def open_epoch(self, gateway_id: str) -> EpochOpened:
+    async def open_epoch(self, gateway_id: str, epoch: int) -> EpochOpened:
         """Fence earlier processes of this gateway and get the epoch of this one."""
-        return await self._post("/epochs", msgspec.json.encode(OpenEpoch(gateway_id=gateway_id)), EpochOpened)
+        return await self._post(
+            "/epochs", msgspec.json.encode(OpenEpoch(gateway_id=gateway_id, epoch=epoch)), EpochOpened
+        )
 
     async def lease(self, request: LeaseRequest) -> LeaseAnswer:
         """Give back and ask for units; repeatable with the same `lease_request_id`."""
@@ -85,9 +87,9 @@ class ControlPlane:
         _require_success(status)
         return _decoded(path, answer, shape)
 
-    async def state(self, after: int | None, gateway_id: str) -> AsyncIterator[StateMessage | None]:
+    async def state(self, after: int | None, gateway_id: str, *, generation: int) -> AsyncIterator[StateMessage | None]:
         """Yield state messages after a version (None: all) until the stream ends; None for a line nobody knows."""
-        query = f"?after={after or 0}&gateway_id={gateway_id}&dialects={_DIALECTS}"
+        query = f"?after={after or 0}&gateway_id={gateway_id}&generation={generation}&dialects={_DIALECTS}"
         request = self._stream_client.get(f"{self._base}/state{query}").headers(self._headers)
         try:
             async with request.streamed_read_buffer_limit(0).build_streamed() as response:

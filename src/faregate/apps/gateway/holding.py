@@ -180,6 +180,14 @@ class Holding:
         if desk is not None and desk.waiting:
             _wake(desk)
 
+    def forget(self) -> list[Account]:
+        """Hold nothing more from the leases in hand, which the ledger no longer knows; return their accounts."""
+        left = []
+        for desk in self._desks.values():
+            left.append(desk.account)
+            desk.account = Account(desk.account.subscription_id)
+        return left
+
     def has_waiting(self) -> bool:
         """Return whether a call waits for units."""
         return any(desk.waiting for desk in self._desks.values())
@@ -270,7 +278,7 @@ class Holding:
             hold = self._partial(account, want)
             if hold is not None:
                 return hold
-            if answer is None or self.fenced:
+            if answer is None or self.fenced or answer.refused is Refused.SUSPENDED:
                 return Denied.UNAVAILABLE
             may_change = answer.outstanding or account.in_flight > 0 or answer.refused is None
             if answer.refused is Refused.NO_SUBSCRIPTION or not may_change or loop.time() >= ticket.deadline_s:

@@ -25,10 +25,7 @@ _MOST_GIVEN_UP: Final = 100
 
 
 class LeaseRequests:
-    """Sends requests of one gateway process. `identity` gives gateway id and epoch, or None while no epoch is open.
-
-    `fenced`: another process opened a later epoch of this gateway, and nothing more is granted to this one.
-    """
+    """Sends requests of one gateway process. `identity` gives gateway id and epoch, or None while no epoch is open."""
 
     def __init__(
         self,
@@ -43,7 +40,13 @@ class LeaseRequests:
         self._new_id = new_id
         self._metrics = metrics
         self._given_up: list[str] = []
-        self.fenced = False
+        self._fenced_epoch: int | None = None
+
+    @property
+    def fenced(self) -> bool:
+        """Return whether another process opened a later epoch of this gateway: nothing more is granted to this one."""
+        identity = self._identity()
+        return identity is not None and identity[1] == self._fenced_epoch
 
     @property
     def has_given_up(self) -> bool:
@@ -82,7 +85,7 @@ class LeaseRequests:
                 await asyncio.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
                 continue
             if answer.refused is Refused.FENCED:
-                self._fence()
+                self._fence(request.epoch)
             self._given_up = [one for one in self._given_up if one not in given_up]
             if attempt and units and answer.refused is not None:
                 # An earlier attempt may still be under way, and find credit when it arrives.
@@ -92,7 +95,7 @@ class LeaseRequests:
             self._given_up.append(request.lease_request_id)
         return None
 
-    def _fence(self) -> None:
-        if not self.fenced:
-            self.fenced = True
+    def _fence(self, epoch: int) -> None:
+        if self._fenced_epoch != epoch:
+            self._fenced_epoch = epoch
             _log.error("gateway.was_fenced", reason="another process opened a later epoch of this gateway")

@@ -19,6 +19,7 @@ from faregate.apps.gateway.asking_rate import AskingRate
 from faregate.apps.gateway.call_costs import CallCosts
 from faregate.apps.gateway.caller_paths import CallerPaths
 from faregate.apps.gateway.control_plane import ControlPlane
+from faregate.apps.gateway.epochs import Epochs
 from faregate.apps.gateway.holding import Holding
 from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metered import MeteredCalls
@@ -30,17 +31,14 @@ from faregate.apps.gateway.relay import Relay
 from faregate.apps.gateway.request_ids import RequestIds
 from faregate.apps.gateway.settings import GatewaySettings
 from faregate.apps.gateway.settlement import Settlement
-from faregate.apps.gateway.shipping import Backoff, Shipper, StateFollower
+from faregate.apps.gateway.shipping import Shipper, StateFollower
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import SpoolFolder
 from faregate.apps.gateway.state import GatewayState
 from faregate.apps.gateway.upstream_client import UpstreamClients
 from faregate.base.clock import SystemClock
-from faregate.base.errors import Unauthorized, Unavailable
-from faregate.base.failpoints import EARLIER_RELEASED, EPOCH_OPENED, reach
 from faregate.base.ids import new_id
 from faregate.wire.caller_questions import AsOf
-from faregate.wire.gateway_epochs import ReleaseEarlierEpochs
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +107,6 @@ class Gateway:
         self.spool = Spool(folder, segment_bytes=settings.segment_bytes, most_bytes=settings.spool_most_bytes)
         self._control_plane = ControlPlane(settings.control_plane_url, settings.gateway_token)
         self._clients = UpstreamClients()
-        self._epoch: int | None = None
         self.rates = Rates(self._control_plane, identity=self._identity, clock=self._clock)
         self.state = GatewayState(settings.environment, self.rates)
         self.holding = Holding(
@@ -118,7 +115,7 @@ class Gateway:
         self._settlement = Settlement(self.spool, self.holding, clock=self._clock, metrics=self.metrics)
         for begun in folder.recovered.open_starts.values():
             self._settlement.recover(begun)
-        self._settled_before = self.spool.next_sequence - 1
+        settled_before = self.spool.next_sequence - 1
         self.shipper = Shipper(
             self.spool,
             self._control_plane,
@@ -127,10 +124,19 @@ class Gateway:
             is_awaited=lambda: self.holding.has_waiting() or self._callers.waiting + self._costs.waiting > 0,
         )
         self.holding.on_final = self.shipper.hurry
+        self._epochs = Epochs(
+            self._control_plane,
+            spool=self.spool,
+            shipper=self.shipper,
+            holding=self.holding,
+            settlement=self._settlement,
+            settled_before=settled_before,
+        )
         self._follower = StateFollower(
             self.state,
             self._control_plane,
             holding=self.holding,
+            on_generation=self._epochs.hear,
             gateway_id=self.spool.gateway_id,
             now_ms=self._clock.steady_ms,
         )
@@ -151,7 +157,7 @@ class Gateway:
     def background(self) -> list[Coroutine[object, object, None]]:
         """Return what runs beside the calls; none of it ends by itself."""
         return [
-            self._open_epoch(),
+            self._epochs.run(),
             self.shipper.run(),
             self._follower.run(),
             self.rates.run(),
@@ -202,35 +208,8 @@ class Gateway:
         return AsOf(gateway_id=self.spool.gateway_id, sequence=self.spool.next_sequence - 1)
 
     def _identity(self) -> tuple[str, int] | None:
-        return None if self._epoch is None else (self.spool.gateway_id, self._epoch)
-
-    async def _open_epoch(self) -> None:
-        """Fence earlier processes; when what they spooled is shipped, free what they held. Then nothing more to do."""
-        backoff = Backoff()
-        while self._epoch is None:
-            try:
-                opened = await self._control_plane.open_epoch(self.spool.gateway_id)
-            except (Unavailable, Unauthorized) as error:
-                _log.warning("epoch.open_failed", error=str(error))
-                await backoff.wait()
-                continue
-            self._epoch = opened.epoch
-            self._settlement.open_epoch(opened.epoch)
-            reach(EPOCH_OPENED)
-        await self.shipper.shipped_through(self._settled_before)
-        release = ReleaseEarlierEpochs(
-            gateway_id=self.spool.gateway_id, epoch=self._epoch, through_sequence=self._settled_before
-        )
-        while True:
-            try:
-                await self._control_plane.release(release)
-            except (Unavailable, Unauthorized) as error:
-                _log.warning("epoch.release_failed", error=str(error))
-                await backoff.wait()
-                continue
-            break
-        reach(EARLIER_RELEASED)
-        await asyncio.Event().wait()
+        epoch = self._epochs.epoch
+        return None if epoch is None else (self.spool.gateway_id, epoch)
 
     async def _look_ahead(self) -> None:
         while True:
@@ -249,7 +228,7 @@ class Gateway:
         faults = []
         if not self.state.ready:
             faults.append("no state from the control plane yet")
-        if self._epoch is None:
+        if self._epochs.epoch is None:
             faults.append("the control plane has not opened this process's epoch yet")
         if self.holding.fenced:
             faults.append("another process opened a later epoch of this gateway")

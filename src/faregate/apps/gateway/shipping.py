@@ -17,7 +17,7 @@ from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.errors import Unauthorized, Unavailable
 from faregate.base.failpoints import EVENTS_SHIPPED, EVENTS_UNSHIPPED, reach
-from faregate.wire.gateway_protocol import Freed, Recall, StateMessage, StateSeen
+from faregate.wire.gateway_protocol import Freed, Recall, Reset, StateMessage, StateSeen
 
 _log = structlog.get_logger(__name__)
 
@@ -108,6 +108,13 @@ class Shipper:
                 async with asyncio.timeout(min(left_s, _GATHER_S)):
                     await self._hurried.wait()
 
+    def ship_again(self, after: int) -> None:
+        """Ship what the ledger does not have, though it had acknowledged it once, as far as the spool keeps it."""
+        if after < self._spool.acknowledged:
+            _log.error("events.shipped_again", after=after, acknowledged=self._spool.acknowledged)
+            self._spool.rewind(after)
+            self._written.set()
+
     async def emptied(self, within_s: float) -> bool:
         """Return whether everything was shipped in time."""
         try:
@@ -136,11 +143,13 @@ class StateFollower:
         control_plane: ControlPlane,
         *,
         holding: Holding,
+        on_generation: Callable[[int], None],
         gateway_id: str,
         now_ms: Callable[[], int],
     ) -> None:
         self._state = state
         self._holding = holding
+        self._on_generation = on_generation
         self._gateway_id = gateway_id
         self._said: int | None = None
         self._control_plane = control_plane
@@ -153,7 +162,9 @@ class StateFollower:
         while True:
             try:
                 self._said = None
-                async for message in self._control_plane.state(self._state.version, self._gateway_id):
+                async for message in self._control_plane.state(
+                    self._state.version, self._gateway_id, generation=self._state.generation
+                ):
                     backoff.reset()
                     self.heard_at_ms = self._now_ms()
                     await self._take(message)
@@ -172,6 +183,8 @@ class StateFollower:
                 self._holding.freed(message.subscription_id)
             case _:
                 self._state.apply(message)
+                if isinstance(message, Reset):
+                    self._on_generation(message.generation)
                 await self._say_seen()
 
     async def _say_seen(self) -> None:

@@ -47,6 +47,9 @@ _READ_BYTES: Final = 1 << 20
 _MOST_RECENT_BYTES: Final = 8 << 20
 """How much of what was written is kept at hand for the shipper; beyond, it is read back."""
 
+_KEPT_SHARE: Final = 16
+"""What of the spool's size is kept after it was acknowledged: 64 MB of a gigabyte, some ten thousands of calls."""
+
 _MOST_FRAME_BYTES: Final = 128
 """More than what frames, places and a sequence number add to a plan and its start, or to an event."""
 
@@ -65,6 +68,7 @@ class Spool:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._most_bytes = most_bytes
+        self._keep_bytes = most_bytes // _KEPT_SHARE
         recovered = folder.recovered
         self.gateway_id = folder.gateway_id
         self.next_sequence = recovered.next_sequence
@@ -175,6 +179,14 @@ class Spool:
         except OSError as error:
             _log.warning("spool.mark_failed", error=error.strerror)
         self._delete_finished()
+
+    def rewind(self, through: int) -> None:
+        """Take back acknowledgements: what is kept beyond that sequence number is read, and shipped, again."""
+        self.acknowledged = self._read_through = through
+        self._read_from = next(segment for segment in self._segments if self._may_hold(segment, through))
+        self._read_offset = 0
+        self._recent = None
+        self._recent_bytes = 0
 
     def bytes_kept(self) -> int:
         """Return the bytes written in all segments."""
@@ -312,8 +324,12 @@ class Spool:
         self._read_from, self._read_offset = following[0], 0
         return True
 
+    def _may_hold(self, segment: Segment, through: int) -> bool:
+        return segment.last_sequence > through or segment is self._active
+
     def _delete_finished(self) -> None:
-        while len(self._segments) > 1:
+        """Delete what is acknowledged, but keep some of it for a ledger that is put back to an earlier state."""
+        while len(self._segments) > 1 and self._finished_bytes > self._keep_bytes:
             oldest = self._segments[0]
             if oldest.open_starts or oldest.last_sequence > self.acknowledged or oldest.unsynced or oldest.syncing:
                 return
