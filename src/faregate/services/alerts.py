@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import Final
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
@@ -99,9 +100,30 @@ def find_alert(transaction: Transaction, application_id: str, alert_id: str) -> 
     row = stored.find_alert(transaction, application_id, alert_id)
     if row is None:
         raise NotFound("alert", alert_id)
-    deliveries = [_delivery_view(delivery) for delivery in stored.deliveries_of(transaction, alert_id)]
+    return _details(transaction, row)
+
+
+def _details(transaction: Transaction, row: AlertRow) -> AlertDetails:
+    deliveries = [_delivery_view(delivery) for delivery in stored.deliveries_of(transaction, row.alert_id)]
     view = alert_view(row)
     return AlertDetails(**{name: getattr(view, name) for name in AlertView.__struct_fields__}, deliveries=deliveries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertList:
+    """A part of the alerts, newest first; `next_before` is where the next part begins, empty at the end."""
+
+    rows: list[AlertDetails]
+    next_before: str
+
+
+def newest_alerts(transaction: Transaction, application_id: str, *, before: str, limit: int) -> AlertList:
+    """Return alerts with their deliveries, from the first one before an id (empty: from the newest)."""
+    rows = stored.list_alerts(transaction, application_id, company_id=None, before=before, limit=limit + 1)
+    shown = rows[:limit]
+    return AlertList(
+        rows=[_details(transaction, row) for row in shown], next_before=shown[-1].alert_id if len(rows) > limit else ""
+    )
 
 
 def alert_view(row: AlertRow) -> AlertView:

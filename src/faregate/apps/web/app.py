@@ -16,7 +16,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
-from faregate.apps.web import customers, home, signing_in
+from faregate.apps.web import alerts, customers, home, signing_in
 from faregate.apps.web.attempts import Attempts
 from faregate.apps.web.rendering import Pages
 from faregate.apps.web.visit import SignedOut, WebBackend, WebRequest, signed_in
@@ -54,7 +54,7 @@ def create_web(database: Database, clock: Clock, *, id_source: IdSource = new_id
     backend = WebBackend(database=database, clock=clock, new_id=id_source, pages=Pages())
     attempts = Attempts(clock)
     return Litestar(
-        route_handlers=[get_asset, *signing_in.HANDLERS, *home.HANDLERS, *customers.HANDLERS],
+        route_handlers=[get_asset, *signing_in.HANDLERS, *home.HANDLERS, *alerts.HANDLERS, *customers.HANDLERS],
         dependencies={
             "backend": Provide(lambda: backend, sync_to_thread=False),
             "attempts": Provide(lambda: attempts, sync_to_thread=False),
