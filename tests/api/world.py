@@ -153,6 +153,10 @@ def problem(answer: Response, status: int) -> dict[str, str]:
     return {error["field"]: error["message"] for error in document["errors"]}
 
 
+async def no_gateways(subscription_id: str) -> None:
+    """Nobody holds anything of it."""
+
+
 @contextmanager
 def opened_api(
     database_url: str, folder: Path, *, provider_type: type[EmbeddedProvider] = EmbeddedProvider
@@ -167,6 +171,8 @@ def opened_api(
             metadata.create_all(transaction)
             secrets = ensure_application(transaction, new_id=new_id, now=clock.now())
         assert secrets is not None
-        with TestClient(create_api(database, clock, provider, after_append=lambda: None)) as client:
+        with TestClient(
+            create_api(database, clock, provider, after_append=lambda: None, call_back=no_gateways)
+        ) as client:
             client.headers["authorization"] = f"Bearer {secrets.api_token}"
             yield Api(client=client, database=database, clock=clock, secrets=secrets)

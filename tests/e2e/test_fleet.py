@@ -73,6 +73,16 @@ def test_what_lies_idle_at_one_gateway_is_called_back_before_another_refuses(
     assert time.monotonic() - started_s < SWEPT_AFTER_S
 
 
+def test_a_refund_calls_idle_credit_back_first(fleet: Fleet, api: Api, offer: Offer) -> None:
+    customer = customer_with(api, offer, fleet, "1.00")
+    # Credit for a hundred calls is held for one; what it does not use stays at its gateway.
+    assert call(fleet.gateways[0].port, offer, customer, most=10_000, used=100) == 200
+    grants = f"/subscriptions/{customer.subscription_id}/grants"
+    (grant,) = api.get(grants)["data"]
+    api.post(f"{grants}/{grant['grant_id']}/refund", {"amount": "0.99", "reason": "asked for"})
+    assert api.get(f"/subscriptions/{customer.subscription_id}/balance")["balance"] == "0.00"
+
+
 def test_the_last_cent_can_be_spent_through_either_gateway(fleet: Fleet, api: Api, offer: Offer) -> None:
     customer = customer_with(api, offer, fleet, "0.08")
     ports = [gateway.port for gateway in fleet.gateways] * 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from litestar import Litestar, Router
@@ -75,13 +75,22 @@ def create_api(
     provider: BillingProvider,
     *,
     after_append: Callable[[], None],
+    call_back: Callable[[str], Awaitable[None]],
     id_source: IdSource = new_id,
 ) -> Litestar:
     """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own.
 
-    `after_append` is called when a request has put records into the event log.
+    `after_append` is called when a request has put records into the event log, and `call_back` with a subscription
+    whose credit is about to be taken away.
     """
-    backend = Backend(database=database, clock=clock, provider=provider, new_id=id_source, after_append=after_append)
+    backend = Backend(
+        database=database,
+        clock=clock,
+        provider=provider,
+        new_id=id_source,
+        after_append=after_append,
+        call_back=call_back,
+    )
     dependencies: dict[str, Provide] = {
         "backend": Provide(lambda: backend, sync_to_thread=False),
         "call": Provide(authenticate),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -36,6 +36,8 @@ class Backend:
     new_id: IdSource
     after_append: Callable[[], None]
     """Called once records of a request stand in the event log: the applier reads on."""
+    call_back: Callable[[str], Awaitable[None]]
+    """Called before credit of a subscription is taken away: gateways give back what is idle of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,7 @@ async def void_grant(
 ) -> GrantView:
     """End a grant now. What running calls lean on stays until they end. Again, it changes nothing."""
     place = GrantPlace(subscription_id=subscription_id, grant_id=grant_id)
+    await call.backend.call_back(subscription_id)
     return await _changed(call, lambda tx, change: grant_changes.void_grant(tx, change, place, reason=data.reason))
 
 
@@ -107,6 +108,7 @@ async def refund_grant(
     """Take what is refunded out of a paid grant: at most what is neither used nor reserved for running calls."""
     place = GrantPlace(subscription_id=subscription_id, grant_id=grant_id)
     amount = None if data.amount is UNSET else bounded("amount", data.amount)
+    await call.backend.call_back(subscription_id)
     return await _changed(
         call,
         lambda tx, change: grant_changes.refund_grant(

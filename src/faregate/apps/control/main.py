@@ -177,7 +177,7 @@ class _Parts:
         collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
         self.dispatcher = Dispatcher(
             routes=_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
-            api=create_api(database, clock, provider, after_append=self._applying.wake),
+            api=create_api(database, clock, provider, after_append=self._applying.wake, call_back=self._feed.call_back),
             web=create_web(database, clock),
             sandbox=SandboxLink(sandbox).answer,
             link=link,

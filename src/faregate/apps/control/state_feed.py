@@ -24,6 +24,8 @@ _log: Final = structlog.stdlib.get_logger()
 
 HEARTBEAT_S: Final = 5.0
 _RETRY_S: Final = 1.0
+_CALLED_BACK_WITHIN_S: Final = 0.3
+_LOOK_EVERY_S: Final = 0.01
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -91,6 +93,23 @@ class StateFeed:
                 self._note(Recall(subscription_id=subscription_id), self.gateway_ids() - {for_gateway})
                 self._moved.notify_all()
         self.wake()
+
+    async def call_back(self, subscription_id: str) -> None:
+        """Ask all gateways for what they have idle of an account, and wait for it, for a bounded time.
+
+        What running calls hold stays out. Credit that is taken away after this is credit that nobody leans on.
+        """
+        within_s = asyncio.get_running_loop().time() + _CALLED_BACK_WITHIN_S
+        is_asked = False
+        while await self._database.read(partial(_is_reserved, subscription_id=subscription_id)):
+            if not is_asked:
+                is_asked = True
+                async with self._moved:
+                    self._note(Recall(subscription_id=subscription_id), self.gateway_ids())
+                    self._moved.notify_all()
+            if not self._seen or asyncio.get_running_loop().time() >= within_s:
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def close(self) -> None:
         """End all streams, so that their subscribers go elsewhere."""
@@ -163,6 +182,11 @@ class StateFeed:
         with suppress(TimeoutError):
             async with asyncio.timeout(HEARTBEAT_S), self._moved:
                 await self._moved.wait_for(lambda: self._closed or self.version > version or subscriber.notes)
+
+
+def _is_reserved(transaction: Transaction, *, subscription_id: str) -> bool:
+    _, reserved = read_credit(transaction, [subscription_id]).get(subscription_id, (0, 0))
+    return reserved != 0
 
 
 def _news(transaction: Transaction, *, awaited: list[str]) -> tuple[int, dict[str, tuple[int, int]]]:
