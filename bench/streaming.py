@@ -39,9 +39,10 @@ class StreamRound(Struct, frozen=True, kw_only=True):
 
 
 class Streamed(Struct, frozen=True, kw_only=True):
-    """Delays over all rounds of a target; CPU as their median."""
+    """A target: the delays of all rounds, of their 99th percentiles the median, as of CPU."""
 
     delay: Spread
+    p99_ms: float
     cpu_us_per_chunk: float
     rounds: list[StreamRound]
 
@@ -57,7 +58,7 @@ class Streaming(Struct, frozen=True, kw_only=True):
     @property
     def added_p99_ms(self) -> float:
         """Return how far the gateway's p99 is behind the bare one's."""
-        return round(self.gateway.delay.p99_ms - self.bare.delay.p99_ms, 3)
+        return round(self.gateway.p99_ms - self.bare.p99_ms, 3)
 
     @property
     def added_max_ms(self) -> float:
@@ -107,8 +108,12 @@ def _run(target: _Target, *, chunks: int) -> tuple[list[float], StreamRound]:
 
 
 def _sum_up(delays_ms: list[float], rounds: list[StreamRound]) -> Streamed:
-    cpu_us = median([taken.cpu_us_per_chunk for taken in rounds])
-    return Streamed(delay=spread(delays_ms), cpu_us_per_chunk=cpu_us, rounds=rounds)
+    return Streamed(
+        delay=spread(delays_ms),
+        p99_ms=median([taken.delay.p99_ms for taken in rounds]),
+        cpu_us_per_chunk=median([taken.cpu_us_per_chunk for taken in rounds]),
+        rounds=rounds,
+    )
 
 
 def _load(target: _Target, *, streams: int, chunks: int) -> StreamLoad:

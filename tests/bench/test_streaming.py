@@ -62,7 +62,7 @@ def test_what_the_gateway_adds_is_the_difference_of_percentiles_and_the_ratio_of
     found = Streaming(
         streams=STREAMS,
         chunks_per_s=CHUNKS_PER_S,
-        bare=Streamed(delay=spread([1.0, 2.0]), cpu_us_per_chunk=20.0, rounds=[]),
-        gateway=Streamed(delay=spread([1.0, 5.0]), cpu_us_per_chunk=30.0, rounds=[]),
+        bare=Streamed(delay=spread([1.0, 2.0]), p99_ms=2.0, cpu_us_per_chunk=20.0, rounds=[]),
+        gateway=Streamed(delay=spread([1.0, 5.0]), p99_ms=5.0, cpu_us_per_chunk=30.0, rounds=[]),
     )
     assert (found.added_p99_ms, found.added_max_ms, found.cpu_ratio) == (3.0, 3.0, 1.5)
