@@ -10,6 +10,9 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from faregate.apps.gateway import rates as rates_of_gateway
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.rates import Rate, Rates
 from faregate.base.clock import SystemClock
@@ -193,6 +196,19 @@ def test_a_limit_that_was_lowered_or_raised_holds_at_once(control: Handle) -> No
         gateway.rate.amount = 25
         fleet.clock.at += SECOND
         assert await gateway.admitted(10) == 5
+
+    play(control, scenario)
+
+
+def test_more_subjects_than_a_report_holds_are_reported_in_parts(
+    control: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(fleet: Fleet) -> None:
+        monkeypatch.setattr(rates_of_gateway, "MOST_USES", 3)
+        gateway = await fleet.gateway("gw_a")
+        rates = [gateway.rates.rate_for(fleet.limit, f"key_{number}") for number in range(10)]
+        taken = await asyncio.gather(*(gateway.rates.take([rate], 1) for rate in rates))
+        assert [isinstance(one, int) for one in taken] == [True] * 10
 
     play(control, scenario)
 

@@ -304,7 +304,7 @@ def test_calls_of_plain_routes_are_limited_too(tmp_path: Path) -> None:
 
 
 async def _status_becomes(gate: Running, status: int) -> Answer:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             answer = await gate.call(ASK)
             if answer.status == status:

@@ -26,6 +26,9 @@ _log = structlog.get_logger(__name__)
 
 _REPORT_EVERY_MS: Final = 1_000
 _RENEW_EVERY_MS: Final = 10_000
+MOST_USES: Final = 4_000
+"""Subjects of one report, which the control plane takes up to a megabyte of."""
+
 _DENIED_MS: Final = 250
 """How long a refusal by the control plane stands, before a call asks again."""
 
@@ -187,9 +190,9 @@ class Rates:
         for rate in batch:
             rate.waiting.clear()
         try:
-            if not await self._exchange(batch):
+            if not await self._exchange_all(batch):
                 # The control plane was started anew: it must know all of it.
-                await self._exchange(list(self._active.values()))
+                await self._exchange_all(list(self._active.values()))
             self._is_away = False
         except (Unavailable, Unauthorized) as error:
             if not self._is_away:
@@ -201,6 +204,11 @@ class Rates:
             for answered in waiting:
                 if not answered.done():
                     answered.set_result(None)
+
+    async def _exchange_all(self, batch: Sequence[Rate]) -> bool:
+        """Send as many reports as it takes, one where there is nothing to say; return as `_exchange`, of all."""
+        starts = range(0, len(batch), MOST_USES) or (0,)
+        return all([await self._exchange(batch[start : start + MOST_USES]) for start in starts])
 
     async def _exchange(self, batch: Sequence[Rate]) -> bool:
         """Send a report and take its shares; return whether it was to the desk that answered."""
