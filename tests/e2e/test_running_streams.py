@@ -72,7 +72,9 @@ def tokens_left(stack: Stack, api: Api, customer: Customer) -> int:
 
 
 def ended_for_credit(reply: Reply) -> bool:
-    return b'"code":"credit_balance_exhausted"' in reply.body.rpartition(b"data: ")[2]
+    last = reply.body.rpartition(b"data: ")[2]
+    # On a machine so busy that the ledger does not answer in time, a stream is told that instead.
+    return b'"code":"credit_balance_exhausted"' in last or b'"code":"credit_unavailable"' in last
 
 
 def test_streams_end_with_the_balance_and_never_spend_more_than_there_was(stack: Stack) -> None:
@@ -84,8 +86,8 @@ def test_streams_end_with_the_balance_and_never_spend_more_than_there_was(stack:
     assert {reply.status for reply in replies} == {200}
     assert all(ended_for_credit(reply) or reply.body.endswith(b"data: [DONE]\n\n") for reply in replies)
     assert sum(ended_for_credit(reply) for reply in replies) >= STREAMS - CREDIT_TOKENS // ASKED_TOKENS
-    # What is left is what might have been on its way when each stream ended.
-    assert 0 <= left <= STREAMS * (SLICE // 2)
+    # What is left is what might have been on its way when the last streams ended.
+    assert 0 <= left < ASKED_TOKENS
 
 
 def test_streams_that_are_finished_overdraw_by_their_routes_number_at_most(stack: Stack) -> None:

@@ -20,7 +20,7 @@ STREAM = ASK | {"stream": True, "max_tokens": 600}
 SLICE = 64
 
 
-def counting(tokens: int, sent: list[int], *, pause_s: float = 0.001) -> Script:
+def counting(tokens: int, sent: list[int], *, pause_s: float = 0.004) -> Script:
     """Stream so many tokens, one a chunk, and their usage; `sent` keeps how many of each stream were written."""
 
     async def script(request: Received, writer: asyncio.StreamWriter) -> None:
@@ -111,7 +111,7 @@ def test_a_stream_whose_credit_ends_ends_with_an_error_event_and_is_billed_what_
 def test_the_end_of_credit_is_an_error_event_in_the_words_of_the_dialect(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         events = sample_of(spoken.dialect, ["word"] * 300).events
-        async with scripted(stream(*events, pause_s=0.001)) as upstream:
+        async with scripted(stream(*events, pause_s=0.004)) as upstream:
             plane = ControlPlane()
             settings = {"hold_output_tokens": SLICE, "least_output_tokens": SLICE}
             spoken.sell_output(plane, upstream.origin, tokens=150, **settings)
@@ -133,7 +133,7 @@ def test_the_end_of_credit_is_an_error_event_in_the_words_of_the_dialect(tmp_pat
 def test_several_streams_on_one_balance_never_spend_more_than_there_is(tmp_path: Path) -> None:
     async def scenario() -> None:
         sent: list[int] = []
-        async with scripted(counting(600, sent, pause_s=0.004)) as upstream:
+        async with scripted(counting(600, sent)) as upstream:
             plane = ControlPlane()
             sell_output(plane, upstream.origin, tokens=1_200)
             async with gateway(tmp_path, plane) as gate:
@@ -157,7 +157,7 @@ def test_several_streams_on_one_balance_never_spend_more_than_there_is(tmp_path:
 def test_credit_that_comes_while_a_stream_runs_lets_it_go_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         sent: list[int] = []
-        async with scripted(counting(300, sent, pause_s=0.004)) as upstream:
+        async with scripted(counting(300, sent)) as upstream:
             plane = ControlPlane()
             sell_output(plane, upstream.origin, tokens=140)
             async with gateway(tmp_path, plane) as gate:
@@ -213,7 +213,7 @@ def test_a_stream_without_credit_ends_where_its_routes_overdraft_does(tmp_path: 
 def test_a_stream_that_no_more_credit_can_be_asked_for_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         sent: list[int] = []
-        async with scripted(counting(600, sent, pause_s=0.002)) as upstream:
+        async with scripted(counting(600, sent)) as upstream:
             plane = ControlPlane()
             sell_output(plane, upstream.origin, tokens=1_000)
             async with gateway(tmp_path, plane) as gate:
