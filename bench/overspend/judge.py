@@ -8,7 +8,8 @@ bound of the cheapest call that is made; what is left and would is counted as un
 
 A refusal (402) is wrong where credit for the call was there all the time from its sending to its answer. What other
 calls that overlap it may have held or used is taken off at its most, as are the units of a killed gateway until the
-ledger has them back; so a refusal that is called wrong certainly is.
+ledger has them back; so a refusal that is called wrong certainly is. Refusals while the control plane comes back from
+a kill are not judged, as leases whose answers it took along may be anybody's.
 """
 
 from __future__ import annotations
@@ -154,15 +155,20 @@ def _wrongly_refused(trial: Trial, refused: Sequence[CallRecord], used: _Used) -
     for call in refused:
         buyer = trial.buyers[call.buyer]
         suspended = _suspended(trial.kills, buyer, call)
+        if suspended is None:
+            continue
         left = buyer.granted - histories[call.buyer].most_cost(call, suspended)
         if left >= 0:
             yield WrongRefusal(call=call, left=left)
 
 
-def _suspended(kills: Sequence[Kill], buyer: Buyer, call: CallRecord) -> Tokens:
+def _suspended(kills: Sequence[Kill], buyer: Buyer, call: CallRecord) -> Tokens | None:
+    """Return the most that kills can have kept from a customer while a call waited; None where that is anything."""
     units = NOTHING
     for kill in kills:
         if kill.killed_s <= call.ended_s and kill.freed_s >= call.sent_s:
+            if kill.suspended is None:
+                return None
             units = plus(units, kill.suspended.get(buyer.customer.subscription_id, NOTHING))
     return units
 

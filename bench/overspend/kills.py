@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from bench.calling import read_metrics
 from bench.children import Child, wait_until
 from bench.overspend.fleet import Fleet
 from bench.overspend.market import Market
@@ -18,6 +19,10 @@ from bench.overspend.records import Kill
 from bench.stack import READY
 
 _FREED_WITHIN_S: Final = 60.0
+_STATE_AGE_S: Final = 1.0
+_NAMED_WITHIN_S: Final = 2.0
+"""Gateways name what they gave up with their next message, once a second at least."""
+
 _CONTROL_PLANE_PART: Final = 0.25
 
 
@@ -59,7 +64,11 @@ class Killer:
             victim.start()
             victim.wait_ready(READY)
             ready_s = time.monotonic()
-            return Kill(process=victim.name, killed_s=killed_s, ready_s=ready_s, freed_s=ready_s, suspended={})
+            wait_until(self._is_followed, within_s=_FREED_WITHIN_S, what="every gateway to follow the state again")
+            time.sleep(_NAMED_WITHIN_S)
+            return Kill(
+                process=victim.name, killed_s=killed_s, ready_s=ready_s, freed_s=time.monotonic(), suspended=None
+            )
         gateway_id = self._gateway_id(victim)
         books = self._fleet.books
         epoch = books.epoch(gateway_id)
@@ -79,6 +88,10 @@ class Killer:
             freed_s=time.monotonic(),
             suspended=suspended,
         )
+
+    def _is_followed(self) -> bool:
+        metrics = [read_metrics(gateway.port) for gateway in self._fleet.gateways]
+        return all(0 <= read["faregate_gateway_state_age_seconds"] < _STATE_AGE_S for read in metrics)
 
     def _gateway_id(self, victim: Child) -> str:
         identity = self._fleet.folder / victim.name / "gateway-spool" / "gateway.json"

@@ -22,6 +22,9 @@ DEFAULT_OUTPUT: Final = 200
 MEAN_INPUT: Final = 30
 MEAN_OUTPUT: Final = 60
 
+_HOLD_WAIT_MS: Final = 5_000
+"""A machine that all processes share takes long to bring credit from one gateway to another."""
+
 _CREDIT_SPREAD: Final = (0.5, 1.8)
 _LOW_DEMAND: Final = 0.2
 """The part of the customers who want less than they have paid for."""
@@ -133,6 +136,7 @@ def _make_offer(api: Api, tariff: Tariff, upstream: str) -> Offer:
     settings = {
         "least_output_tokens": LEAST_OUTPUT,
         "default_output_tokens": DEFAULT_OUTPUT,
+        "hold_wait_ms": _HOLD_WAIT_MS,
         "hold_output_tokens": tariff.held_at_once,
         "attempts": tariff.attempts,
     }

@@ -38,14 +38,15 @@ class CallRecord:
 class Kill:
     """A process' end and return. Of a gateway, `suspended`: units by subscription, input and output, in its leases.
 
-    `freed_s`: when the ledger had taken back what it held.
+    `freed_s`: when the ledger had taken back what it held. Of the control plane `suspended` is None: leases whose
+    answers were lost with it are nobody's until their gateways have named them again, which they had at `freed_s`.
     """
 
     process: str
     killed_s: float
     ready_s: float
     freed_s: float
-    suspended: Mapping[str, Tokens]
+    suspended: Mapping[str, Tokens] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class Plan:
     load_s: float
 
 
-FULL: Final = Plan(name="full", customers=1_000, calls=100, connections=200, kills=30, load_s=600.0)
+FULL: Final = Plan(name="full", customers=1_000, calls=50, connections=200, kills=30, load_s=600.0)
 QUICK: Final = Plan(name="quick", customers=60, calls=24, connections=48, kills=3, load_s=12.0)
 
 

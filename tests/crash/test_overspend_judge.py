@@ -152,6 +152,11 @@ def test_units_of_a_killed_gateway_are_not_there() -> None:
     assert not judge(trial(ENOUGH, calls=[REFUSAL], used=USED, kills=[kill])).wrongly_refused
 
 
+def test_a_refusal_while_the_control_plane_comes_back_is_not_judged() -> None:
+    kill = Kill(process="serve", killed_s=3.0, ready_s=4.0, freed_s=5.5, suspended=None)
+    assert not judge(trial(ENOUGH, calls=[REFUSAL], used=USED, kills=[kill])).wrongly_refused
+
+
 DOCTORED: Final = {
     "nothing stays held": {"reserved": 1},
     "the debits are the rate of what was billed": {"balance": 0},

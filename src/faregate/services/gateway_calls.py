@@ -14,7 +14,8 @@ from faregate.services.leases import answer_lease_request, open_epoch, release_e
 from faregate.services.state_stream import newest_generation
 from faregate.storage.applications import list_applications, read_leases_from
 from faregate.storage.database import Transaction
-from faregate.storage.state_entities import read_metered_subscriptions, read_routes
+from faregate.storage.state_entities import read_routes
+from faregate.storage.subscriptions import application_of_subscription
 from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import LeaseAnswer, LeaseRequest
 
@@ -54,5 +55,5 @@ def main_application(transaction: Transaction) -> str:
 
 
 def _application_of(transaction: Transaction, subscription_id: str) -> str:
-    found = read_metered_subscriptions(transaction, [subscription_id]) if subscription_id else []
-    return found[0].application_id if found else main_application(transaction)
+    found = application_of_subscription(transaction, subscription_id) if subscription_id else None
+    return found or main_application(transaction)

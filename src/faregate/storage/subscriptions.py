@@ -58,6 +58,12 @@ def find_subscription(transaction: Transaction, application_id: str, subscriptio
     return next(iter(found), None)
 
 
+def application_of_subscription(transaction: Transaction, subscription_id: str) -> str | None:
+    """Return whose subscription it is; None where there is none of that id."""
+    statement = select(subscription.c.application_id).where(subscription.c.subscription_id == subscription_id)
+    return transaction.execute(statement).scalar()
+
+
 def find_subscription_to_plan(
     transaction: Transaction, application_id: str, *, company_id: str, plan_id: str
 ) -> SubscriptionRow | None:

@@ -19,15 +19,14 @@ from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
 from faregate.apps.control.collector import read_events_body, split_batch
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.intake import Intake
+from faregate.apps.control.lease_desk import LeaseDesk
 from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
-from faregate.base.failpoints import LEASE_COMMITTED, reach
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.services.gateway_calls import (
     applications_of_routes,
-    lease_units,
     main_application,
     open_gateway,
     release_gateway,
@@ -88,6 +87,7 @@ class GatewayLink:
         self._intake = intake
         self._applying = applying
         self._counters = counters
+        self._lease_desk = LeaseDesk(database=database, clock=clock, gateways=lambda: feed.gateways)
         self._credential = f"Bearer {gateway_token}".encode()
         self._applications: dict[str, str] = {}
         self.leases_waiting = 0
@@ -147,11 +147,11 @@ class GatewayLink:
 
     async def _answer_after_the_books(self, wanted: LeaseRequest) -> LeaseAnswer:
         applied = self._applying.position
-        answer = await self._answer_lease(wanted)
+        answer = await self._lease_desk.answer(wanted)
         if answer.refused in {Refused.EXHAUSTED, Refused.INSUFFICIENT}:
             await self._applying.catch_up(_CATCH_UP_S)
             if self._applying.position != applied:
-                answer = await self._answer_lease(wanted)
+                answer = await self._lease_desk.answer(wanted)
         if answer.refused is not None and answer.outstanding:
             await self._feed.recall(wanted.subscription_id, for_gateway=wanted.gateway_id)
         return answer
@@ -161,13 +161,6 @@ class GatewayLink:
         self.authorize(request)
         await self._feed.note_seen(await _read(request, StateSeen))
         return Answer(status=HTTPStatus.NO_CONTENT)
-
-    async def _answer_lease(self, wanted: LeaseRequest) -> LeaseAnswer:
-        gateways = max(1, self._feed.gateways)
-        answer = await self._database.write(lambda tx: lease_units(tx, wanted, self._clock, gateways=gateways))
-        if answer.leases:
-            reach(LEASE_COMMITTED)
-        return answer
 
     async def _owners(self, events: Sequence[Raw]) -> list[str]:
         """Return the application of each event: its route's, or the main one where the route is gone."""
