@@ -19,7 +19,6 @@ from bench.overspend.records import Kill
 from bench.stack import READY
 
 _FREED_WITHIN_S: Final = 60.0
-_STATE_AGE_S: Final = 1.0
 _NAMED_WITHIN_S: Final = 2.0
 """Gateways name what they gave up with their next message, once a second at least."""
 
@@ -90,8 +89,8 @@ class Killer:
         )
 
     def _is_followed(self) -> bool:
-        metrics = [read_metrics(gateway.port) for gateway in self._fleet.gateways]
-        return all(0 <= read["faregate_gateway_state_age_seconds"] < _STATE_AGE_S for read in metrics)
+        metrics = read_metrics(self._fleet.control_plane.port)
+        return metrics["faregate_state_subscribers"] >= len(self._fleet.gateways)
 
     def _gateway_id(self, victim: Child) -> str:
         identity = self._fleet.folder / victim.name / "gateway-spool" / "gateway.json"
