@@ -14,5 +14,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def world(database: Database) -> World:
-    return make_world(database)
+def world(database: Database) -> Iterator[World]:
+    """Whatever a test did to it, the audit must find every figure to be what the ledger makes it."""
+    made = make_world(database)
+    yield made
+    if made.is_whole:
+        assert made.audit() == []

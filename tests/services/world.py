@@ -13,6 +13,7 @@ from faregate.base.periods import PeriodCalendar
 from faregate.domain.ledger.burning import GrantKind
 from faregate.services.accounts import open_account, refresh_accounts
 from faregate.services.apply_events import EventApplier
+from faregate.services.audit import AuditDifference, audit_accounts
 from faregate.services.credit import NewGrant, give_grant
 from faregate.services.ingest import append_events
 from faregate.services.leases import answer_lease_request, open_epoch
@@ -123,6 +124,8 @@ class World:
     database: Database
     clock: SteppedClock = field(default_factory=SteppedClock)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    is_whole: bool = True
+    """Whether its figures are the ledger's: False where a test has changed one by hand."""
 
     def __post_init__(self) -> None:
         self.applier = EventApplier(self.clock)
@@ -230,6 +233,11 @@ class World:
         """Ledger entries of some kinds, or all: kind and amount, oldest first."""
         rows = sorted(self.rows("ledger_entry"), key=lambda row: str(row["entry_id"]).zfill(20))
         return [(str(row["kind"]), int(str(row["amount"]))) for row in rows if not kinds or row["kind"] in kinds]
+
+    def audit(self) -> list[AuditDifference]:
+        """What differs from what the ledger makes it."""
+        with self.database.snapshot() as transaction:
+            return audit_accounts(transaction, APP, after="", limit=1_000, now=self.clock.now()).differences
 
     def refresh(self) -> None:
         """What the tick does where a grant's border is due."""

@@ -168,6 +168,7 @@ def test_the_next_credit_pays_overage_first() -> None:
 
 def test_credit_that_units_out_lean_on_stays_until_they_come_back_and_expires_then() -> None:
     account = an_account(a_grant(10, "ends", expires_at=NOON + HOUR), a_grant(10, "stays", priority=1))
+    assert account.next_border_at == NOON + HOUR
     (change,) = account.cross(NOON + HOUR, so_much_out(4))
     assert (change.kind, change.amount, account.balance) == (CreditChangeKind.EXPIRED, -6, 14)
     assert account.next_border_at == NOON + HOUR
