@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -64,7 +65,9 @@ NEEDS = (
     PriceNeed(price_id="prc_out", per_input=0, per_output=1),
 )
 GATEWAYS = 3
-EXAMPLES = {"full": 5_000}
+WITHIN_S = 3_600
+"""In full it takes minutes: a thousand runs of some hundred steps, each a transaction or more."""
+EXAMPLES = {"full": 1_000}
 NAMES = st.integers(min_value=0, max_value=GATEWAYS - 1)
 AHEAD = timedelta(seconds=30)
 """A price changes no sooner than a lease that is out has ended."""
@@ -591,4 +594,4 @@ def _period(key: TotalKey, end: datetime) -> Period:
 LeaseProtocol.TestCase.settings = settings(
     max_examples=EXAMPLES.get(settings.get_current_profile_name(), 50), stateful_step_count=20, deadline=None
 )
-TestLeaseProtocol = LeaseProtocol.TestCase
+TestLeaseProtocol = pytest.mark.timeout(WITHIN_S)(LeaseProtocol.TestCase)
