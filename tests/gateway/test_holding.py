@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from faregate.apps.gateway.holding import Holding
+from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.pools import Hold, PriceNeed, Want
 from faregate.base.clock import SystemClock
@@ -341,6 +341,20 @@ def test_a_call_that_ends_in_the_moment_it_is_given_its_hold_leaves_nothing_held
         assert waiting.cancelled()
         assert account.in_flight == 0
         assert all(units.held == 0 for pool in account.pools.values() for units in pool.leases)
+
+    run(scenario())
+
+
+def test_a_call_of_another_price_is_not_refused_for_one_that_found_nothing() -> None:
+    async def scenario() -> None:
+        holding = holding_of(Generous(most=100))
+        dear = PriceNeed(price_id="pri_dear", per_input=1_000, per_output=0)
+        want = Want(needs=(dear,), input=10, output=0, least_output=0, choices=1, occurred_at=NOW)
+        outcomes = await asyncio.gather(
+            holding.hold("sub_1", want, wait_ms=100), holding.hold("sub_1", TEN_UNITS, wait_ms=100)
+        )
+        assert outcomes[0] is Denied.NO_CREDIT
+        assert isinstance(outcomes[1], Hold)
 
     run(scenario())
 

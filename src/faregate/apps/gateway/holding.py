@@ -353,6 +353,8 @@ def _known_to_be_denied(desk: _Desk, ticket: _Waiting) -> bool:
         and ticket.arrived_at_s <= denial.asked_at_s
         and ticket.want.input >= denial.want.input
         and ticket.want.least_output >= denial.want.least_output
+        # A call of other prices may find units though this one did not.
+        and all(need in ticket.want.needs for need in denial.want.needs)
     )
 
 
