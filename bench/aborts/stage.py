@@ -41,6 +41,7 @@ class Play:
     case: Case
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     broken: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     request_ids: list[str] = field(default_factory=list)
     body: bytes = b""
     faults: list[str] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Stage:
                 try:
                     async with asyncio.timeout(_WITHIN_S):
                         await _call(play, gateway_port, target(play.case))
+                        await play.answered.wait()
                 except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
                     play.faults.append(f"the caller's side failed: {error!r}")
 
@@ -82,6 +84,8 @@ class Stage:
                 except TimeoutError:
                     play.faults.append("the upstream waited in vain")
                     return
+                finally:
+                    play.answered.set()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             return
         finally:
@@ -110,6 +114,9 @@ async def _answer(play: Play, reader: asyncio.StreamReader, writer: asyncio.Stre
     if case.side is Side.UPSTREAM:
         if case.way is Way.RESET:
             _reset(writer)
+        return False
+    if not case.drains and case.place == BEFORE_THE_HEAD:
+        # The gateway's client cannot take a request back that has no answer yet (docs/gateway.md).
         return False
     if not case.drains:
         # Silence: that the caller has gone must be noticed without another byte.

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from faregate.apps.gateway import answers
 from faregate.domain.governance.rule import Cohort, Template
 from faregate.wire.dialects.tokens import Tokens
 from tests.gateway.control_plane import ControlPlane, package, rule_state
@@ -89,6 +90,18 @@ def test_a_key_is_read_from_every_usual_header_and_never_sent_upstream(tmp_path:
         sent = dict(upstream.requests[0].headers)
         assert "key-1" not in str(sent)
         assert sent["authorization"] == "Bearer sk-upstream"
+
+    run(scenario())
+
+
+def test_a_refusal_that_serves_many_calls_keeps_nothing_of_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plane = ControlPlane()
+        plane.seed("http://127.0.0.1:1/v1")
+        async with gateway(tmp_path, plane) as gate:
+            assert (await gate.call(ASK, headers={"x-api-key": "key-2"})).status == 401
+        kept = answers.INVALID_KEY
+        assert (kept.__traceback__, kept.__context__, kept.__cause__) == (None, None, None)
 
     run(scenario())
 

@@ -36,6 +36,10 @@ class Refusal(Exception):
             return self.body
         return chat_error(self.fault) if dialect is None else dialect.error_body(self.fault)
 
+    def forget(self) -> None:
+        """Let go of the call that this was raised for: one answer serves many calls, and would keep what they held."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     def headers_for(self, request_id: str) -> list[tuple[str, str]]:
         """Return all headers of the answer."""
         return [_JSON, ("x-request-id", request_id), *self.headers]

@@ -132,6 +132,7 @@ class GatewayApp:
         except Refusal as refusal:
             limits = None if known is None else known.plan.limits
             self._refuse(protocol, path, refusal, request_id=request_id, limits=limits)
+            refusal.forget()
         except Exception:  # noqa: BLE001 - one call's fault must not show to its caller as a broken connection
             _log.exception("call.failed", request_id=request_id)
             self._refuse(protocol, path, answers.INTERNAL, request_id=request_id, limits=None)
