@@ -1,6 +1,6 @@
 """`bench/bars`: holds Faregate to its bars, one after the other; exit status 1 where one does not hold.
 
-In full it takes about ten minutes, on a machine that does nothing else. `--quick` runs the same code with smaller
+In full it takes about forty minutes, on a machine that does nothing else. `--quick` runs the same code with smaller
 counts, and with wider limits for what is a speed: see bench/limits.py.
 """
 
