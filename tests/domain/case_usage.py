@@ -27,7 +27,7 @@ from faregate.domain.metering.metric import (
 )
 from faregate.domain.metering.units import UnitRounding, round_units
 from faregate.domain.pricing.proration import share_of_days
-from faregate.wire.dialects.openai_chat_dialect import read_chat_answer
+from faregate.wire.dialects.openai_chat_usage import read_chat_answer
 from tests.domain.case_time import instant
 
 Input = Mapping[str, Any]

@@ -21,7 +21,7 @@ from faregate.apps.gateway.call_records import (
 )
 from faregate.apps.gateway.pools import Account, HeldUnits, Hold, LeasedUnits, PriceNeed
 from faregate.apps.gateway.spool_records import HeldRecord, NeedRecord, PlanRecord, StartRecord, sequence_of
-from faregate.wire.dialects.openai_chat import RequestSummary
+from faregate.wire.dialects.openai_chat_request import RequestSummary
 from faregate.wire.dialects.seam import AnswerRecord
 from faregate.wire.event import WireEvent, WireRequest
 from faregate.wire.gateway_protocol import Drawn, GatewayFacts, KeyState, Lease

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faregate.base.errors import InvalidInput
-from faregate.wire.dialects.openai_chat_dialect import read_chat_answer
+from faregate.wire.dialects.openai_chat_usage import read_chat_answer
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, NAMES, OPENAI_CHAT, OPENAI_RESPONSES, dialect_named
 from faregate.wire.dialects.seam import Fault
 from faregate.wire.dialects.settings import GenericSettings

@@ -19,7 +19,8 @@ from faregate.wire.dialects.openai_chat import (
     require_bounded,
     rewrite,
 )
-from faregate.wire.dialects.openai_chat_dialect import ChatStream, read_chat_answer
+from faregate.wire.dialects.openai_chat_dialect import ChatStream
+from faregate.wire.dialects.openai_chat_usage import read_chat_answer
 from faregate.wire.dialects.seam import Reading
 
 CONTENT = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"%b"}}],"usage":null}\n\n'

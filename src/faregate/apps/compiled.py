@@ -19,18 +19,25 @@ from typing import Final
 
 MODULES: Final = (
     "faregate.apps.gateway.app",
+    "faregate.apps.gateway.bodies",
     "faregate.apps.gateway.call",
     "faregate.apps.gateway.call_records",
     "faregate.apps.gateway.caller",
     "faregate.apps.gateway.headers",
     "faregate.apps.gateway.holding",
     "faregate.apps.gateway.metered",
+    "faregate.apps.gateway.meters",
     "faregate.apps.gateway.metrics",
+    "faregate.apps.gateway.plan",
     "faregate.apps.gateway.pools",
     "faregate.apps.gateway.relay",
     "faregate.apps.gateway.request_ids",
     "faregate.apps.gateway.settlement",
     "faregate.apps.gateway.spool",
+    "faregate.apps.gateway.upstream_client",
+    "faregate.wire.dialects.openai_chat",
+    "faregate.wire.dialects.openai_chat_usage",
+    "faregate.wire.dialects.request_fields",
 )
 """What every call runs through, and nothing that is imported before a gateway is to run.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 
 from granian.rsgi import HTTPProtocol
 
@@ -28,9 +28,3 @@ async def _read_chunks(protocol: HTTPProtocol, most_bytes: int) -> bytes:
             raise answers.too_large(most_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-async def stream_body(protocol: HTTPProtocol) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives."""
-    async for chunk in protocol:
-        yield chunk

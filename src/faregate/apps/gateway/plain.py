@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import quote
 
-from granian.rsgi import ProtocolClosed, Scope
+from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
 from faregate.apps.gateway import answers
-from faregate.apps.gateway.bodies import stream_body
 from faregate.apps.gateway.call import Call, answer_headers
 from faregate.apps.gateway.headers import header, upstream_headers
 from faregate.apps.gateway.plan import RoutePlan
@@ -38,7 +38,7 @@ class PlainCalls:
                 call.verb,
                 target_url(route, call.rest, call.scope),
                 headers=headers,
-                body=stream_body(call.protocol) if has_body else b"",
+                body=_stream_body(call.protocol) if has_body else b"",
             )
         except UpstreamFailed as error:
             refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
@@ -88,3 +88,9 @@ def url_below(route: RoutePlan, rest: str) -> str:
     return route.upstream_url + (
         rest if rest.isascii() and rest.replace("/", "").isalnum() else quote(rest, safe=_PATH_SAFE)
     )
+
+
+async def _stream_body(protocol: HTTPProtocol) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives."""
+    async for chunk in protocol:
+        yield chunk

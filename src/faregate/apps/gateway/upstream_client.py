@@ -13,7 +13,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
 
-from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, RequestError, RequestTimeoutError
 from pyreqwest.http import Url
@@ -68,12 +67,15 @@ class Meter(Protocol):
     def feed(self, chunk: bytes) -> bytes: ...  # noqa: D102 - see above
 
 
-class WholeAnswer(Struct, frozen=True):
+class WholeAnswer:
     """An answer that is here to its end."""
 
-    status: int
-    headers: Headers
-    body: bytes
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class UpstreamAnswer:

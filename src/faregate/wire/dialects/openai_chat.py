@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from faregate.base.errors import InvalidInput
+from faregate.wire.dialects.openai_chat_request import ChatPart, ChatRequest, RequestSummary
 from faregate.wire.dialects.request_fields import (
-    ABSENT,
     ENCODER,
     FIELDS_DECODER,
     NULL,
@@ -37,69 +37,6 @@ MAX_CHOICES: Final = 128
 
 _PATHS: Final = frozenset(("", "/", "/completions", COMPLETIONS_PATH))
 _TEXT_PARTS: Final = frozenset(("text", "refusal"))
-
-
-class _Part(Struct):
-    type: str = ""
-    text: str = ""
-    refusal: str = ""
-    image_url: Raw = ABSENT
-    input_audio: Raw = ABSENT
-    file: Raw = ABSENT
-
-
-class _Message(Struct):
-    content: str | list[_Part] | None = None
-    audio: Raw = ABSENT
-
-
-class _StreamOptions(Struct):
-    include_usage: bool | None = None
-
-
-class ChatRequest(Struct):
-    """The fields of a request that bound its usage; every other field is passed on as it came."""
-
-    messages: list[_Message]
-    model: str | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    n: int | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    modalities: list[str] | None = None
-    audio: Raw = ABSENT
-    prediction: Raw = ABSENT
-    web_search_options: Raw = ABSENT
-
-    @property
-    def choices(self) -> int:
-        """Return how many answers are asked for."""
-        return 1 if self.n is None else self.n
-
-    @property
-    def most_output_per_choice(self) -> int | None:
-        """Return the caller's own limit on one answer's tokens, or None where it names none."""
-        if self.max_tokens is None:
-            return self.max_completion_tokens
-        if self.max_completion_tokens is None:
-            return self.max_tokens
-        return max(self.max_tokens, self.max_completion_tokens)
-
-    @property
-    def wants_usage(self) -> bool:
-        """Return whether a streaming caller asked for the usage chunk itself."""
-        return self.stream_options is not None and self.stream_options.include_usage is True
-
-
-class RequestSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the event keeps of a request: no prompt."""
-
-    model: str | None = None
-    stream: bool | None = None
-    n: int | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(ChatRequest)
@@ -192,7 +129,7 @@ def rewrite(request: ChatRequest, body: bytes, *, most_output_per_choice: int | 
     return ENCODER.encode(fields)
 
 
-def _part_bound(part: _Part, parts: PartBounds, field: str) -> int:
+def _part_bound(part: ChatPart, parts: PartBounds, field: str) -> int:
     what = f"a part of type {part.type!r}"
     match part.type:
         case "image_url":

@@ -17,7 +17,8 @@ from faregate.wire.dialects.generic_json import (
     read_generic_answer,
 )
 from faregate.wire.dialects.openai_chat import completion_path
-from faregate.wire.dialects.openai_chat_dialect import chat_error, read_chat_answer, read_chat_call, stream_chat
+from faregate.wire.dialects.openai_chat_dialect import chat_error, read_chat_call, stream_chat
+from faregate.wire.dialects.openai_chat_usage import read_chat_answer
 from faregate.wire.dialects.openai_responses import read_responses_request, responses_path
 from faregate.wire.dialects.openai_responses_answer import read_responses_answer, stream_responses
 from faregate.wire.dialects.seam import (
