@@ -19,6 +19,7 @@ from faregate.apps.gateway.extending import Extension
 from faregate.apps.gateway.headers import CLAMPED_OUTPUT, Headers, header
 from faregate.apps.gateway.holding import Denied
 from faregate.apps.gateway.metrics import GatewayMetrics
+from faregate.apps.gateway.passing import Passed, pass_on
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_records import CallMark, Kind
@@ -96,7 +97,10 @@ class Relay:
         try:
             if call.extension is None:
                 # In a task of its own: a chunk does not wake all that waits for the stream's end.
-                await asyncio.create_task(answer.pass_on(reader, transport.send_bytes))
+                passed = await asyncio.create_task(pass_on(answer, reader, transport.send_bytes))
+                caller_gone = passed is Passed.CALLER_GONE
+                if passed is Passed.BROKEN_OFF:
+                    fault = answers.UPSTREAM_UNAVAILABLE.fault
             elif not await _pass_covered(answer, reader, transport, extension=call.extension):
                 fault = self._credit_ended(call, call.extension, reader)
         except ProtocolClosed:
