@@ -123,9 +123,9 @@ def owed(case: Case) -> Bill:
     """Return what is to be billed: the real usage where the gateway reads on to it, else what had come."""
     speech = case.speech
     reads_on = case.side is Side.CALLER and case.drains
-    if case.place == BEFORE_THE_HEAD and not reads_on:
+    if case.place == BEFORE_THE_HEAD and case.side is Side.UPSTREAM:
         return Bill(status=_UNAVAILABLE)
-    meter, _ = speech.heard(len(speech.stream) if reads_on else case.place)
+    meter, _ = speech.heard(len(speech.stream) if reads_on else max(0, case.place))
     estimate = speech.dialect.read_request(speech.request).input_estimate()
     return bill_of(speech, _OK, meter.read(input_estimate=estimate, complete=meter.finished))
 

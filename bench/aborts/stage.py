@@ -115,16 +115,14 @@ async def _answer(play: Play, reader: asyncio.StreamReader, writer: asyncio.Stre
         if case.way is Way.RESET:
             _reset(writer)
         return False
-    if not case.drains and case.place == BEFORE_THE_HEAD:
-        # The gateway's client cannot take a request back that has no answer yet (docs/gateway.md).
-        return False
+    if case.place == BEFORE_THE_HEAD:
+        writer.write(_HEAD)
+        await writer.drain()
     if not case.drains:
         # Silence: that the caller has gone must be noticed without another byte.
         if await reader.read(1):
             play.faults.append("the gateway sent more upstream")
         return False
-    if case.place == BEFORE_THE_HEAD:
-        writer.write(_HEAD)
     for piece in case.rest:
         # One by one: the gateway must find the caller gone while the answer goes on.
         writer.write(_chunk(piece))

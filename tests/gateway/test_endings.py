@@ -114,22 +114,27 @@ def test_a_caller_who_leaves_a_cancelling_route_is_billed_what_was_seen(tmp_path
     run(scenario())
 
 
-def test_a_caller_who_leaves_a_cancelling_route_before_the_first_byte_is_billed_nothing(tmp_path: Path) -> None:
+def test_a_caller_who_leaves_a_cancelling_route_before_the_answer_begins_is_billed_the_input(tmp_path: Path) -> None:
     async def scenario() -> None:
         async def script(_: Received, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(1.0)
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            await asyncio.sleep(0.3)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(5)
 
         async with scripted(script) as upstream:
             plane = ControlPlane()
             plane.seed(upstream.origin, route={"on_abort": "cancel"})
             async with gateway(tmp_path, plane) as gate:
-                await leave(gate, ASK, after_bytes=0, how="close")
-                (event,) = await plane.events_arrived(1, within_s=0.8)
+                await leave(gate, ASK | {"stream": True}, after_bytes=0, how="close")
+                (event,) = await plane.events_arrived(1, within_s=3)
                 assert event.response is not None
-                assert (event.response.status, usage_of(event)) == (502, None)
+                usage = usage_of(event)
+                assert (event.response.status, usage is not None and usage["completion_tokens"]) == (200, 0)
+                assert usage is not None
+                assert usage["prompt_tokens"] > 0
                 assert event.faregate is not None
-                assert event.faregate.drawn == []
+                assert event.faregate.estimated
 
     run(scenario())
 

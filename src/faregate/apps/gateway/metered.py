@@ -29,6 +29,7 @@ from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
 from faregate.apps.gateway.targets import Retries
 from faregate.apps.gateway.upstream_client import (
+    UpstreamAnswer,
     UpstreamClient,
     UpstreamClients,
     UpstreamFailed,
@@ -98,7 +99,7 @@ class MeteredCalls:
         headers += route.upstream_headers
         headers.append(("x-request-id", call.request_id))
         try:
-            if streams or route.cancels or route.state.answer_cost:
+            if streams or route.state.answer_cost:
                 await self._forward(call, dialect, url=url, headers=headers, body=body)
             else:
                 client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
@@ -111,7 +112,7 @@ class MeteredCalls:
             self._settlement.settle(call, refusal.status)
             raise refusal from error
         except asyncio.CancelledError:
-            # Nothing was sent to the caller: nothing is billed, whether the caller left or the gateway stops.
+            # The gateway stops before anything was sent to the caller: nothing is billed.
             self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
             raise answers.STOPPING from None
 
@@ -204,25 +205,29 @@ class MeteredCalls:
         )
 
     async def _forward(self, call: Call, dialect: MeteredDialect, *, url: str, headers: Headers, body: bytes) -> None:
-        """Forward a call that streams, ends when its caller leaves, or is answered with its cost."""
+        """Forward a call that streams, or is answered with its cost."""
         route = call.plan.route
         client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
         if route.retries is not None:
             client = self._repeating(call, dialect, route.retries)
-        watch = CallerWatch(call.protocol) if route.cancels else None
+        if call.request is None or not call.request.streams:
+            await self._pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
+            return
+        answer = await client.stream(call.verb, url, headers=headers, body=body)
         try:
-            if call.request is None or not call.request.streams:
-                await self._pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
-                return
-            answer = await client.stream(call.verb, url, headers=headers, body=body)
-            try:
-                if is_stream(answer.headers):
-                    await self._relay.pass_stream(call, answer, dialect, watch=watch)
-                else:
-                    whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
-            finally:
-                await answer.close()
+            if is_stream(answer.headers):
+                await self._pass_stream(call, answer, dialect)
+            else:
+                whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
+                await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
+        finally:
+            await answer.close()
+
+    async def _pass_stream(self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect) -> None:
+        # Not watched before: a request without an answer cannot be taken back, and the upstream would work for nothing.
+        watch = CallerWatch(call.protocol) if call.plan.route.cancels else None
+        try:
+            await self._relay.pass_stream(call, answer, dialect, watch=watch)
         finally:
             if watch is not None:
                 watch.close()
