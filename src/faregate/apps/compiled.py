@@ -59,11 +59,13 @@ def use_compiled() -> bool:
 
     Compiled modules call each other without asking the import system, so that none may be there as a source.
     """
+    if os.environ.get(SWITCH) == "no":
+        return False
     early = [name for name in MODULES if name in sys.modules]
     if early:
         raise RuntimeError(f"imported before compiled modules were asked for: {', '.join(early)}")
     folder = compiled_folder()
-    if os.environ.get(SWITCH) == "no" or not folder.is_dir():
+    if not folder.is_dir():
         return False
     sys.meta_path.insert(0, _Finder(folder))
     return True
