@@ -38,7 +38,7 @@ _AT_ONCE: Final = 0.3
 """The part of the customers who are there from the start; the others come one by one."""
 
 _AT_REST_WITHIN_S: Final = 90.0
-_CLOSE_WITHIN_S: Final = 240.0
+_CLOSE_WITHIN_S: Final = 600.0
 _SHOWN: Final = 20
 
 
