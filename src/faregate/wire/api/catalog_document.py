@@ -6,7 +6,6 @@ default (a company's or user's name stays as it is); what the application has be
 
 from __future__ import annotations
 
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -17,7 +16,6 @@ from faregate.base.periods import Alignment
 from faregate.domain.catalog.price import BillingPeriod, TaxBehavior
 from faregate.domain.catalog.versions import AppliesTo
 from faregate.domain.customers.subscription import Pays
-from faregate.domain.limits.limit import Measure, Per, Subject
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.api.catalog import CurrencyCode, CurrencyOptions
 from faregate.wire.api.common import Identifier, Instant, Name
@@ -25,7 +23,7 @@ from faregate.wire.api.costs import Rates, WarningView
 from faregate.wire.api.coupons import CouponCreate
 from faregate.wire.api.customers import PaymentTerms, TimeZone
 from faregate.wire.api.filters import FilterShape, FilterText
-from faregate.wire.api.limits import AlertAt, LimitRoutes
+from faregate.wire.api.limits import LimitTerms
 from faregate.wire.api.meters import GroupFields, MetricShape, UnitsShape
 from faregate.wire.api.pricing import AdjustmentsShape, ModelShape
 from faregate.wire.api.routes import RouteCreate
@@ -119,25 +117,14 @@ class CompanyEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     subscriptions: list[SubscriptionEntry] = field(default_factory=list)
 
 
-class LimitEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LimitEntry(LimitTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A limit, by its name; `plan` and `meter` by theirs.
 
     Where it stands with another subject, measure or time, a difference is refused: these never change.
     """
 
-    name: Name
-    subject: Subject
-    subject_id: Identifier | None = None
     plan: Name | None = None
-    measure: Measure
-    currency: CurrencyCode | None = None
     meter: Name | None = None
-    per: Per
-    time_zone: TimeZone = "UTC"
-    amount: Decimal
-    hard: bool = True
-    routes: LimitRoutes = []
-    alert_at: AlertAt | UnsetType = UNSET
 
 
 class CatalogDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,23 @@ AlertAt = Annotated[list[Annotated[int, Meta(ge=1, le=MAX_ALERT_PERCENT)]], Meta
 _DEFAULT_ALERTS = (80, 100)
 
 
-class LimitCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LimitTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a subject may use: requests or tokens `per` minute, or anything per longer periods."""
+
+    name: Name
+    subject: Subject
+    subject_id: Identifier | None = None
+    measure: Measure
+    currency: CurrencyCode | None = None
+    per: Per
+    time_zone: TimeZone = "UTC"
+    amount: Decimal
+    hard: bool = True
+    routes: LimitRoutes = []
+    alert_at: AlertAt | UnsetType = UNSET
+
+
+class LimitCreate(LimitTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much a subject may use: requests or tokens `per` minute, or anything per longer periods.
 
     Without `subject_id`, each key, user or company has the limit for itself; `plan_id` makes that each of the
@@ -33,19 +49,8 @@ class LimitCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `hard` refuses nothing; its alerts are raised all the same, at 80 and 100 percent unless you say otherwise.
     """
 
-    name: Name
-    subject: Subject
-    subject_id: Identifier | None = None
     plan_id: Identifier | None = None
-    measure: Measure
-    currency: CurrencyCode | None = None
     meter_id: Identifier | None = None
-    per: Per
-    time_zone: TimeZone = "UTC"
-    amount: Decimal
-    hard: bool = True
-    routes: LimitRoutes = []
-    alert_at: AlertAt | UnsetType = UNSET
 
 
 class LimitChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
