@@ -7,8 +7,9 @@ from faregate.base.ids import new_id
 from faregate.services.credentials import new_collector_id
 from faregate.services.setup import ensure_application
 from faregate.storage.database import Database
-from faregate.storage.tables import api_token, application, metadata, operator
+from faregate.storage.tables import api_token, application, operator
 from tests.api.world import NOW, Api, problem
+from tests.support.tables import ensure_tables
 
 
 def _basic(login: str, password: str) -> str:
@@ -18,7 +19,7 @@ def _basic(login: str, password: str) -> str:
 def test_the_first_start_makes_an_application_and_the_second_changes_nothing(database_url: str) -> None:
     database = Database(database_url)
     with database.begin() as transaction:
-        metadata.create_all(transaction)
+        ensure_tables(transaction)
         secrets = ensure_application(transaction, new_id=new_id, now=NOW)
     assert secrets is not None
     with database.begin() as transaction:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from httpx import Response
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import func, select
 
@@ -21,6 +23,7 @@ from faregate.services.setup import FirstSecrets, ensure_application
 from faregate.storage.database import Database
 from faregate.storage.tables import metadata
 from tests.services.world import Call, SteppedClock
+from tests.support.tables import ensure_tables
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 ROUTE = "/ai/chat"
@@ -157,6 +160,40 @@ async def no_gateways(subscription_id: str) -> None:
     """Nobody holds anything of it."""
 
 
+@dataclass
+class _Ground:
+    """What the application stands on at the moment: what the running test has opened."""
+
+    database: Database
+    clock: SteppedClock
+    provider: EmbeddedProvider
+
+
+class _Part:
+    """A part of the ground, whichever it is when it is used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:  # noqa: ANN401 - whatever the part has
+        return getattr(getattr(_grounds[-1], self._name), attribute)
+
+
+_grounds: list[_Ground] = []
+
+
+@cache
+def _application() -> Litestar:
+    """The application, made once a process: that takes longer than most tests, and it keeps no state of its own."""
+    return create_api(
+        cast("Database", _Part("database")),
+        cast("SteppedClock", _Part("clock")),
+        cast("EmbeddedProvider", _Part("provider")),
+        after_append=lambda: None,
+        call_back=no_gateways,
+    )
+
+
 @contextmanager
 def opened_api(
     database_url: str, folder: Path, *, provider_type: type[EmbeddedProvider] = EmbeddedProvider
@@ -168,11 +205,13 @@ def opened_api(
         closing(provider_type(folder / "provider.sqlite3")) as provider,
     ):
         with database.begin() as transaction:
-            metadata.create_all(transaction)
+            ensure_tables(transaction)
             secrets = ensure_application(transaction, new_id=new_id, now=clock.now())
         assert secrets is not None
-        with TestClient(
-            create_api(database, clock, provider, after_append=lambda: None, call_back=no_gateways)
-        ) as client:
-            client.headers["authorization"] = f"Bearer {secrets.api_token}"
-            yield Api(client=client, database=database, clock=clock, secrets=secrets)
+        _grounds.append(_Ground(database=database, clock=clock, provider=provider))
+        try:
+            with TestClient(_application()) as client:
+                client.headers["authorization"] = f"Bearer {secrets.api_token}"
+                yield Api(client=client, database=database, clock=clock, secrets=secrets)
+        finally:
+            _grounds.pop()

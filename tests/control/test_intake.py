@@ -15,8 +15,8 @@ from faregate.storage.tables import event_log, metadata
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url)) as opened:
+def database(empty_database_url: str) -> Iterator[Database]:
+    with closing(Database(empty_database_url)) as opened:
         with opened.begin() as transaction:
             migrate(transaction)
         yield opened

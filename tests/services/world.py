@@ -35,6 +35,7 @@ from faregate.wire.gateway_protocol import (
     WhenCreditEnds,
 )
 from tests.builders import a_price, price_columns
+from tests.support.tables import ensure_tables
 
 APP = "app_1"
 COMPANY = "acme"
@@ -265,7 +266,7 @@ def make_world(database: Database, *, pays: str = "prepaid", input_size: int = 1
     """The seed's catalog, one subscription from March 1, no credit."""
     world = World(database)
     with database.begin() as transaction:
-        tables.metadata.create_all(transaction)
+        ensure_tables(transaction)
         transaction.execute(
             insert(tables.application).values(
                 application_id=APP,

@@ -23,8 +23,8 @@ _ACCOUNT = (
 )
 
 
-def test_what_usage_had_taken_burns_in_order_and_movements_add_up(database_url: str) -> None:
-    with closing(Database(database_url)) as database:
+def test_what_usage_had_taken_burns_in_order_and_movements_add_up(empty_database_url: str) -> None:
+    with closing(Database(empty_database_url)) as database:
         with database.begin() as transaction:
             migrate_to(transaction, "0015")
             for of, balance in (("sub_1", 7), ("sub_2", -3), ("sub_3", 10)):

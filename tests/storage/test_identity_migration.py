@@ -19,8 +19,8 @@ EARLIER_ID = "req_of another make, kept as it"
 
 
 @pytest.fixture
-def old(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url)) as database:
+def old(empty_database_url: str) -> Iterator[Database]:
+    with closing(Database(empty_database_url)) as database:
         with database.begin() as transaction:
             migrate_to(transaction, "0010")
         yield database

@@ -14,8 +14,8 @@ MARCH = Period(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC
 KEYS = [TotalKey("sub_1", f"prc_{number}", MARCH.start) for number in range(12_000)]
 
 
-def test_totals_and_states_of_very_many_keys_are_read_and_forgotten(database_url: str) -> None:
-    database = Database(database_url)
+def test_totals_and_states_of_very_many_keys_are_read_and_forgotten(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
     try:
         with database.begin() as transaction:
             migrate(transaction)

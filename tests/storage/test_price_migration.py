@@ -42,8 +42,8 @@ OLD_ROWS = (
 
 
 @pytest.fixture
-def old(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url)) as database:
+def old(empty_database_url: str) -> Iterator[Database]:
+    with closing(Database(empty_database_url)) as database:
         with database.begin() as transaction:
             migrate_to(transaction, "0003")
         yield database

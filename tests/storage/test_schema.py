@@ -12,8 +12,8 @@ from faregate.storage.tables import metadata
 
 
 @pytest.fixture
-def empty(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url)) as database:
+def empty(empty_database_url: str) -> Iterator[Database]:
+    with closing(Database(empty_database_url)) as database:
         yield database
 
 
