@@ -84,7 +84,7 @@ def test_an_interrupted_replay_stops_what_it_started_and_leaves_nothing_behind(
     process = starting(tmp_path)
     children = children_of(process.pid)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=90)
     assert (process.returncode, out, errors) == (130, "", "")
     assert all_gone(children)
     assert [entry.name for entry in tmp_path.iterdir()] == ["trace.csv"]

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from faregate.apps.gateway.call import Call
+from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.headers import Headers, header, upstream_headers
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.targets import Retries, Target
@@ -118,12 +119,23 @@ class RepeatingClient:
                 await self._drop(answer, read)
             within_ms = int(left_s * _MILLISECONDS) + 1
             self._metrics.attempts_repeated += 1
-            await asyncio.sleep(pause_s)
+            await self._pause(pause_s)
         last = targets[-1]
         self._note(AttemptFacts(attempt=len(targets), upstream=last.place, asked_at=self._now()))
         answer = await send(last, within_ms)
         self._renote(status=answer.status)
         return answer
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait before the next attempt; where the route cancels, a caller who leaves meanwhile ends the call."""
+        watch = CallerWatch(self._call.protocol) if self._call.plan.route.cancels else None
+        try:
+            if watch is not None:
+                watch.cancel_when_gone()
+            await asyncio.sleep(pause_s)
+        finally:
+            if watch is not None:
+                watch.close()
 
     def _pause_s(self, place: int) -> float:
         """Return how long to wait before the next attempt: not at all for an upstream that was not asked yet."""

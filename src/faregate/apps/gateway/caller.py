@@ -7,22 +7,39 @@ The server shows a vanished caller in two ways: `client_disconnect()` completes 
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Final, cast
 
 from granian.rsgi import HTTPProtocol
 
+_AGAIN_AFTER_S: Final = 0.05
+
 
 class CallerWatch:
-    """Cancels the task it was made in when the caller leaves; `gone` then tells this cancellation from others."""
+    """Knows when the caller leaves, and from `cancel_when_gone` on cancels a task then.
 
-    __slots__ = ("_departure", "_task", "gone")
+    It has to be made well before: the server tells of a departure only who has asked by then. `gone` tells this
+    cancellation from others.
+    """
+
+    __slots__ = ("_departure", "_loop", "_task", "gone")
 
     def __init__(self, protocol: HTTPProtocol) -> None:
         self.gone = False
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[object] | None = None
+        self._loop = asyncio.get_running_loop()
         # The stubs say coroutine; it is a future of the server's own, which may be given callbacks.
         self._departure = cast("asyncio.Future[None]", protocol.client_disconnect())
         self._departure.add_done_callback(self._left)
+
+    def cancel_when_gone(self) -> None:
+        """Cancel the running task when the caller leaves; at its next wait, if it has left already."""
+        self._task = asyncio.current_task()
+        if self.gone:
+            self._cancel()
+
+    def heed(self) -> None:
+        """Cancel no more: what the task does from now on is to come to its end."""
+        self._task = None
 
     def close(self) -> None:
         """Stop watching: the answer is complete, and the connection may end as it likes."""
@@ -31,7 +48,13 @@ class CallerWatch:
         self._task = None
 
     def _left(self, _: object) -> None:
-        task = self._task
-        if task is not None and not self._departure.cancelled():
-            self.gone = True
-            task.cancel()
+        if self._departure.cancelled():
+            return
+        self.gone = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel the task until it heeds that: what waits for the server at that moment goes on as if nothing was."""
+        if self._task is not None:
+            self._task.cancel()
+            self._loop.call_later(_AGAIN_AFTER_S, self._cancel)

@@ -29,7 +29,6 @@ from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
 from faregate.apps.gateway.targets import Retries
 from faregate.apps.gateway.upstream_client import (
-    UpstreamAnswer,
     UpstreamClient,
     UpstreamClients,
     UpstreamFailed,
@@ -213,21 +212,20 @@ class MeteredCalls:
         if call.request is None or not call.request.streams:
             await self._pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
             return
-        answer = await client.stream(call.verb, url, headers=headers, body=body)
+        watch = CallerWatch(call.protocol) if route.cancels else None
         try:
-            if is_stream(answer.headers):
-                await self._pass_stream(call, answer, dialect)
-            else:
-                whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
-        finally:
-            await answer.close()
-
-    async def _pass_stream(self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect) -> None:
-        # Not watched before: a request without an answer cannot be taken back, and the upstream would work for nothing.
-        watch = CallerWatch(call.protocol) if call.plan.route.cancels else None
-        try:
-            await self._relay.pass_stream(call, answer, dialect, watch=watch)
+            answer = await client.stream(call.verb, url, headers=headers, body=body)
+            try:
+                if is_stream(answer.headers):
+                    if watch is not None:
+                        # Not before: a request without an answer cannot be taken back, and the upstream works on it.
+                        watch.cancel_when_gone()
+                    await self._relay.pass_stream(call, answer, dialect, watch=watch)
+                else:
+                    whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
+                    await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
+            finally:
+                await answer.close()
         finally:
             if watch is not None:
                 watch.close()

@@ -86,11 +86,7 @@ class Relay:
         self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect, *, watch: CallerWatch | None
     ) -> None:
         """Send server-sent events on as they come; at their last event, or the end, settle and send the rest."""
-        if call.started is not None:
-            self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
-            reach(FIRST_BYTE_MARKED)
-        reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
-        self._streams[call] = (reader, 0)
+        reader = self._begin(call, answer, dialect)
         transport = call.protocol.response_stream(answer.status, _headers(call, answer.headers))
         fault = None
         caller_gone = False
@@ -112,6 +108,8 @@ class Relay:
             fault = answers.UPSTREAM_UNAVAILABLE.fault
         finally:
             del self._streams[call]
+            if watch is not None:
+                watch.heed()
         if caller_gone:
             await self._caller_gone(call, answer, reader)
             return
@@ -120,6 +118,15 @@ class Relay:
             await transport.send_bytes(reader.end() if fault is None else reader.close_with(fault))
             if reader.finished:
                 await _read_rest(answer)
+
+    def _begin(self, call: Call, answer: UpstreamAnswer, dialect: MeteredDialect) -> StreamMeter:
+        """Mark the first byte of a stream that was recorded, and return what reads it."""
+        if call.started is not None:
+            self._spool.mark(Kind.FIRST_BYTE, CallMark(request_id=call.request_id, attempt=ATTEMPT))
+            reach(FIRST_BYTE_MARKED)
+        reader = dialect.stream(request=call.request, headers=answer.headers, most_output=call.most_output)
+        self._streams[call] = (reader, 0)
+        return reader
 
     def checkpoint(self) -> None:
         """Write how far each started stream has come since the last time; called about every second."""
