@@ -3,7 +3,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,19 +48,30 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def starting(tmp_path: Path) -> subprocess.Popen[str]:
+@contextmanager
+def started_by_a_shell(*, in_background: bool) -> Iterator[None]:
+    """Let what is started here inherit what becomes of SIGINT: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if in_background else signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def starting(tmp_path: Path, *, in_background: bool = False) -> subprocess.Popen[str]:
     """A replay that waits for its second call, with its three processes running."""
     trace = tmp_path / "trace.csv"
     trace.write_text(LONG_TRACE)
     environment = clean_environment() | {"TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(
-        command("replay", str(trace), "--speed", "1"),
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with started_by_a_shell(in_background=in_background):
+        process = subprocess.Popen(
+            command("replay", str(trace), "--speed", "1"),
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     deadline = time.monotonic() + STARTED_WITHIN_S
     while len(children_of(process.pid)) < 3:
         assert process.poll() is None
@@ -77,11 +89,13 @@ def all_gone(pids: list[int]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "in_background"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
 def test_an_interrupted_replay_stops_what_it_started_and_leaves_nothing_behind(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, *, in_background: bool
 ) -> None:
-    process = starting(tmp_path)
+    process = starting(tmp_path, in_background=in_background)
     children = children_of(process.pid)
     process.send_signal(number)
     out, errors = process.communicate(timeout=90)

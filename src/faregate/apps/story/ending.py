@@ -23,6 +23,8 @@ def play(story: Coroutine[Any, Any, T]) -> T:
 
     Ctrl-C, SIGTERM and SIGHUP cancel it, so that whatever it started is stopped; then `Interrupted` is raised.
     """
+    # A shell has its background jobs ignore SIGINT, and then the other two would do nothing either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
