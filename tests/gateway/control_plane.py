@@ -119,7 +119,6 @@ class ControlPlane:
         self.lease_ms = 60_000
         self.version = 1
         self.failing = False
-        self.generous = False
         self._next_lease = 0
         self._streams: set[asyncio.Queue[list[StateMessage]]] = set()
         self.arrived = asyncio.Event()

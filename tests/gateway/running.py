@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,34 @@ class Running:
         response = await request.build().send()
         return Answer(response.status, dict(response.headers), bytes(await response.bytes()))
 
+    async def call_until(self, status: int, body: object = ASK) -> Answer:
+        """Call again and again, until an answer has that status."""
+        async with asyncio.timeout(20):
+            while (answer := await self.call(body)).status != status:  # noqa: ASYNC110 - no event says so
+                await asyncio.sleep(0.01)
+        return answer
+
+    async def begin(self, body: object) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send a call by a raw socket, whose answer the test reads itself, or leaves."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        sent = msgspec.json.encode(body)
+        head = (
+            f"POST /ai/chat HTTP/1.1\r\nhost: a\r\nauthorization: Bearer key-1\r\ncontent-length: {len(sent)}\r\n\r\n"
+        )
+        writer.write(head.encode() + sent)
+        await writer.drain()
+        return reader, writer
+
     async def metric(self, name: str) -> float:
         text = (await self.call(path="/metrics", method="GET")).body.decode()
         return float(next(line.rpartition(" ")[2] for line in text.splitlines() if line.startswith(name)))
+
+
+async def until(holds: Callable[[], object], *, within_s: float = 5.0) -> None:
+    """Wait for what a test has no event for."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - that is what this is for
+            await asyncio.sleep(0.002)
 
 
 def run(scenario: Coroutine[object, object, None]) -> None:

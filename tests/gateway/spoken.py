@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+import pytest
 
+from faregate.domain.catalog.price import Price
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 from faregate.wire.dialects.seam import MeteredDialect
 from faregate.wire.event import WireEvent
@@ -49,9 +51,7 @@ class Spoken:
     def sell_output(self, plane: ControlPlane, origin: str, *, tokens: int, **route: object) -> None:
         """Set up the one route of a plane: an output token costs a cent, and there is credit for so many."""
         prices = {self.names[1]: package("output", size=1, amount="0.01")}
-        settings = {"dialect": self.dialect.name} | self.settings | route
-        granted = tokens * CENT
-        plane.seed(origin.removesuffix("/v1") + self.upstream, prices=prices, granted=granted, route=settings)
+        self._seed(plane, origin, prices, route, granted=tokens * CENT)
 
     def seed(self, plane: ControlPlane, origin: str, **route: object) -> None:
         """Set up the one route of a plane in this dialect; `origin` as `scripted` gives it."""
@@ -60,8 +60,13 @@ class Spoken:
             read: package("input", size=1_000_000, amount="0.50"),
             wrote: package("output", size=1_000_000, amount="1.50"),
         }
+        self._seed(plane, origin, prices, route)
+
+    def _seed(
+        self, plane: ControlPlane, origin: str, prices: dict[str, Price], route: dict[str, object], **granted: int
+    ) -> None:
         settings = {"dialect": self.dialect.name} | self.settings | route
-        plane.seed(origin.removesuffix("/v1") + self.upstream, prices=prices, route=settings)
+        plane.seed(origin.removesuffix("/v1") + self.upstream, prices=prices, route=settings, **granted)
 
 
 def tokens_of(event: WireEvent) -> tuple[int, int] | None:
@@ -133,3 +138,5 @@ OWN: Final = Spoken(
     settings={"generic_json": msgspec.to_builtins(GENERIC_SETTINGS)},
 )
 EVERY: Final = (CHAT, RESPONSES, MESSAGES, OWN)
+every: Final = pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
+providers: Final = pytest.mark.parametrize("spoken", EVERY[:3], ids=[spoken.dialect.name for spoken in EVERY[:3]])

@@ -6,7 +6,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from bench.aborts.cases import MOST_OUTPUT, Bill, Case, Speech, every_case, owed
@@ -15,7 +14,7 @@ from faregate.wire.event import WireEvent
 from faregate.wire.gateway_protocol import OnAbort
 from tests.gateway.control_plane import ControlPlane
 from tests.gateway.running import gateway, run
-from tests.gateway.spoken import CHAT, EVERY, Spoken, is_estimated
+from tests.gateway.spoken import CHAT, EVERY, Spoken, every, is_estimated
 
 EVERY_NTH = 3
 PRICES = {"prc_input": "read", "prc_output": "written"}
@@ -52,7 +51,7 @@ def bill_of(event: WireEvent, names: tuple[str, str]) -> Bill:
     return Bill(status=event.response.status, read=read, written=written, estimated=is_estimated(event))
 
 
-@pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
+@every
 def test_a_stream_that_breaks_off_anywhere_is_billed_by_the_policy_once(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         speeches = [speech_of(spoken)]

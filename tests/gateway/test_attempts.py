@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from faregate.wire.event import WireEvent
@@ -220,12 +219,7 @@ def test_a_caller_who_leaves_between_two_attempts_is_billed_nothing(tmp_path: Pa
             plane = ControlPlane()
             plane.seed(upstream.origin, route={"attempts": 2, "on_abort": "cancel"})
             async with gateway(tmp_path, plane) as gate:
-                _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-                body = msgspec.json.encode(ASK)
-                head = (
-                    f"POST /ai/chat HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key-1\r\ncontent-length: {len(body)}"
-                )
-                writer.write(head.encode() + b"\r\n\r\n" + body)
+                _, writer = await gate.begin(ASK)
                 async with asyncio.timeout(5):
                     while await gate.metric("faregate_gateway_attempts_repeated_total") < 1:  # noqa: ASYNC110
                         await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ from faregate.apps.gateway import answers
 from faregate.domain.governance.rule import Cohort, Template
 from faregate.wire.dialects.tokens import Tokens
 from tests.gateway.control_plane import ControlPlane, package, rule_state
-from tests.gateway.running import ASK, KEY, Answer, Running, gateway, run
+from tests.gateway.running import ASK, KEY, gateway, run
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
 
 
@@ -188,9 +188,9 @@ def test_a_rule_that_holds_the_company_refuses_with_its_own_answer_and_an_event(
             async with gateway(tmp_path, plane) as gate:
                 assert (await gate.call(ASK)).status == 200
                 plane.put_in_cohort("acme", Cohort.UNPAID_INVOICES)
-                answer = await _until(gate, 429)
+                answer = await gate.call_until(429)
                 plane.put_in_cohort("acme")
-                await _until(gate, 200)
+                await gate.call_until(200)
                 events = await plane.events_arrived(3)
         assert (answer.error["code"], answer.headers["retry-after"]) == ("invoice_overdue", "9")
         refused = [event for event in events if event.blocked_by is not None]
@@ -198,14 +198,6 @@ def test_a_rule_that_holds_the_company_refuses_with_its_own_answer_and_an_event(
         assert all(event.faregate is not None and not event.faregate.drawn for event in refused)
 
     run(scenario())
-
-
-async def _until(gate: Running, status: int) -> Answer:
-    for _ in range(200):
-        answer = await gate.call(ASK)
-        if answer.status == status:
-            return answer
-    raise AssertionError(f"no answer was {status}")
 
 
 def test_a_body_over_the_routes_limit_is_413_and_never_read_further(tmp_path: Path) -> None:

@@ -41,11 +41,7 @@ def usage_of(event: WireEvent) -> dict[str, int] | None:
 
 async def leave(gate: Running, body: dict[str, object], *, after_bytes: int, how: str) -> None:
     """Call with a raw socket and vanish once so many bytes of the answer have come."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-    payload = msgspec.json.encode(body)
-    head = f"POST /ai/chat HTTP/1.1\r\nhost: a\r\nauthorization: Bearer key-1\r\ncontent-length: {len(payload)}\r\n\r\n"
-    writer.write(head.encode() + payload)
-    await writer.drain()
+    reader, writer = await gate.begin(body)
     if after_bytes:
         seen = b""
         while b"\r\n\r\n" not in seen or len(seen.partition(b"\r\n\r\n")[2]) < after_bytes:
@@ -163,10 +159,7 @@ def test_a_caller_who_closes_right_after_done_is_billed_once(tmp_path: Path) -> 
             plane = ControlPlane()
             plane.seed(upstream.origin)
             async with gateway(tmp_path, plane) as gate:
-                reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-                payload = msgspec.json.encode(STREAM)
-                head = "POST /ai/chat HTTP/1.1\r\nhost: a\r\nx-api-key: key-1\r\ncontent-length: %d\r\n\r\n"
-                writer.write((head % len(payload)).encode() + payload)
+                reader, writer = await gate.begin(STREAM)
                 await reader.readuntil(b"[DONE]\n\n")
                 writer.transport.abort()
                 (event,) = await plane.events_arrived(1)

@@ -15,11 +15,19 @@ from faregate.domain.governance.rule import Cohort, Template
 from tests.gateway.control_plane import ControlPlane, free_port, rule_state
 from tests.gateway.running import KEY, gateway, run
 from tests.gateway.scripted import Received, answer_json, framed, scripted, stream
-from tests.gateway.spoken import CHAT, EVERY, MESSAGES, OWN, RESPONSES, TEXTS, Spoken, is_estimated, tokens_of
+from tests.gateway.spoken import (
+    CHAT,
+    MESSAGES,
+    OWN,
+    RESPONSES,
+    TEXTS,
+    Spoken,
+    every,
+    is_estimated,
+    providers,
+    tokens_of,
+)
 from tests.support.dialect_streams import responses_stream
-
-every = pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
-providers = pytest.mark.parametrize("spoken", EVERY[:3], ids=[spoken.dialect.name for spoken in EVERY[:3]])
 
 
 def limit_sent(request: Received, spoken: Spoken) -> object:
@@ -294,9 +302,7 @@ def test_an_image_is_refused_on_a_strict_route_unless_its_tokens_are_bounded(tmp
                 assert (refused.status, refused.error["param"]) == (400, named)
                 route = plane.entities["route", "rte_1"]
                 plane.put("route", "rte_1", msgspec.structs.replace(route, parts={"image": 2_000}))
-                async with asyncio.timeout(10):
-                    while (await gate.call(spoken.ask | change)).status != 200:
-                        pass
+                await gate.call_until(200, spoken.ask | change)
                 held = {unit.price_id: unit.call for unit in plane.lease_requests[0].units}
         # Two thousand for the image, and nothing for its 900 bytes.
         assert 2_000 < held["prc_input"] < 2_400

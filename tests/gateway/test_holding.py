@@ -16,13 +16,11 @@ from faregate.base.clock import SystemClock
 from faregate.base.ids import new_id
 from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, Refused
 from tests.gateway.control_plane import ControlPlane, package
-from tests.gateway.running import ASK, gateway, run
+from tests.gateway.running import ASK, gateway, run, until
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
+from tests.gateway.spoken import CENT
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
-
-CENT = 10_000_000
-"""A cent in ledger units of USD."""
 
 
 def slow(script: object, pause_s: float) -> object:
@@ -144,9 +142,7 @@ def test_an_idle_account_gives_its_units_back(tmp_path: Path) -> None:
                 assert (await gate.call(ASK)).status == 200
                 await plane.events_arrived(1)
                 assert plane.accounts["sub_1"].outstanding() > 0
-                async with asyncio.timeout(8):
-                    while plane.accounts["sub_1"].outstanding():  # noqa: ASYNC110 - the fake ledger has no event for it
-                        await asyncio.sleep(0.05)
+                await until(lambda: not plane.accounts["sub_1"].outstanding(), within_s=8)
 
     run(scenario())
 

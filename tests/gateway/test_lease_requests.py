@@ -14,7 +14,7 @@ from faregate.base.clock import SystemClock
 from faregate.base.errors import Unavailable
 from faregate.base.ids import new_id
 from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, Refused, UnitRequest
-from tests.gateway.running import run
+from tests.gateway.running import run, until
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
 NEED = PriceNeed(price_id="pri_1", per_input=1, per_output=0)
@@ -131,9 +131,7 @@ def test_a_recall_gives_back_what_is_idle_at_once_and_nothing_that_a_call_holds(
         assert idle > 0
         holding.recall("sub_1")
         holding.recall("of nobody here")
-        async with asyncio.timeout(2):
-            while holding.outstanding_units() > 10:  # noqa: ASYNC110 - the return is on its way
-                await asyncio.sleep(0.001)
+        await until(lambda: holding.outstanding_units() <= 10, within_s=2)
         assert sum(entry.returned_units for entry in ledger.requests[-1].returns) == idle
 
     run(scenario())
@@ -145,8 +143,7 @@ def test_a_waiting_call_asks_again_as_soon_as_credit_came_free() -> None:
         holding = holding_of(ledger)
         waiting = asyncio.create_task(holding.hold("sub_1", TEN_UNITS, wait_ms=60_000))
         async with asyncio.timeout(2):
-            while not ledger.requests:  # noqa: ASYNC110 - the request is on its way
-                await asyncio.sleep(0)
+            await until(lambda: ledger.requests)
             holding.freed("sub_1")
             assert isinstance(await waiting, Hold)
 

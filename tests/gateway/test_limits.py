@@ -242,7 +242,7 @@ def test_a_limit_that_is_used_up_refuses_until_its_period_ends_and_the_event_nam
             refused = await gate.call(ASK)
             (event,) = await gate.plane.events_arrived(1)
             gate.plane.put("limit_block", "lim_1/acme", used_up(until_at=datetime.now(UTC)))
-            again = await _status_becomes(gate, 200)
+            again = await gate.call_until(200)
         assert refused.status == 429
         assert (refused.error["type"], refused.error["code"]) == ("insufficient_quota", "spend_limit_exceeded")
         assert 3_500 <= int(refused.headers["retry-after"]) <= 3_600
@@ -266,7 +266,7 @@ def test_a_total_that_is_used_up_names_no_time_to_come_again(tmp_path: Path) -> 
         async with at(tmp_path, answer_json(completion()), prepare) as (gate, _):
             refused = await gate.call(ASK)
             gate.plane.remove("limit_block", "lim_1/key_key-1")
-            again = await _status_becomes(gate, 200)
+            again = await gate.call_until(200)
         assert refused.status == 429
         assert "retry-after" not in refused.headers
         assert again.status == 200
@@ -301,12 +301,3 @@ def test_calls_of_plain_routes_are_limited_too(tmp_path: Path) -> None:
         assert told(answers[0], "requests")[:2] == ("1", "0")
 
     run(scenario())
-
-
-async def _status_becomes(gate: Running, status: int) -> Answer:
-    async with asyncio.timeout(20):
-        while True:
-            answer = await gate.call(ASK)
-            if answer.status == status:
-                return answer
-            await asyncio.sleep(0.01)

@@ -9,12 +9,9 @@ import pytest
 from tests.gateway.control_plane import ControlPlane
 from tests.gateway.running import ASK, gateway, run
 from tests.gateway.scripted import answer_json, completion, scripted, stream
-from tests.gateway.spoken import CENT, CHAT, EVERY, Spoken
+from tests.gateway.spoken import CENT, CHAT, Spoken, every
 
 CLAMPED = "x-faregate-clamped-output"
-
-
-every = pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
 
 
 @every

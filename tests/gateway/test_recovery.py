@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 from pyreqwest.client import ClientBuilder
 
 from faregate.apps.gateway.spool_records import Kind, read_lines
 from tests.gateway.control_plane import ControlPlane, free_port, serving
-from tests.gateway.running import ASK, Running, gateway, ready, run, settings_for
+from tests.gateway.running import ASK, Running, gateway, ready, run, settings_for, until
 from tests.gateway.scripted import DONE, STREAM_HEAD, Received, answer_json, chunk, completion, framed, scripted, stream
-from tests.gateway.spoken import EVERY, TEXTS, Spoken, is_estimated, tokens_of
+from tests.gateway.spoken import TEXTS, Spoken, every, is_estimated, tokens_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,9 +57,7 @@ def test_a_killed_gateway_bills_its_running_stream_once_at_the_next_start(tmp_pa
                 assert plane.accounts["sub_1"].outstanding() > 0
                 async with gateway(tmp_path, plane, plane_url=url) as again:
                     (event,) = await plane.events_arrived(1)
-                    async with asyncio.timeout(5):
-                        while plane.releases[-1].epoch < 2:  # noqa: ASYNC110 - the fake has no event for it
-                            await asyncio.sleep(0.01)
+                    await until(lambda: plane.releases[-1].epoch >= 2)
                     assert plane.accounts["sub_1"].outstanding() == 0
                     assert (await again.call(ASK, method="GET", path="/metrics")).status == 200
         assert event.response is not None
@@ -77,7 +74,7 @@ def test_a_killed_gateway_bills_its_running_stream_once_at_the_next_start(tmp_pa
     run(scenario())
 
 
-@pytest.mark.parametrize("spoken", EVERY, ids=[spoken.dialect.name for spoken in EVERY])
+@every
 def test_a_killed_stream_is_billed_in_its_dialects_own_fields(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         ask = spoken.ask | {"stream": True}
@@ -114,9 +111,7 @@ def test_a_killed_stream_is_billed_in_its_dialects_own_fields(tmp_path: Path, sp
 
 async def _checkpointed(folder: Path) -> None:
     """Wait until a stream's checkpoint is in the spool."""
-    async with asyncio.timeout(15):
-        while Kind.CHECKPOINT not in _kinds(folder):  # noqa: ASYNC110 - another process writes it
-            await asyncio.sleep(0.05)
+    await until(lambda: Kind.CHECKPOINT in _kinds(folder), within_s=15)
 
 
 def _kinds(folder: Path) -> set[str]:
@@ -135,8 +130,7 @@ def test_a_call_killed_before_the_upstreams_first_byte_is_billed_nothing(tmp_pat
             async with serving(plane) as url:
                 async with gateway_process(tmp_path, plane, url) as (gate, process):
                     calling = asyncio.create_task(gate.call(ASK | {"stream": True}))
-                    while not upstream.requests:  # noqa: ASYNC110 - the fake has no event for it
-                        await asyncio.sleep(0.01)
+                    await until(lambda: upstream.requests)
                     process.kill()
                     await process.wait()
                     await asyncio.gather(calling, return_exceptions=True)
@@ -208,8 +202,7 @@ def test_an_open_stream_survives_nothing_but_its_head_when_the_process_dies_earl
             async with serving(plane) as url:
                 async with gateway_process(tmp_path, plane, url) as (gate, process):
                     calling = asyncio.create_task(gate.call(ASK | {"stream": True}))
-                    while not upstream.requests:  # noqa: ASYNC110 - the fake has no event for it
-                        await asyncio.sleep(0.01)
+                    await until(lambda: upstream.requests)
                     await asyncio.sleep(0.1)
                     process.kill()
                     await process.wait()

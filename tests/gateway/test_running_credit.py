@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from faregate.wire.event import WireEvent
 from faregate.wire.gateway_protocol import WhenCreditEnds
 from tests.gateway.control_plane import ControlPlane, serving
-from tests.gateway.running import ASK, Answer, gateway, run
+from tests.gateway.running import ASK, Answer, gateway, run, until
 from tests.gateway.scripted import DONE, STREAM_HEAD, Received, Script, chunk, framed, scripted, stream, usage_chunk
-from tests.gateway.spoken import CENT, CHAT, EVERY, Spoken
+from tests.gateway.spoken import CENT, CHAT, Spoken, providers
 from tests.gateway.test_recovery import gateway_process
 from tests.support.dialect_streams import sample_of
 
@@ -107,7 +105,7 @@ def test_a_stream_whose_credit_ends_ends_with_an_error_event_and_is_billed_what_
     run(scenario())
 
 
-@pytest.mark.parametrize("spoken", EVERY[:3], ids=[spoken.dialect.name for spoken in EVERY[:3]])
+@providers
 def test_the_end_of_credit_is_an_error_event_in_the_words_of_the_dialect(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         events = sample_of(spoken.dialect, ["word"] * 300).events
@@ -162,9 +160,7 @@ def test_credit_that_comes_while_a_stream_runs_lets_it_go_on(tmp_path: Path) -> 
             sell_output(plane, upstream.origin, tokens=140)
             async with gateway(tmp_path, plane) as gate:
                 calling = asyncio.create_task(gate.call(STREAM))
-                async with asyncio.timeout(5):
-                    while not sent or sent[0] < 80:  # noqa: ASYNC110 - the script has no event for it
-                        await asyncio.sleep(0.002)
+                await until(lambda: sent and sent[0] >= 80)
                 plane.grant("sub_1", 300 * CENT)
                 assert is_complete(await calling)
                 (event,) = await plane.events_arrived(1)
@@ -218,9 +214,7 @@ def test_a_stream_that_no_more_credit_can_be_asked_for_ends(tmp_path: Path) -> N
             sell_output(plane, upstream.origin, tokens=1_000)
             async with gateway(tmp_path, plane) as gate:
                 calling = asyncio.create_task(gate.call(STREAM))
-                async with asyncio.timeout(5):
-                    while not sent or sent[0] < 20:  # noqa: ASYNC110 - the script has no event for it
-                        await asyncio.sleep(0.002)
+                await until(lambda: sent and sent[0] >= 20)
                 plane.failing = True
                 answer = await calling
                 plane.failing = False
@@ -238,12 +232,7 @@ def test_a_stream_read_on_for_a_caller_who_left_ends_with_its_credit(tmp_path: P
             plane = ControlPlane()
             sell_output(plane, upstream.origin, tokens=150)
             async with gateway(tmp_path, plane) as gate:
-                reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-                body = b'{"messages":[],"stream":true,"max_tokens":600}'
-                head = (
-                    f"POST /ai/chat HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key-1\r\ncontent-length: {len(body)}"
-                )
-                writer.write(head.encode() + b"\r\n\r\n" + body)
+                reader, writer = await gate.begin(STREAM)
                 await reader.read(300)
                 writer.close()
                 (event,) = await plane.events_arrived(1)
@@ -262,9 +251,7 @@ def test_a_gateway_killed_in_an_extended_stream_bills_it_once_and_frees_what_it_
             async with serving(plane) as url:
                 async with gateway_process(tmp_path, plane, url) as (gate, process):
                     calling = asyncio.create_task(gate.call(STREAM))
-                    async with asyncio.timeout(20):
-                        while not sent or sent[0] < 300:  # noqa: ASYNC110 - the script has no event for it
-                            await asyncio.sleep(0.01)
+                    await until(lambda: sent and sent[0] >= 300, within_s=20)
                     process.kill()
                     await process.wait()
                     await asyncio.gather(calling, return_exceptions=True)
@@ -272,9 +259,7 @@ def test_a_gateway_killed_in_an_extended_stream_bills_it_once_and_frees_what_it_
                 assert plane.accounts["sub_1"].outstanding() > 2 * SLICE
                 async with gateway(tmp_path, plane, plane_url=url):
                     (event,) = await plane.events_arrived(1)
-                    async with asyncio.timeout(5):
-                        while plane.releases[-1].epoch < 2:  # noqa: ASYNC110 - the fake has no event for it
-                            await asyncio.sleep(0.01)
+                    await until(lambda: plane.releases[-1].epoch >= 2)
             assert len(plane.events) == 1
             # More than the start alone held is drawn: the extensions are on record.
             assert 2 * SLICE < output_of(event) == drawn_by(event) <= sent[0]
