@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from faregate.domain.catalog.price import Price
@@ -47,11 +47,11 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
     if not prepaid:
         return
     prices = metered_series_of_plans(transaction, {found.plan_id for found in prepaid.values()})
+    uses = price_uses(transaction, prepaid.values(), prices, now=now)
     changed: dict[str, set[str]] = {}
     for subscription_id, found in prepaid.items():
         account = accounts[subscription_id]
-        uses = price_uses(transaction, found, prices.get(found.plan_id, []), now=now)
-        exhausted = is_exhausted(uses.values(), available=account.available)
+        exhausted = is_exhausted(uses[subscription_id], available=account.available)
         if exhausted != account.exhausted:
             set_exhausted(transaction, subscription_id, exhausted=exhausted)
             changed.setdefault(account.application_id, set()).add(found.company_id)
@@ -60,16 +60,29 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
 
 
 def price_uses(
-    transaction: Transaction, subscription: Subscription, series: Collection[PriceSeries], *, now: datetime
-) -> dict[str, PriceUse]:
-    """Return what a subscription has used and has out, by price, in the period that holds `now`."""
-    period = subscription.period_at(now)
-    if period is None:
-        return {}
-    prices = [subscription.price_of(one, at=now, period=period) for one in series]
-    keys = {price.price_id: TotalKey(subscription.subscription_id, price.price_id, period.start) for price in prices}
-    totals = read_totals(transaction, keys.values())
-    return {price.price_id: _use(price, totals.get(keys[price.price_id])) for price in prices}
+    transaction: Transaction,
+    subscriptions: Collection[Subscription],
+    series: Mapping[str, Sequence[PriceSeries]],
+    *,
+    now: datetime,
+) -> dict[str, list[PriceUse]]:
+    """Return by subscription what it has used and has out, price by price, in its period that holds `now`.
+
+    `series`: prices by plan.
+    """
+    prices: dict[TotalKey, Price] = {}
+    for found in subscriptions:
+        period = found.period_at(now)
+        if period is None:
+            continue
+        for one in series.get(found.plan_id, []):
+            price = found.price_of(one, at=now, period=period)
+            prices[TotalKey(found.subscription_id, price.price_id, period.start)] = price
+    totals = read_totals(transaction, prices)
+    uses: dict[str, list[PriceUse]] = {found.subscription_id: [] for found in subscriptions}
+    for key, price in prices.items():
+        uses[key.subscription_id].append(_use(price, totals.get(key)))
+    return uses
 
 
 def _use(price: Price, total: PriceTotal | None) -> PriceUse:

@@ -56,17 +56,18 @@ def audit_accounts(transaction: Transaction, application_id: str, *, after: str,
     accounts = stored.accounts_after(transaction, application_id, after=after, limit=limit)
     if not accounts:
         return Audited(accounts=0, last="", differences=[])
-    audit = _Audit(transaction, application_id, accounts)
-    differences = [difference for account in accounts for difference in audit.differences(account, now=now)]
+    audit = _Audit(transaction, application_id, accounts, now=now)
+    differences = [difference for account in accounts for difference in audit.differences(account)]
     return Audited(accounts=len(accounts), last=accounts[-1].subscription_id, differences=differences)
 
 
 class _Audit:
     """Everything that the figures of some accounts are rebuilt from."""
 
-    def __init__(self, transaction: Transaction, application_id: str, accounts: list[Account]) -> None:
+    def __init__(
+        self, transaction: Transaction, application_id: str, accounts: list[Account], *, now: datetime
+    ) -> None:
         ids = [account.subscription_id for account in accounts]
-        self._transaction = transaction
         self._prices: PriceList = read_all_prices(transaction)
         self._periods = open_periods(transaction, ids)
         self._entries = stored.sum_entries(transaction, ids)
@@ -82,8 +83,15 @@ class _Audit:
         self._totals: dict[str, list[PriceTotal]] = {}
         for total in stored.totals_of(transaction, ids):
             self._totals.setdefault(total.key.subscription_id, []).append(total)
+        # Of what is due, `exhausted` is as it was before.
+        settled = [
+            self._periods[account.subscription_id].subscription for account in accounts if not account.is_due(now)
+        ]
+        prepaid = [found for found in settled if found.pays is Pays.PREPAID]
+        series = metered_series_of_plans(transaction, {found.plan_id for found in prepaid})
+        self._uses = price_uses(transaction, prepaid, series, now=now)
 
-    def differences(self, account: Account, *, now: datetime) -> Iterator[AuditDifference]:
+    def differences(self, account: Account) -> Iterator[AuditDifference]:
         """Yield what differs of an account."""
         of = account.subscription_id
         totals, grants = self._totals.get(of, []), self._grants.get(of, [])
@@ -95,10 +103,8 @@ class _Audit:
         for total in totals:
             self._compare_total(found, total, subscription)
         self._compare_charges(found, of, totals)
-        if subscription.pays is Pays.PREPAID and not account.is_due(now):
-            series = metered_series_of_plans(self._transaction, [subscription.plan_id]).get(subscription.plan_id, [])
-            uses = price_uses(self._transaction, subscription, series, now=now)
-            exhausted = is_exhausted(uses.values(), available=account.available)
+        if of in self._uses:
+            exhausted = is_exhausted(self._uses[of], available=account.available)
             found.compare("exhausted", kept=account.exhausted, rebuilt=exhausted)
         yield from found.differences
 

@@ -41,9 +41,9 @@ def quote_call(transaction: Transaction, question: QuoteQuestion) -> QuoteAnswer
 def _quote(
     transaction: Transaction, question: QuoteQuestion, *, subscription: Subscription, asked: QuotedAccount
 ) -> SubscriptionQuoteView:
-    series = metered_series_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
-    found = price_uses(transaction, subscription, series, now=question.occurred_at).values()
-    uses = {use.price.series_id: use for use in found}
+    series = metered_series_of_plans(transaction, [subscription.plan_id])
+    found = price_uses(transaction, [subscription], series, now=question.occurred_at)
+    uses = {use.price.series_id: use for use in found[subscription.subscription_id]}
     needs = [
         CallNeed(
             use=uses[units.price_id], per_input=units.per_input, per_output=units.per_output, idle=max(0, units.idle)
