@@ -34,7 +34,7 @@ def ask(world: World, *, returns: tuple[LeaseReturn, ...] = (), units: int = 10,
         units=[need("prc_in", units)] if units else [],
     )
     with world.database.begin() as transaction:
-        return lease_units(transaction, request, world.clock, gateways=1)
+        return lease_units(transaction, [request], world.clock, gateways=1)[0]
 
 
 def open_epoch(world: World, *, epoch: int, is_all_applied: bool = True) -> EpochOpened:

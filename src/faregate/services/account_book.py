@@ -23,6 +23,7 @@ from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.domain.pricing.paid_ahead import units_paid_ahead
 from faregate.domain.pricing.percentage import EventsSoFar, event_amount
 from faregate.domain.pricing.rating import WHOLE, DimensionKey, debit_total, leaf_of, rate_period
+from faregate.services.known_terms import KnownTerms
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import (
     PriceTotal,
@@ -33,7 +34,6 @@ from faregate.storage.ledger import (
     read_totals,
     write_totals,
 )
-from faregate.storage.metered import read_subscriptions
 
 _NOTHING: Final = Decimal(0)
 
@@ -48,9 +48,17 @@ class Rated(NamedTuple):
 class AccountBook:
     """Totals by key. Loading locks their accounts, in id order, before a total is read."""
 
-    def __init__(self, transaction: Transaction, prices: PriceList, keys: Mapping[TotalKey, Period]) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        prices: PriceList,
+        keys: Mapping[TotalKey, Period],
+        *,
+        terms: KnownTerms | None = None,
+    ) -> None:
         self._transaction = transaction
-        subscriptions = read_subscriptions(transaction, {key.subscription_id for key in keys})
+        terms = terms or KnownTerms(transaction)
+        subscriptions = terms.subscriptions({key.subscription_id for key in keys})
         self._prices = {
             key: subscriptions[key.subscription_id].version_paid(prices, key.price_id, period_start=key.period_start)
             for key in keys

@@ -9,6 +9,7 @@ from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceSeries
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted
+from faregate.services.known_terms import KnownTerms
 from faregate.services.membership import refresh_membership
 from faregate.services.posting import cross_borders
 from faregate.services.raise_alerts import Watched, watch_balances
@@ -21,7 +22,6 @@ from faregate.storage.ledger import (
     read_totals,
     set_exhausted,
 )
-from faregate.storage.metered import metered_series_of_plans, read_subscriptions
 
 
 def open_account(transaction: Transaction, *, application_id: str, subscription_id: str, now: datetime) -> None:
@@ -30,12 +30,15 @@ def open_account(transaction: Transaction, *, application_id: str, subscription_
     refresh_accounts(transaction, subscription_ids=[subscription_id], now=now)
 
 
-def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[str], now: datetime) -> None:
+def refresh_accounts(
+    transaction: Transaction, *, subscription_ids: Collection[str], now: datetime, terms: KnownTerms | None = None
+) -> None:
     """Let grants begin and end that are due by the business time `now`; recompute `exhausted` of prepaid accounts.
 
     Where that changed, cohorts are.
     """
-    subscriptions = read_subscriptions(transaction, subscription_ids)
+    terms = terms or KnownTerms(transaction)
+    subscriptions = terms.subscriptions(subscription_ids)
     accounts = lock_accounts(transaction, subscription_ids)
     due = [subscription_id for subscription_id, account in accounts.items() if account.is_due(now)]
     if due:
@@ -46,7 +49,7 @@ def refresh_accounts(transaction: Transaction, *, subscription_ids: Collection[s
     prepaid = {key: found for key, found in subscriptions.items() if found.pays is Pays.PREPAID}
     if not prepaid:
         return
-    prices = metered_series_of_plans(transaction, {found.plan_id for found in prepaid.values()})
+    prices = terms.metered({found.plan_id for found in prepaid.values()})
     uses = price_uses(transaction, prepaid.values(), prices, now=now)
     changed: dict[str, set[str]] = {}
     for subscription_id, found in prepaid.items():

@@ -28,6 +28,7 @@ from faregate.services.business_clock import business_now
 from faregate.services.count_limits import LimitSet, Used, count_limits
 from faregate.services.count_overspend import count_usage
 from faregate.services.debit_usage import debit_usage
+from faregate.services.known_terms import KnownTerms
 from faregate.services.leases import lease_keys
 from faregate.services.meter_events import MeterSet, meter_events
 from faregate.services.place_usage import place_usage, total_keys
@@ -44,7 +45,6 @@ from faregate.storage.events import (
     read_log,
 )
 from faregate.storage.leases import read_leases
-from faregate.storage.metered import read_all_prices
 from faregate.wire.event import sent_facts
 
 
@@ -119,12 +119,13 @@ class EventApplier:
         measured, unmeterable = meter_events(
             application_id, self._meters.of(transaction, application_id), admission.admitted
         )
-        prices = read_all_prices(transaction)
+        terms = KnownTerms(transaction)
+        prices = terms.prices
         postings, unpriced = place_usage(transaction, application_id, measured, prices=prices)
         add_unmeterable(transaction, unmeterable + unpriced)
         drawn = draws_of(transaction, admission)
         leases = read_leases(transaction, drawn)
-        book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()))
+        book = AccountBook(transaction, prices, total_keys(postings) | lease_keys(leases.values()), terms=terms)
         charges = debit_usage(transaction, application_id, postings, book=book, now=now)
         short = settle_leases(transaction, drawn, leases, book=book)
         bounds = count_bounds(transaction, application_id, admission.admitted, leases=leases, prices=prices)
@@ -136,7 +137,7 @@ class EventApplier:
                 transaction, application_id, limits, used=Used(admission.admitted, charges, book.currencies), now=now
             )
         move_sequences(transaction, admission.facts, now=now)
-        refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now)
+        refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now, terms=terms)
         merge_bounds(self.bounds, bounds)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -10,6 +10,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import Unavailable
 from faregate.base.ids import new_id
 from faregate.services.business_clock import business_now
+from faregate.services.known_terms import KnownTerms
 from faregate.services.leases import answer_lease_request, open_epoch, release_earlier_epochs
 from faregate.services.state_stream import newest_generation
 from faregate.storage.applications import list_applications, read_leases_from
@@ -26,13 +27,22 @@ def open_gateway(transaction: Transaction, request: OpenEpoch, clock: Clock, *, 
     return opened if is_all_applied else replace(opened, applied_sequence=None)
 
 
-def lease_units(transaction: Transaction, request: LeaseRequest, clock: Clock, *, gateways: int) -> LeaseAnswer:
-    """Take returns and grant units; `gateways` are connected."""
-    application_id = _application_of(transaction, request.subscription_id)
-    now = business_now(transaction, application_id, clock)
+def lease_units(
+    transaction: Transaction, requests: Sequence[LeaseRequest], clock: Clock, *, gateways: int
+) -> list[LeaseAnswer]:
+    """Take returns and grant units, request by request in order; `gateways` are connected."""
     leases_from = read_leases_from(transaction)
     suspended = leases_from is not None and clock.now() < leases_from
-    return answer_lease_request(transaction, request, new_id=new_id, now=now, gateways=gateways, suspended=suspended)
+    terms = KnownTerms(transaction)
+    answers = []
+    for request in requests:
+        now = business_now(transaction, _application_of(transaction, request.subscription_id), clock)
+        answers.append(
+            answer_lease_request(
+                transaction, request, new_id=new_id, now=now, gateways=gateways, suspended=suspended, terms=terms
+            )
+        )
+    return answers
 
 
 def release_gateway(transaction: Transaction, request: ReleaseEarlierEpochs, clock: Clock) -> None:

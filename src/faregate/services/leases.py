@@ -16,6 +16,7 @@ from faregate.domain.ledger.grant_slice import UnitNeed, is_final, share_out
 from faregate.domain.ledger.reserve import is_exhausted
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
+from faregate.services.known_terms import KnownTerms
 from faregate.services.spending import spendable
 from faregate.storage.database import Transaction
 from faregate.storage.leases import (
@@ -30,7 +31,6 @@ from faregate.storage.leases import (
     update_leases,
 )
 from faregate.storage.ledger import TotalKey
-from faregate.storage.metered import metered_series_of_plans, read_all_prices, read_subscriptions
 from faregate.wire.gateway_epochs import EpochOpened, OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import Lease, LeaseAnswer, LeaseRequest, LeaseReturn, Refused, UnitRequest
 
@@ -52,6 +52,7 @@ def answer_lease_request(
     now: datetime,
     gateways: int = 1,
     suspended: bool = False,
+    terms: KnownTerms | None = None,
 ) -> LeaseAnswer:
     """Take returns, then grant all of the request's units or none. A repeated request id gets the same leases.
 
@@ -62,27 +63,36 @@ def answer_lease_request(
     gateway = read_gateway(transaction, request.gateway_id)
     if gateway is None or gateway.epoch != request.epoch:
         return LeaseAnswer(refused=Refused.FENCED)
-    take_returns(transaction, request.gateway_id, request.returns, now=now)
-    _take_given_up(transaction, request, new_id=new_id, now=now)
+    terms = terms or KnownTerms(transaction)
+    take_returns(transaction, request.gateway_id, request.returns, now=now, terms=terms)
+    _take_given_up(transaction, request, new_id=new_id, now=now, terms=terms)
     if not request.units:
         return LeaseAnswer()
     _require_sensible(request.units)
     repeated = read_leases_of_request(transaction, request.lease_request_id)
     if repeated:
-        prices = read_all_prices(transaction)
-        return LeaseAnswer(leases=[_wire_lease(row, prices) for row in repeated if row.price_id])
+        return LeaseAnswer(leases=[_wire_lease(row, terms.prices) for row in repeated if row.price_id])
     if suspended:
         return LeaseAnswer(refused=Refused.SUSPENDED, outstanding=True)
-    subscription = read_subscriptions(transaction, [request.subscription_id]).get(request.subscription_id)
+    subscription = terms.subscriptions([request.subscription_id]).get(request.subscription_id)
     period = subscription.period_at(request.occurred_at or now) if subscription else None
     if subscription is None or period is None or not subscription.can_use(request.occurred_at or now):
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
     return _grant(
-        transaction, request, subscription=subscription, period=period, new_id=new_id, now=now, gateways=gateways
+        transaction,
+        request,
+        subscription=subscription,
+        period=period,
+        new_id=new_id,
+        now=now,
+        gateways=gateways,
+        terms=terms,
     )
 
 
-def take_returns(transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime) -> None:
+def take_returns(
+    transaction: Transaction, gateway_id: str, returns: Sequence[LeaseReturn], *, now: datetime, terms: KnownTerms
+) -> None:
     """Take back units that no call holds or has used. Running totals: a repeat or an older message changes nothing."""
     rows = read_leases(transaction, [entry.lease_id for entry in returns]) if returns else {}
     freed: list[tuple[LeaseRow, int]] = []
@@ -94,7 +104,7 @@ def take_returns(transaction: Transaction, gateway_id: str, returns: Sequence[Le
         if units > 0:
             freed.append((row, units))
     if freed:
-        _free_units(transaction, freed, now=now)
+        _free_units(transaction, freed, now=now, terms=terms)
         reach(UNITS_FREED)
 
 
@@ -113,7 +123,8 @@ def free_earlier_leases(transaction: Transaction, gateway_id: str, epoch: int, *
     """Free what earlier processes of a gateway still had out. Their events are all applied."""
     set_release_through(transaction, gateway_id, None)
     rows = read_earlier_leases(transaction, gateway_id, epoch)
-    _free_units(transaction, [(row, row.outstanding_units) for row in rows], now=now)
+    freed = [(row, row.outstanding_units) for row in rows]
+    _free_units(transaction, freed, now=now, terms=KnownTerms(transaction))
     reach(EARLIER_FREED)
 
 
@@ -122,7 +133,9 @@ def lease_keys(rows: Iterable[LeaseRow]) -> dict[TotalKey, Period]:
     return {TotalKey(row.subscription_id, row.price_id, row.period.start): row.period for row in rows}
 
 
-def _take_given_up(transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime) -> None:
+def _take_given_up(
+    transaction: Transaction, request: LeaseRequest, *, new_id: IdSource, now: datetime, terms: KnownTerms
+) -> None:
     """Free what requests were granted whose answers were lost.
 
     One that has not come yet is kept as a lease of nothing, which is what it gets when it does.
@@ -130,7 +143,8 @@ def _take_given_up(transaction: Transaction, request: LeaseRequest, *, new_id: I
     for lease_request_id in request.given_up:
         rows = read_leases_of_request(transaction, lease_request_id)
         own = [row for row in rows if row.gateway_id == request.gateway_id]
-        _free_units(transaction, [(row, row.outstanding_units) for row in own if row.outstanding_units], now=now)
+        freed = [(row, row.outstanding_units) for row in own if row.outstanding_units]
+        _free_units(transaction, freed, now=now, terms=terms)
         if not rows:
             nothing = LeaseRow(
                 lease_id=new_id("lse"),
@@ -157,16 +171,18 @@ def _require_sensible(units: Sequence[UnitRequest]) -> None:
             raise InvalidInput.of(f"units[{index}]", f"must have 0 <= floor <= call <= slice <= {MAX_LEASE_UNITS}")
 
 
-def _free_units(transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]], *, now: datetime) -> None:
+def _free_units(
+    transaction: Transaction, freed: Sequence[tuple[LeaseRow, int]], *, now: datetime, terms: KnownTerms
+) -> None:
     if not freed:
         return
-    book = AccountBook(transaction, read_all_prices(transaction), lease_keys(row for row, _ in freed))
+    book = AccountBook(transaction, terms.prices, lease_keys(row for row, _ in freed), terms=terms)
     for row, units in freed:
         row.returned_units += units
         book.take_in(TotalKey(row.subscription_id, row.price_id, row.period.start), units)
     update_leases(transaction, [row for row, _ in freed])
     book.save()
-    refresh_accounts(transaction, subscription_ids={row.subscription_id for row, _ in freed}, now=now)
+    refresh_accounts(transaction, subscription_ids=book.accounts.keys(), now=now, terms=terms)
 
 
 def _grant(
@@ -178,8 +194,9 @@ def _grant(
     new_id: IdSource,
     now: datetime,
     gateways: int,
+    terms: KnownTerms,
 ) -> LeaseAnswer:
-    metered = metered_series_of_plans(transaction, [subscription.plan_id]).get(subscription.plan_id, [])
+    metered = terms.metered([subscription.plan_id])[subscription.plan_id]
     series = {one.series_id: one for one in metered}
     if any(unit.price_id not in series for unit in request.units):
         return LeaseAnswer(refused=Refused.NO_SUBSCRIPTION)
@@ -189,7 +206,7 @@ def _grant(
         series_id: TotalKey(subscription.subscription_id, price.price_id, period.start)
         for series_id, price in prices.items()
     }
-    book = AccountBook(transaction, PriceList(metered), dict.fromkeys(keys.values(), period))
+    book = AccountBook(transaction, PriceList(metered), dict.fromkeys(keys.values(), period), terms=terms)
     spending = spendable(transaction, book.accounts[subscription.subscription_id], now=now)
     available, leans_until = spending.available, spending.leans_until
     needs = [

@@ -74,5 +74,4 @@ class LeaseDesk:
                 asked.answered.set_result(answer)
 
     def _lease(self, requests: Sequence[LeaseRequest], transaction: Transaction) -> list[LeaseAnswer]:
-        gateways = max(1, self._gateways())
-        return [lease_units(transaction, request, self._clock, gateways=gateways) for request in requests]
+        return lease_units(transaction, requests, self._clock, gateways=max(1, self._gateways()))
