@@ -8,28 +8,29 @@ has to start anew, and the events in its spool are taken as ever.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 import msgspec
 
 from faregate.base.clock import Clock
 from faregate.base.errors import Conflict, NotFound
 from faregate.base.limits import LEASE_DURATION_MS
-from faregate.base.money import from_ledger_units
+from faregate.base.money import Currency, from_ledger_units
 from faregate.domain.ledger.lost_units import LostUnits
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.services.account_book import AccountBook
 from faregate.services.accounts import refresh_accounts
 from faregate.services.business_clock import business_now
+from faregate.services.known_terms import KnownTerms
 from faregate.services.leases import lease_keys
 from faregate.services.posting import post_entry
 from faregate.storage.database import Transaction
-from faregate.storage.gateways import GatewayRow, list_gateways, open_leases
-from faregate.storage.leases import LeaseRow, raise_epoch, update_leases
+from faregate.storage.gateways import list_gateways, open_leases
+from faregate.storage.leases import Gateway, LeaseRow, raise_epoch, update_leases
 from faregate.storage.ledger import EntryKind, NewEntry, TotalKey, read_totals
-from faregate.storage.metered import read_all_prices, read_subscriptions
 from faregate.storage.state_entities import read_routes
 
 CONNECTED_WITHIN = timedelta(seconds=30)
@@ -40,7 +41,7 @@ CONNECTED_WITHIN = timedelta(seconds=30)
 class GatewayStanding:
     """A gateway and what it holds: units in all, and by currency the money that would be available without them."""
 
-    row: GatewayRow
+    row: Gateway
     is_connected: bool
     units: int
     suspended: Mapping[str, str]
@@ -50,11 +51,7 @@ def read_standings(
     transaction: Transaction, *, wall_now: datetime, gateway_ids: Collection[str] | None = None
 ) -> list[GatewayStanding]:
     """Return gateways, all or some, by id."""
-    rows = list_gateways(transaction, gateway_ids)
-    leases: dict[str, list[LeaseRow]] = {row.gateway_id: [] for row in rows}
-    for lease in open_leases(transaction, leases):
-        leases[lease.gateway_id].append(lease)
-    return [_standing(transaction, row, leases[row.gateway_id], wall_now=wall_now) for row in rows]
+    return _standings(transaction, list_gateways(transaction, gateway_ids), wall_now=wall_now)
 
 
 def settle_lost(transaction: Transaction, *, clock: Clock, gateway_id: str, units: LostUnits) -> GatewayStanding:
@@ -76,35 +73,47 @@ def settle_lost(transaction: Transaction, *, clock: Clock, gateway_id: str, unit
 def find_lost(transaction: Transaction, *, wall_now: datetime, grace: timedelta) -> list[GatewayStanding]:
     """Return the gateways that were not heard for the grace and still hold units."""
     since = wall_now - max(grace, _longest_call(transaction))
-    standings = read_standings(transaction, wall_now=wall_now)
-    return [standing for standing in standings if standing.units and standing.row.seen_at < since]
+    gone = [row for row in list_gateways(transaction) if row.seen_at < since]
+    return [standing for standing in _standings(transaction, gone, wall_now=wall_now) if standing.units]
 
 
-def _standing(
-    transaction: Transaction, row: GatewayRow, leases: list[LeaseRow], *, wall_now: datetime
-) -> GatewayStanding:
-    is_connected = row.seen_at > wall_now - CONNECTED_WITHIN
-    units = sum(lease.outstanding_units for lease in leases)
-    suspended: dict[str, str] = {}
-    if leases:
-        subscriptions = read_subscriptions(transaction, {lease.subscription_id for lease in leases})
-        sums: dict[str, int] = {}
-        unit_of = {found.currency.code: found.currency for found in subscriptions.values()}
-        for subscription_id, amount in _costs(transaction, leases).items():
-            code = subscriptions[subscription_id].currency.code
-            sums[code] = sums.get(code, 0) + amount
-        suspended = {code: str(from_ledger_units(amount, unit_of[code])) for code, amount in sorted(sums.items())}
-    return GatewayStanding(row=row, is_connected=is_connected, units=units, suspended=suspended)
+def _standings(transaction: Transaction, rows: Sequence[Gateway], *, wall_now: datetime) -> list[GatewayStanding]:
+    leases: dict[str, list[LeaseRow]] = {row.gateway_id: [] for row in rows}
+    for lease in open_leases(transaction, leases):
+        leases[lease.gateway_id].append(lease)
+    uses = _uses(transaction, lease_keys(chain.from_iterable(leases.values())))
+    return [
+        GatewayStanding(
+            row=row,
+            is_connected=row.seen_at > wall_now - CONNECTED_WITHIN,
+            units=sum(lease.outstanding_units for lease in leases[row.gateway_id]),
+            suspended=_suspended(uses, leases[row.gateway_id]),
+        )
+        for row in rows
+    ]
 
 
-def _settle(transaction: Transaction, clock: Clock, row: GatewayRow, *, units: LostUnits) -> None:
+def _suspended(uses: Mapping[TotalKey, PriceUse], leases: Sequence[LeaseRow]) -> dict[str, str]:
+    sums: dict[Currency, int] = {}
+    for key, amount in _costs(uses, leases).items():
+        unit = uses[key].price.currency
+        sums[unit] = sums.get(unit, 0) + amount
+    by_code = sorted(sums.items(), key=lambda found: found[0].code)
+    return {unit.code: str(from_ledger_units(amount, unit)) for unit, amount in by_code}
+
+
+def _settle(transaction: Transaction, clock: Clock, row: Gateway, *, units: LostUnits) -> None:
     raise_epoch(transaction, row.gateway_id, row.seen_at)
     leases = open_leases(transaction, [row.gateway_id])
     if not leases:
         return
     # The book locks the accounts, so that nothing moves between what units cost and that they are free.
-    book = AccountBook(transaction, read_all_prices(transaction), lease_keys(leases))
-    costs = _costs(transaction, leases)
+    terms = KnownTerms(transaction)
+    keys = lease_keys(leases)
+    book = AccountBook(transaction, terms.prices, keys, terms=terms)
+    costs: dict[str, int] = {}
+    for key, cost in _costs({key: book.use(key) for key in keys}, leases).items():
+        costs[key.subscription_id] = costs.get(key.subscription_id, 0) + cost
     for lease in leases:
         book.take_in(TotalKey(lease.subscription_id, lease.price_id, lease.period.start), lease.outstanding_units)
         lease.returned_units += lease.outstanding_units
@@ -126,25 +135,35 @@ def _settle(transaction: Transaction, clock: Clock, row: GatewayRow, *, units: L
                     occurred_at=now,
                 ),
             )
-        refresh_accounts(transaction, subscription_ids=[subscription_id], now=now)
+        refresh_accounts(transaction, subscription_ids=[subscription_id], now=now, terms=terms)
 
 
-def _costs(transaction: Transaction, leases: list[LeaseRow]) -> dict[str, int]:
-    """Return by subscription how much less would be reserved without the leases' units, in ledger units."""
+def _uses(transaction: Transaction, keys: Collection[TotalKey]) -> dict[TotalKey, PriceUse]:
+    terms = KnownTerms(transaction)
+    subscriptions = terms.subscriptions({key.subscription_id for key in keys})
+    return {
+        key: PriceUse(
+            price=subscriptions[key.subscription_id].version_paid(
+                terms.prices, key.price_id, period_start=key.period_start
+            ),
+            totals=total.totals,
+            outstanding=total.outstanding,
+        )
+        for key, total in read_totals(transaction, keys).items()
+    }
+
+
+def _costs(uses: Mapping[TotalKey, PriceUse], leases: Sequence[LeaseRow]) -> dict[TotalKey, int]:
+    """Return by total how much less would be reserved without the leases' units, in ledger units."""
     out: dict[TotalKey, int] = {}
     for lease in leases:
         key = TotalKey(lease.subscription_id, lease.price_id, lease.period.start)
         out[key] = out.get(key, 0) + lease.outstanding_units
-    prices = read_all_prices(transaction)
-    subscriptions = read_subscriptions(transaction, {key.subscription_id for key in out})
-    costs: dict[str, int] = {}
-    for key, total in read_totals(transaction, out).items():
-        price = subscriptions[key.subscription_id].version_paid(prices, key.price_id, period_start=key.period_start)
-        use = PriceUse(price=price, totals=total.totals, outstanding=total.outstanding)
-        left = replace(use, outstanding=total.outstanding - out[key])
-        freed = reserved_amount(use) - reserved_amount(left)
-        costs[key.subscription_id] = costs.get(key.subscription_id, 0) + freed
-    return costs
+    return {
+        key: reserved_amount(use) - reserved_amount(replace(use, outstanding=use.outstanding - out[key]))
+        for key, use in uses.items()
+        if key in out
+    }
 
 
 def _longest_call(transaction: Transaction) -> timedelta:

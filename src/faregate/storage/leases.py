@@ -18,13 +18,14 @@ _UPDATE_LEASE: Final = update(lease).where(lease.c.lease_id == bindparam("update
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A gateway by its spool folder's id.
+    """A gateway by its spool folder's id. `seen_at`: when it was last heard, on the wall clock.
 
     `release_through`: earlier epochs' leases are free once this sequence is applied.
     """
 
     gateway_id: str
     epoch: int
+    seen_at: datetime
     applied_sequence: int
     release_through: int | None
 
@@ -56,14 +57,7 @@ def read_gateway(transaction: Transaction, gateway_id: str) -> Gateway | None:
     """Return a gateway, locked where the database has row locks."""
     statement = select(gateway).where(gateway.c.gateway_id == gateway_id).with_for_update()
     row = transaction.execute(statement).first()
-    if row is None:
-        return None
-    return Gateway(
-        gateway_id=row.gateway_id,
-        epoch=row.epoch,
-        applied_sequence=row.applied_sequence,
-        release_through=row.release_through,
-    )
+    return None if row is None else gateway_from_row(row)
 
 
 def has_applied(transaction: Transaction, gateway_id: str, sequence: int) -> bool:
@@ -174,6 +168,17 @@ def update_leases(transaction: Transaction, rows: Collection[LeaseRow]) -> None:
                 for row in rows
             ],
         )
+
+
+def gateway_from_row(row: Row[tuple[object, ...]]) -> Gateway:
+    """Return a row of `gateway`."""
+    return Gateway(
+        gateway_id=row.gateway_id,
+        epoch=row.epoch,
+        seen_at=row.seen_at,
+        applied_sequence=row.applied_sequence,
+        release_through=row.release_through,
+    )
 
 
 def lease_from_row(row: Row[tuple[object, ...]]) -> LeaseRow:
