@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from faregate.apps.control.applying import Applying
-from faregate.apps.control.asgi import Answer, Request, json_answer, read_body
-from faregate.apps.control.gateway_link import GatewayLink
+from faregate.apps.control.asgi import Answer, Request, json_answer
+from faregate.apps.control.gateway_link import GatewayLink, read_question
 from faregate.base.clock import Clock
-from faregate.base.errors import InvalidInput
-from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.services.caller_readings import read_balances, read_call_cost, read_period_usage
 from faregate.services.quotes import quote_call
 from faregate.storage.database import Database, Transaction
@@ -59,10 +56,7 @@ class CallerLink:
 
     async def _read(self, request: Request, kind: type[T]) -> T:
         self._link.authorize(request)
-        try:
-            return msgspec.json.decode(await read_body(request, MAX_API_BODY_BYTES), type=kind)
-        except msgspec.DecodeError as error:
-            raise InvalidInput.of("body", str(error)) from error
+        return await read_question(request, kind)
 
     async def _answer(self, as_of: AsOf, read: Callable[[Transaction], Struct]) -> Answer:
         within_s = min(max(as_of.within_ms, 0), _LONGEST_WAIT_MS) / _MILLISECONDS

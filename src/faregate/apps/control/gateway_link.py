@@ -101,7 +101,7 @@ class GatewayLink:
     async def open_epoch(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/epochs`."""
         self.authorize(request)
-        wanted = await _read(request, OpenEpoch)
+        wanted = await read_question(request, OpenEpoch)
         # What is logged and not applied yet is not missing.
         is_all = await self._applying.catch_up(_CATCH_UP_S)
         opened = await self._database.write(lambda tx: open_gateway(tx, wanted, self._clock, is_all_applied=is_all))
@@ -112,7 +112,7 @@ class GatewayLink:
     async def lease(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/leases`. It refuses for want of credit only after all logged events count."""
         self.authorize(request)
-        wanted = await _read(request, LeaseRequest)
+        wanted = await read_question(request, LeaseRequest)
         self.leases_waiting += 1
         try:
             answer = await self._answer_after_the_books(wanted)
@@ -124,7 +124,7 @@ class GatewayLink:
     async def rates(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/rates`."""
         self.authorize(request)
-        return json_answer(await self._rate_desk.answer(await _read(request, RateReport)))
+        return json_answer(await self._rate_desk.answer(await read_question(request, RateReport)))
 
     async def take_events(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/events`: 201 after the durable write."""
@@ -141,7 +141,7 @@ class GatewayLink:
     async def release(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/release`."""
         self.authorize(request)
-        wanted = await _read(request, ReleaseEarlierEpochs)
+        wanted = await read_question(request, ReleaseEarlierEpochs)
         await self._database.write(lambda tx: release_gateway(tx, wanted, self._clock))
         return Answer(status=HTTPStatus.NO_CONTENT)
 
@@ -159,7 +159,7 @@ class GatewayLink:
     async def note_seen(self, request: Request) -> Answer:
         """Answer `POST /gateway/v1/seen`."""
         self.authorize(request)
-        await self._feed.note_seen(await _read(request, StateSeen))
+        await self._feed.note_seen(await read_question(request, StateSeen))
         return Answer(status=HTTPStatus.NO_CONTENT)
 
     async def _owners(self, events: Sequence[Raw]) -> list[str]:
@@ -192,7 +192,8 @@ def stated_follower(request: Request) -> Follower:
     )
 
 
-async def _read(request: Request, kind: type[T]) -> T:
+async def read_question(request: Request, kind: type[T]) -> T:
+    """Return the body of a request; `InvalidInput` where it is not of the kind."""
     body = await read_body(request, MAX_API_BODY_BYTES)
     try:
         return msgspec.json.decode(body, type=kind)
