@@ -11,12 +11,12 @@ from faregate.base.money import from_ledger_units
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.ledger.burning import GrantKind
 from faregate.domain.ledger.credit_account import CreditAccount, GrantPhase, KeptGrant, Movement, voided
+from faregate.services import subscriptions
 from faregate.services.accounts import refresh_accounts
 from faregate.services.change import Change
 from faregate.services.credit import ledger_units
 from faregate.services.mirror_credit import mirror_credit
 from faregate.services.posting import CreditBook
-from faregate.services.subscriptions import find_existing
 from faregate.storage.credit import GrantRow, read_grant
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import Account, EntryKind, NewEntry, posted_before
@@ -30,6 +30,14 @@ class GrantPlace:
     grant_id: str
 
 
+def find_existing(transaction: Transaction, place: GrantPlace) -> GrantRow:
+    """Return a grant; `NotFound` where the subscription has none of that id."""
+    row = read_grant(transaction, place.subscription_id, place.grant_id)
+    if row is None:
+        raise NotFound("grant", place.grant_id)
+    return row
+
+
 def void_grant(transaction: Transaction, change: Change, place: GrantPlace, *, reason: str) -> GrantRow:
     """End a grant now; what running calls lean on goes as they end. Again, it changes nothing.
 
@@ -37,7 +45,7 @@ def void_grant(transaction: Transaction, change: Change, place: GrantPlace, *, r
     """
     open_grant = _OpenGrant(transaction, change, place)
     if open_grant.kept.grant.voided_at is not None:
-        return _row(transaction, place)
+        return find_existing(transaction, place)
     open_grant.require(GrantPhase.SCHEDULED, GrantPhase.ACTIVE)
     open_grant.credit.replace_grant(voided(open_grant.kept.grant, change.now))
     open_grant.book.words[place.grant_id] = reason
@@ -62,7 +70,7 @@ def refund_grant(
     open_grant = _OpenGrant(transaction, change, place)
     entry = open_grant.entry(EntryKind.REFUND, 0, reason=reason, caller_id=caller_id)
     if posted_before(transaction, [entry]):
-        return _row(transaction, place)
+        return find_existing(transaction, place)
     open_grant.require(GrantPhase.ACTIVE)
     if open_grant.kept.grant.kind is not GrantKind.PAID:
         raise Conflict("grant_id", "is promotional: nobody paid for it; void it instead")
@@ -96,7 +104,7 @@ def adjust_grant(
     open_grant = _OpenGrant(transaction, change, place)
     entry = open_grant.entry(EntryKind.ADJUST, 0, reason=reason, caller_id=caller_id)
     if posted_before(transaction, [entry]):
-        return _row(transaction, place)
+        return find_existing(transaction, place)
     units = ledger_units("amount", abs(amount), open_grant.subscription)
     units = units if amount > 0 else -units
     if abs(open_grant.credit.balance + units) > MAX_LEDGER_UNITS:
@@ -122,13 +130,13 @@ class _OpenGrant:
         self._change = change
         self._place = place
         self._mirrored: list[tuple[EntryKind, int]] = []
-        self.subscription: Subscription = find_existing(
+        self.subscription: Subscription = subscriptions.find_existing(
             transaction, change.application_id, place.subscription_id
         ).subscription
         self.book = CreditBook(transaction, [place.subscription_id], gives_back=True)
         self.book.cross(place.subscription_id, change.now)
         self.credit: CreditAccount = self.book.credits[place.subscription_id]
-        self.kept: KeptGrant = self.credit.grants.get(place.grant_id) or _row(transaction, place).kept
+        self.kept: KeptGrant = self.credit.grants.get(place.grant_id) or find_existing(transaction, place).kept
 
     @property
     def account(self) -> Account:
@@ -171,11 +179,4 @@ class _OpenGrant:
                 at=self._change.now,
             )
         refresh_accounts(self._transaction, subscription_ids=[self._place.subscription_id], now=self._change.now)
-        return _row(self._transaction, self._place)
-
-
-def _row(transaction: Transaction, place: GrantPlace) -> GrantRow:
-    row = read_grant(transaction, place.subscription_id, place.grant_id)
-    if row is None:
-        raise NotFound("grant", place.grant_id)
-    return row
+        return find_existing(self._transaction, self._place)

@@ -12,7 +12,6 @@ from msgspec import UNSET
 from faregate.apps.api.call import Call
 from faregate.apps.api.paging import Paging
 from faregate.apps.api.subscriptions import IdempotencyKey
-from faregate.base.errors import NotFound
 from faregate.base.failpoints import CREDIT_COMMITTED, reach
 from faregate.base.money import from_ledger_units
 from faregate.services import credit_limits, grant_changes, readings, subscriptions
@@ -22,7 +21,7 @@ from faregate.services.company_grants import Share, give_company_grant
 from faregate.services.credit import give_grant
 from faregate.services.grant_changes import GrantPlace
 from faregate.services.grant_views import grant_view, new_grant
-from faregate.storage.credit import GrantRow, list_grants, read_grant
+from faregate.storage.credit import GrantRow, list_grants
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import read_account
 from faregate.wire.api.common import Page, bounded, plain
@@ -76,10 +75,8 @@ async def get_grant(call: NamedDependency[Call], subscription_id: FromPath[str],
 
     def read(transaction: Transaction) -> GrantView:
         unit = subscriptions.find_existing(transaction, call.application_id, subscription_id).subscription.currency
-        row = read_grant(transaction, subscription_id, grant_id)
-        if row is None:
-            raise NotFound("grant", grant_id)
-        return grant_view(row, unit)
+        place = GrantPlace(subscription_id=subscription_id, grant_id=grant_id)
+        return grant_view(grant_changes.find_existing(transaction, place), unit)
 
     return await call.read(read)
 
