@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from faregate.apps.cli import options
-from faregate.apps.control.settings import SmtpSecurity
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -24,7 +24,7 @@ def up(
     gateway_token: options.GatewayToken = None,
     variable: options.Variable = None,
     lost_gateways: options.LostGateways = LostUnits.KEEP,
-    lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
+    lost_gateway_grace_s: options.LostGatewayGrace = LOST_GATEWAY_GRACE_S,
     smtp_host: options.SmtpHost = None,
     smtp_port: options.SmtpPort = options.SMTP_PORT,
     smtp_security: options.SmtpSecurityOption = SmtpSecurity.STARTTLS,
@@ -84,7 +84,7 @@ def serve(
     database_url: options.DatabaseUrl = None,
     gateway_token: options.GatewayToken = None,
     lost_gateways: options.LostGateways = LostUnits.KEEP,
-    lost_gateway_grace_s: options.LostGatewayGrace = options.LOST_GATEWAY_GRACE_S,
+    lost_gateway_grace_s: options.LostGatewayGrace = LOST_GATEWAY_GRACE_S,
     smtp_host: options.SmtpHost = None,
     smtp_port: options.SmtpPort = options.SMTP_PORT,
     smtp_security: options.SmtpSecurityOption = SmtpSecurity.STARTTLS,

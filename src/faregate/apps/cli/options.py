@@ -80,7 +80,6 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 SMTP_PORT: Final = 587
 GATEWAY_PORT: Final = 8000
-LOST_GATEWAY_GRACE_S: Final = 3_600
 DATA: Final = Path("faregate-data")
 DEMO_DATA: Final = Path("faregate-demo")
 CONTROL_PLANE_URL: Final = f"http://{HOST}:{PORT}"

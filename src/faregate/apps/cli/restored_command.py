@@ -20,13 +20,13 @@ def restored(*, data: options.Data = options.DATA, database_url: options.Databas
     """
     from contextlib import closing
 
-    from faregate.apps.control.settings import DATABASE_FILE
+    from faregate.apps.control.settings import database_url_of
     from faregate.base.clock import SystemClock
     from faregate.services.restored import SUSPENDED_FOR, note_restored
     from faregate.storage.database import Database
     from faregate.storage.schema import migrate
 
-    with closing(Database(database_url or f"sqlite:///{data / DATABASE_FILE}")) as database, database.begin() as tx:
+    with closing(Database(database_url_of(data, database_url))) as database, database.begin() as tx:
         migrate(tx)
         generation = note_restored(tx, SystemClock())
     print(

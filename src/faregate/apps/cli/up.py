@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from faregate.apps.cli.options import LOST_GATEWAY_GRACE_S
 from faregate.apps.cli.supervisor import Child, Supervisor
-from faregate.apps.control.settings import SmtpSettings
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, SmtpSettings
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_gateway_token

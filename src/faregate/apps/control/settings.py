@@ -53,7 +53,12 @@ class ControlSettings:
 
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
-        return self.database_url or f"sqlite:///{self.data / DATABASE_FILE}"
+        return database_url_of(self.data, self.database_url)
+
+
+def database_url_of(data: Path, given: str | None) -> str:
+    """Return the SQLAlchemy URL of the database: the given one, or SQLite in the data folder."""
+    return given or f"sqlite:///{data / DATABASE_FILE}"
 
 
 def smtp_settings(
