@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from faregate.base.money import EXACT
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.customers.subscription import Pays, Subscription
 from faregate.domain.ledger.credit_account import CreditAccount, GrantPhase
 from faregate.domain.ledger.reserve import PriceUse, is_exhausted, reserved_amount
+from faregate.domain.metering.metric import added_up
 from faregate.domain.pricing.rating import debit_total
 from faregate.services.accounts import price_uses
 from faregate.storage import audit as stored
@@ -139,9 +139,7 @@ class _Audit:
             charged = self._charges.get((subscription_id, price_id), ChargeSum())
             own = [total for total in totals if total.key.price_id == price_id]
             debits = sum(self._debits.get(total.key, 0) for total in own)
-            settled = Decimal(0)
-            for total in own:
-                settled = EXACT.add(settled, total.settled)
+            settled = added_up(total.settled for total in own)
             found.compare("charges", price_id, kept=charged.amount, rebuilt=debits)
             found.compare("quantity", price_id, kept=settled, rebuilt=charged.quantity)
 

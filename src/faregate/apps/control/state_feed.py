@@ -89,9 +89,7 @@ class StateFeed:
     async def recall(self, subscription_id: str, *, for_gateway: str) -> None:
         """Ask all other gateways for what they have idle of an account, and tell this one when its credit changes."""
         if self._recalls.note(subscription_id, for_gateway, now_s=asyncio.get_running_loop().time()):
-            async with self._moved:
-                self._note(Recall(subscription_id=subscription_id), self.gateway_ids() - {for_gateway})
-                self._moved.notify_all()
+            await self._recall(subscription_id, but=for_gateway)
         self.wake()
 
     async def call_back(self, subscription_id: str) -> None:
@@ -104,9 +102,7 @@ class StateFeed:
         while await self._database.read(partial(_is_reserved, subscription_id=subscription_id)):
             if not is_asked:
                 is_asked = True
-                async with self._moved:
-                    self._note(Recall(subscription_id=subscription_id), self.gateway_ids())
-                    self._moved.notify_all()
+                await self._recall(subscription_id)
             if not self._seen or asyncio.get_running_loop().time() >= within_s:
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -164,6 +160,11 @@ class StateFeed:
                     lines = _lines(StateBurst(messages=[UpToDate(version=version)], version=version))
         finally:
             del self._seen[ticket]
+
+    async def _recall(self, subscription_id: str, *, but: str | None = None) -> None:
+        async with self._moved:
+            self._note(Recall(subscription_id=subscription_id), self.gateway_ids() - {but})
+            self._moved.notify_all()
 
     def _note(self, note: Recall | Freed, gateways: AbstractSet[str]) -> None:
         for subscriber in self._seen.values():
