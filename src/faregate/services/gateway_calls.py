@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -34,15 +35,19 @@ def lease_units(
     leases_from = read_leases_from(transaction)
     suspended = leases_from is not None and clock.now() < leases_from
     terms = KnownTerms(transaction)
-    answers = []
-    for request in requests:
-        now = business_now(transaction, _application_of(transaction, request.subscription_id), clock)
-        answers.append(
-            answer_lease_request(
-                transaction, request, new_id=new_id, now=now, gateways=gateways, suspended=suspended, terms=terms
-            )
+    now_of = cache(lambda of: business_now(transaction, _application_of(transaction, of), clock))
+    return [
+        answer_lease_request(
+            transaction,
+            request,
+            new_id=new_id,
+            now=now_of(request.subscription_id),
+            gateways=gateways,
+            suspended=suspended,
+            terms=terms,
         )
-    return answers
+        for request in requests
+    ]
 
 
 def release_gateway(transaction: Transaction, request: ReleaseEarlierEpochs, clock: Clock) -> None:
