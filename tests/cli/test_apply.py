@@ -1,6 +1,5 @@
 import re
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,16 +11,10 @@ import pytest
 from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.catalog_file import read_catalog_file
 from faregate.apps.story.seed import seed_catalog
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 from tests.support.tree import ROOT
 
 EXAMPLE = ROOT / "examples" / "catalog.yaml"
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def _apply(control: Handle, file: Path, *, dry_run: bool = False) -> int:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -6,7 +5,7 @@ import pytest
 
 from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.auditing import run_audit
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 
 FILE = """\
 plans:
@@ -17,12 +16,6 @@ companies:
   - company_id: acme
     subscriptions: [{ plan: Plan, pays: prepaid }]
 """
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def test_the_audit_ends_with_status_1_where_something_differs_and_names_it_in_a_line(

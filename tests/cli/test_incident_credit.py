@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -6,7 +5,7 @@ import pytest
 
 from faregate.apps.cli.incident_credit import Step, run_incident_credit
 from faregate.apps.cli.main import run
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 
 FILE = """\
 id: outage
@@ -16,12 +15,6 @@ to: 2026-03-10T13:00:00Z
 percent: 50
 reason: upstream outage
 """
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def _credit(control: Handle, file: Path, step: Step = Step.SHOW, *, json: bool = False) -> int:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.invoice_preview import run_invoice_preview
 from faregate.apps.cli.main import run
 from faregate.apps.cli.management import ask
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 
 CATALOG = """\
 plans:
@@ -22,12 +21,6 @@ companies:
   - company_id: acme
     subscriptions: [{plan: Plan, pays: postpaid, coupons: [LAUNCH]}]
 """
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def _token(control: Handle) -> str:

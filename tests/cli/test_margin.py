@@ -1,5 +1,4 @@
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.main import run
 from faregate.apps.cli.margin_report import run_margin
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 
 FROM, TO = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 FILE = """\
@@ -36,12 +35,6 @@ companies:
   - company_id: acme
     subscriptions: [{ plan: Plan, pays: postpaid }]
 """
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def _token(control: Handle) -> str:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.main import run
 from faregate.apps.cli.meter_backfill import run_meter_backfill
 from faregate.apps.cli.meter_test import run_meter_test
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 from tests.support.tree import ROOT
 
 DRAFT = """\
@@ -23,12 +22,6 @@ FROM, TO = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)
 
 
 SEED_METER = "Input Token Meter"
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def _try(control: Handle, file: Path, *, json: bool = False) -> int:

@@ -1,6 +1,5 @@
 """`faregate rerate`, against a control plane."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from faregate.apps.cli.apply import run_apply
 from faregate.apps.cli.rerate import run_rerate
-from tests.control.control_plane import Handle, started
+from tests.control.control_plane import Handle
 
 CATALOG = """\
 plans:
@@ -17,12 +16,6 @@ plans:
     prices:
       - {name: Seats, model: {type: flat, amount: "7"}, currency: USD}
 """
-
-
-@pytest.fixture
-def control(tmp_path: Path) -> Iterator[Handle]:
-    with started(tmp_path / "kept") as handle:
-        yield handle
 
 
 def test_a_correction_is_shown_applied_and_its_faults_are_named_by_line(
