@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
@@ -16,6 +17,17 @@ INTERRUPTED: Final = 130
 
 class Interrupted(Exception):
     """The user ended the story; everything that was started has been stopped."""
+
+
+def stay_cancelled() -> None:
+    """Call it after each of many requests: the HTTP client drops a cancellation that comes with a failure.
+
+    Raises:
+        asyncio.CancelledError: The running task was cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def play(story: Coroutine[Any, Any, T]) -> T:

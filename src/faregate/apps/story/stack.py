@@ -23,6 +23,7 @@ from faregate.apps.control.opening import prepare
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.ports import claim_port, origin
 from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
+from faregate.apps.story.ending import stay_cancelled
 from faregate.base.clock import SystemClock
 from faregate.base.errors import Unavailable
 from faregate.services.start_clock import start_clock
@@ -181,10 +182,11 @@ async def _all_ready(client: Client, processes: dict[_Part, asyncio.subprocess.P
 
 async def _is_ready(client: Client, url: str) -> bool:
     try:
-        response = await client.get(url).build().send()
+        status = (await client.get(url).build().send()).status
     except PyreqwestError:
-        return False
-    return response.status == 200  # noqa: PLR2004 - the protocol's
+        status = None
+    stay_cancelled()
+    return status == 200  # noqa: PLR2004 - the protocol's
 
 
 def _log_path(data: Path, part: _Part) -> Path:

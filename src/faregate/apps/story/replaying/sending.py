@@ -16,6 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from faregate.apps.story.chat import MODEL, PATH, Tokens, directions
+from faregate.apps.story.ending import stay_cancelled
 from faregate.apps.story.replaying.pace import Speed, due_times
 from faregate.apps.story.trace import TracedCall
 
@@ -73,6 +74,7 @@ class Sender:
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             await self._send_one(call)
+            stay_cancelled()
             self._progressed()
 
     async def _send_one(self, call: TracedCall) -> None:
