@@ -46,6 +46,10 @@ class Fault:
     subject: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        """Return it in one line, as reports show it."""
+        return f"{self.rule}: {self.subject}" + (f" ({self.detail})" if self.detail else "")
+
 
 def judge(evidence: Evidence) -> list[Fault]:
     """Return every rule that the evidence breaks; none where all hold."""

@@ -15,7 +15,7 @@ from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, chat_body, make_cu
 from bench.chat_line import wait_until_known
 from bench.children import Child, wait_until
 from bench.crash.evidence import read_account, read_events, read_prices, read_set_aside, read_upstream, reading
-from bench.crash.judge import Fault, judge
+from bench.crash.judge import judge
 from bench.crash.load import Load
 from bench.crash.records import CallerRecord, Evidence, Outcome
 from bench.stack import READY, Stack, running_stack
@@ -142,9 +142,5 @@ def _report(evidence: Evidence, *, rounds: int, seed: int, killed: Counter[str],
         billed=len(billed),
         estimated=sum(event.estimated for event in billed),
         at_rest_s=round(at_rest_s, 2),
-        faults=[_words(fault) for fault in judge(evidence)],
+        faults=[str(fault) for fault in judge(evidence)],
     )
-
-
-def _words(fault: Fault) -> str:
-    return f"{fault.rule}: {fault.subject}" + (f" ({fault.detail})" if fault.detail else "")

@@ -158,7 +158,7 @@ def run_failpoints(*, seed: int, show: Callable[[str], None], keep: Path | None 
         took_s=round(time.monotonic() - started_s, 1),
         faults=[
             *(death.fault for death in deaths if death.fault),
-            *(f"{fault.rule}: {fault.subject} {fault.detail}" for fault in finding.faults),
+            *map(str, finding.faults),
             *paying_faults,
             *billing_faults,
         ],

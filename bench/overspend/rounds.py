@@ -203,7 +203,7 @@ def _report(
     granted = sum(entry.buyer.granted for entry in demanding)
     spent = sum(min(entry.cost, entry.buyer.granted) for entry in demanding)
     unspendable = sum(entry.unspendable for entry in demanding)
-    faults = [_words(fault.rule, fault.subject, fault.detail) for fault in finding.faults]
+    faults = [str(fault) for fault in finding.faults]
     if not everyone:
         faults.append(f"the last credit was not spent within {_CLOSE_WITHIN_S:g} s")
     if not demanding:
@@ -255,7 +255,3 @@ def _wrong_words(trial: Trial, wrong: WrongRefusal) -> str:
 
 def _dollars(nanos: int) -> str:
     return f"{nanos // NANOS_PER_DOLLAR}.{nanos % NANOS_PER_DOLLAR:09d}"
-
-
-def _words(rule: str, subject: str, detail: str) -> str:
-    return f"{rule}: {subject}" + (f" ({detail})" if detail else "")
