@@ -34,7 +34,7 @@ from bench.overspend.fleet import Fleet, running_fleet
 from bench.overspend.judge import judge
 from bench.overspend.load import Load
 from bench.overspend.market import Buyer, Market
-from bench.overspend.rating import NANOS_PER_DOLLAR
+from bench.overspend.rating import NANOS_PER_DOLLAR, dollars
 from bench.overspend.records import TotalRow
 from bench.overspend.rounds import come_to_rest, gather, open_for
 from bench.stack import READY
@@ -116,7 +116,7 @@ class _Giver:
         while True:
             api = self._fleet.api()
             try:
-                api.post(path, {"amount": f"0.{_TOP_UP_NANOS:09d}"}, key=key)
+                api.post(path, {"amount": dollars(_TOP_UP_NANOS)}, key=key)
             except (OSError, http.client.HTTPException):
                 time.sleep(_TOP_UP_EVERY_S)
             else:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from bench.calling import Api
 from bench.cases import Customer, Meter, Offer, make_customer, make_metered_price, make_rules
 from bench.crash.records import COMPLETION, PROMPT
-from bench.overspend.rating import NANOS_PER_DOLLAR, PackagePrice, Price, TieredPrice, UnitPrice, most_cost
+from bench.overspend.rating import PackagePrice, Price, TieredPrice, UnitPrice, dollars, most_cost
 
 LEAST_OUTPUT: Final = 8
 """To how few tokens of output a route lowers a call whose whole bound is not affordable."""
@@ -97,8 +97,7 @@ def open_market(apis: Sequence[Api], *, upstream: str, customers: int, calls: in
 
     def make(wish: _Wish) -> Buyer:
         api, place = apis[wish.number % len(apis)], wish.number % len(TARIFFS)
-        dollars = f"{wish.granted // NANOS_PER_DOLLAR}.{wish.granted % NANOS_PER_DOLLAR:09d}"
-        customer = make_customer(api, offers[place], f"buyer-{wish.number:04d}", credit=dollars)
+        customer = make_customer(api, offers[place], f"buyer-{wish.number:04d}", credit=dollars(wish.granted))
         return Buyer(
             number=wish.number,
             customer=customer,
@@ -155,15 +154,11 @@ def model_of(price: Price) -> dict[str, Any]:
     """Return the pricing model as the management API takes it."""
     match price:
         case UnitPrice(each):
-            return {"type": "per_unit", "amount": _dollars(each)}
+            return {"type": "per_unit", "amount": dollars(each)}
         case PackagePrice(each, size):
-            return {"type": "package", "amount": _dollars(each), "size": size, "round": "up"}
+            return {"type": "package", "amount": dollars(each), "size": size, "round": "up"}
         case TieredPrice(tiers, whole):
             return {
                 "type": "volume" if whole else "graduated",
-                "tiers": [{"up_to": last, "unit": _dollars(each)} for last, each in tiers],
+                "tiers": [{"up_to": last, "unit": dollars(each)} for last, each in tiers],
             }
-
-
-def _dollars(nanos: int) -> str:
-    return f"{nanos // NANOS_PER_DOLLAR}.{nanos % NANOS_PER_DOLLAR:09d}"

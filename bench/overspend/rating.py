@@ -8,6 +8,11 @@ from dataclasses import dataclass
 NANOS_PER_DOLLAR = 10**9
 
 
+def dollars(nanos: int) -> str:
+    """Return an amount from 0 as the API takes it and reports show it, to the last billionth."""
+    return f"{nanos // NANOS_PER_DOLLAR}.{nanos % NANOS_PER_DOLLAR:09d}"
+
+
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
     """`each` for every unit."""

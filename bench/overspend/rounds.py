@@ -24,7 +24,7 @@ from bench.overspend.judge import Finding, WrongRefusal, judge
 from bench.overspend.kills import Killer
 from bench.overspend.load import Load, cheapest_call
 from bench.overspend.market import Market, open_market
-from bench.overspend.rating import NANOS_PER_DOLLAR
+from bench.overspend.rating import dollars
 from bench.overspend.records import CallRecord, Kill, Trial
 from faregate.wire.dialects.openai_chat import estimate_input, read_request
 
@@ -221,12 +221,12 @@ def _report(
         killed=dict(Counter(kill.process for kill in trial.kills)),
         calls=dict(Counter(call.outcome.value for call in trial.calls)),
         refused=dict(statuses),
-        granted=_dollars(granted),
-        spent=_dollars(spent),
-        unspendable=_dollars(unspendable),
+        granted=dollars(granted),
+        spent=dollars(spent),
+        unspendable=dollars(unspendable),
         spent_part=round((spent + unspendable) / granted, 6),
         cheapest_call=trial.cheapest,
-        over_balance=_dollars(sum(entry.over for entry in finding.spent)),
+        over_balance=dollars(sum(entry.over for entry in finding.spent)),
         wrongly_refused=len(finding.wrongly_refused),
         wrong_part=round(len(finding.wrongly_refused) / max(1, finding.refused), 6),
         cut={
@@ -249,9 +249,5 @@ def _wrong_words(trial: Trial, wrong: WrongRefusal) -> str:
     since = f", {call.ended_s - before[-1].killed_s:.1f} s after a kill of {before[-1].process}" if before else ""
     return (
         f"{buyer.customer.company_id} on {buyer.tariff.name} at gateway {call.gateway}: bound {call.bound}, least "
-        f"{call.least}, refused after {took_ms} ms with {_dollars(wrong.left)} left of {_dollars(buyer.granted)}{since}"
+        f"{call.least}, refused after {took_ms} ms with {dollars(wrong.left)} left of {dollars(buyer.granted)}{since}"
     )
-
-
-def _dollars(nanos: int) -> str:
-    return f"{nanos // NANOS_PER_DOLLAR}.{nanos % NANOS_PER_DOLLAR:09d}"
