@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, rea
 
 READY: Final = "/readyz"
 HEALTHY: Final = "/healthz"
+
+_AT_REST_WITHIN_S: Final = 90.0
+"""A lease's duration, its grace, and room: after it nothing may be held any more."""
 
 _COLLECTOR_ID: Final = re.compile(r"collector id\s+(\S+)")
 
@@ -47,13 +51,7 @@ class Stack:
 
     def wait_applied(self, *, within_s: float = 60.0) -> None:
         """Return once every event is shipped by the gateway and applied by the control plane."""
-        wait_until(self._is_applied, within_s=within_s, what="all events to be applied")
-
-    def _is_applied(self) -> bool:
-        gateway = read_metrics(self.gateway.port)
-        if gateway["faregate_gateway_open_calls"] or gateway["faregate_gateway_unshipped_events"]:
-            return False
-        return read_metrics(self.control_plane.port)["faregate_events_unapplied"] == 0
+        wait_applied(self.control_plane, (self.gateway,), within_s=within_s)
 
 
 @contextmanager
@@ -85,6 +83,28 @@ def running_control_plane() -> Iterator[tuple[Child, Path, str, str]]:
         with running((control_plane, READY)):
             token = read_secret(folder / CLI_TOKEN_FILE) or ""
             yield control_plane, folder, token, _collector_id(control_plane)
+
+
+def wait_applied(control_plane: Child, gateways: Sequence[Child], *, within_s: float = _AT_REST_WITHIN_S) -> None:
+    """Return once every event is shipped by its gateway and applied by the control plane."""
+
+    def is_applied() -> bool:
+        for gateway in gateways:
+            metrics = read_metrics(gateway.port)
+            if metrics["faregate_gateway_open_calls"] or metrics["faregate_gateway_unshipped_events"]:
+                return False
+        return read_metrics(control_plane.port)["faregate_events_unapplied"] == 0
+
+    wait_until(is_applied, within_s=within_s, what="all events to be applied")
+
+
+def wait_at_rest(control_plane: Child, gateways: Sequence[Child], holds: Callable[[], bool]) -> float:
+    """Return the seconds until all is applied and nothing is held; where something stays, a judge says so."""
+    started_s = time.monotonic()
+    wait_applied(control_plane, gateways)
+    while time.monotonic() - started_s < _AT_REST_WITHIN_S and holds():
+        time.sleep(0.2)
+    return time.monotonic() - started_s
 
 
 def clean_environment() -> dict[str, str]:

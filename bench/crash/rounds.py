@@ -18,14 +18,12 @@ from bench.crash.evidence import read_account, read_events, read_prices, read_se
 from bench.crash.judge import judge
 from bench.crash.load import Load
 from bench.crash.records import CallerRecord, Evidence, Outcome
-from bench.stack import READY, Stack, running_stack
+from bench.stack import READY, Stack, running_stack, wait_at_rest
 from faregate.wire.dialects.openai_chat import estimate_input, read_request
 
 _LIVES_S: Final = (0.3, 2.5)
 _DEAD_S: Final = (0.0, 0.8)
 _PROGRESS_WITHIN_S: Final = 30.0
-_AT_REST_WITHIN_S: Final = 90.0
-"""A lease's duration, its grace, and room: after it nothing may be held any more."""
 
 _PRICES: Final = (
     Sold(name="Input Tokens", amount="0.01", size=1_000, field="prompt_tokens"),
@@ -67,7 +65,7 @@ def run_rounds(rounds: int, *, seed: int, show: Callable[[str], None]) -> CrashR
                 killed[child.name] += 1
         finally:
             load.stop()
-        at_rest_s = _come_to_rest(stack, customer)
+        at_rest_s = wait_at_rest(stack.control_plane, (stack.gateway,), lambda: _is_held(stack, customer))
         evidence = _gather(stack, offer, customer, callers=load.records)
     return _report(evidence, rounds=rounds, seed=seed, killed=killed, at_rest_s=at_rest_s)
 
@@ -100,17 +98,10 @@ def _kill_and_restart(child: Child, load: Load, chance: random.Random) -> None:
     child.wait_ready(READY)
 
 
-def _come_to_rest(stack: Stack, customer: Customer) -> float:
-    """Return the seconds until all is applied and nothing is held; where something stays, the judge says so."""
-    started_s = time.monotonic()
-    stack.wait_applied(within_s=_AT_REST_WITHIN_S)
-    while time.monotonic() - started_s < _AT_REST_WITHIN_S:
-        with reading(stack.database) as connection:
-            account = read_account(connection, customer.subscription_id)
-        if not account.reserved and not account.leased_units:
-            break
-        time.sleep(0.2)
-    return time.monotonic() - started_s
+def _is_held(stack: Stack, customer: Customer) -> bool:
+    with reading(stack.database) as connection:
+        account = read_account(connection, customer.subscription_id)
+    return bool(account.reserved or account.leased_units)
 
 
 def _gather(stack: Stack, offer: Offer, customer: Customer, *, callers: Sequence[CallerRecord]) -> Evidence:

@@ -36,7 +36,7 @@ from bench.overspend.load import Load
 from bench.overspend.market import Buyer, Market
 from bench.overspend.rating import NANOS_PER_DOLLAR, dollars
 from bench.overspend.records import TotalRow
-from bench.overspend.rounds import come_to_rest, gather, open_for
+from bench.overspend.rounds import gather, open_for
 from bench.stack import READY
 from faregate.apps.control.main import PROVIDER_FILE
 from faregate.base.failpoints import FAILPOINTS
@@ -139,7 +139,7 @@ def run_failpoints(*, seed: int, show: Callable[[str], None], keep: Path | None 
         )
         load, deaths = uvloop.run(_trade(fleet, market, giver, chance=chance, seed=seed, show=show))
         show("failpoints: everything comes to rest")
-        come_to_rest(fleet)
+        fleet.wait_at_rest()
         trial = gather(fleet, market, calls=load.records, kills=[])
         paid, paying_faults = _judge_payments(fleet)
         finding = judge(replace(trial, buyers=giver.buyers(paid)))

@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.calling import Api, read_metrics
-from bench.children import HOST, BenchError, Child, wait_until
+from bench.calling import Api
+from bench.children import HOST, BenchError, Child
 from bench.overspend.books import Books, open_books
-from bench.stack import HEALTHY, READY, clean_environment
+from bench.stack import HEALTHY, READY, clean_environment, wait_applied, wait_at_rest
 from faregate.apps.control.settings import DATABASE_FILE
 from faregate.apps.ports import claim_port
 from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
@@ -52,14 +52,14 @@ class Fleet:
 
     def wait_applied(self, *, within_s: float) -> None:
         """Return once every event is shipped by its gateway and applied by the control plane."""
-        wait_until(self._is_applied, within_s=within_s, what="all events to be applied")
+        wait_applied(self.control_plane, self.gateways, within_s=within_s)
 
-    def _is_applied(self) -> bool:
-        for gateway in self.gateways:
-            metrics = read_metrics(gateway.port)
-            if metrics["faregate_gateway_open_calls"] or metrics["faregate_gateway_unshipped_events"]:
-                return False
-        return read_metrics(self.control_plane.port)["faregate_events_unapplied"] == 0
+    def wait_at_rest(self) -> float:
+        """Return the seconds until all is applied and nothing is held; where something stays, the judge says so."""
+        return wait_at_rest(self.control_plane, self.gateways, self._is_held)
+
+    def _is_held(self) -> bool:
+        return any(row.reserved or row.leased_units for row in self.books.accounts().values())
 
 
 @contextmanager

@@ -37,7 +37,6 @@ _ENTERING: Final = 0.8
 _AT_ONCE: Final = 0.3
 """The part of the customers who are there from the start; the others come one by one."""
 
-_AT_REST_WITHIN_S: Final = 90.0
 _CLOSE_WITHIN_S: Final = 600.0
 _SHOWN: Final = 20
 
@@ -105,7 +104,7 @@ def run_overspend(
         load, load_s, everyone = uvloop.run(_trade(fleet, market, killer, plan=plan, seed=seed, show=show))
         show("overspend: everything restarts and comes to rest")
         fleet.restart_all()
-        at_rest_s = come_to_rest(fleet)
+        at_rest_s = fleet.wait_at_rest()
         trial = gather(fleet, market, calls=load.records, kills=killer.kills)
     if keep is not None:
         (keep / "kills.json").write_bytes(msgspec.json.encode(killer.kills))
@@ -157,17 +156,6 @@ async def _enter(load: Load, over_s: float) -> None:
         load.enter(_AT_ONCE + (1 - _AT_ONCE) * elapsed_s / over_s)
         await asyncio.sleep(0.05)
     load.enter(1.0)
-
-
-def come_to_rest(fleet: Fleet) -> float:
-    """Return the seconds until all is applied and nothing is held; where something stays, the judge says so."""
-    started_s = time.monotonic()
-    fleet.wait_applied(within_s=_AT_REST_WITHIN_S)
-    while time.monotonic() - started_s < _AT_REST_WITHIN_S:
-        if not any(row.reserved or row.leased_units for row in fleet.books.accounts().values()):
-            break
-        time.sleep(0.2)
-    return time.monotonic() - started_s
 
 
 def gather(fleet: Fleet, market: Market, *, calls: Sequence[CallRecord], kills: Sequence[Kill]) -> Trial:
