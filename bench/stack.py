@@ -21,6 +21,7 @@ from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, rea
 
 READY: Final = "/readyz"
 HEALTHY: Final = "/healthz"
+UPSTREAM_LOG: Final = "upstream.jsonl"
 
 _AT_REST_WITHIN_S: Final = 90.0
 """A lease's duration, its grace, and room: after it nothing may be held any more."""
@@ -60,7 +61,7 @@ def running_stack(*, log_upstream: bool = False, keep: Path | None = None) -> It
     with tempfile.TemporaryDirectory(prefix="faregate-bench-") as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        upstream_log = folder / "upstream.jsonl" if log_upstream else None
+        upstream_log = folder / UPSTREAM_LOG if log_upstream else None
         control_plane, gateway, upstream = _children(folder, upstream_log)
         with running((upstream, HEALTHY), (control_plane, READY), (gateway, READY)):
             yield Stack(
@@ -112,20 +113,30 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_")}
 
 
-def _children(folder: Path, upstream_log: Path | None) -> tuple[Child, Child, Child]:
-    ports = {name: claim_port(HOST, 0) for name in ("serve", "gateway", "upstream")}
+def process_environment(data: Path, *, serve_port: int, gateway_token: str, **settings: str) -> dict[str, str]:
+    """Return what a process of a bench is told: its folder, its control plane, and `settings` more, by their names."""
     told = {
         "HOST": HOST,
-        "PORT": str(ports["serve"]),
-        "GATEWAY_PORT": str(ports["gateway"]),
-        "CONTROL_PLANE_URL": f"http://{HOST}:{ports['serve']}",
-        "DATA": str(folder),
-        "GATEWAY_TOKEN": ensure_gateway_token(folder),
+        "PORT": str(serve_port),
+        "CONTROL_PLANE_URL": f"http://{HOST}:{serve_port}",
+        "DATA": str(data),
+        "GATEWAY_TOKEN": gateway_token,
         "LOG_LEVEL": "warning",
         "CONFIG": os.devnull,
         "SUPERVISED": "1",
+        **settings,
     }
-    environment = clean_environment() | {f"FAREGATE_{name}": value for name, value in told.items()}
+    return clean_environment() | {f"FAREGATE_{name}": value for name, value in told.items()}
+
+
+def _children(folder: Path, upstream_log: Path | None) -> tuple[Child, Child, Child]:
+    ports = {name: claim_port(HOST, 0) for name in ("serve", "gateway", "upstream")}
+    environment = process_environment(
+        folder,
+        serve_port=ports["serve"],
+        gateway_token=ensure_gateway_token(folder),
+        GATEWAY_PORT=str(ports["gateway"]),
+    )
     logged = () if upstream_log is None else ("--log", str(upstream_log))
     commands = {
         "serve": (sys.executable, "-m", "faregate", "serve"),

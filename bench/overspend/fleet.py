@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.calling import Api
-from bench.children import HOST, BenchError, Child
+from bench.children import HOST, BenchError, Child, running
 from bench.overspend.books import Books, open_books
-from bench.stack import HEALTHY, READY, clean_environment, wait_applied, wait_at_rest
+from bench.stack import HEALTHY, READY, UPSTREAM_LOG, process_environment, wait_applied, wait_at_rest
 from faregate.apps.control.settings import DATABASE_FILE
 from faregate.apps.ports import claim_port
 from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
@@ -71,18 +70,16 @@ def running_fleet(*, gateways: int, on_postgres: bool, keep: Path | None = None)
         folder.mkdir(parents=True, exist_ok=True)
         url = stack.enter_context(_database(folder, on_postgres=on_postgres))
         control_plane, fleet, upstream = _children(folder, url, gateways=gateways)
-        for child in (*fleet, control_plane, upstream):
-            stack.callback(child.stop)
-        for child, path in ((upstream, HEALTHY), (control_plane, READY)):
-            child.start()
-            child.wait_ready(path)
+        for gateway in fleet:
+            stack.callback(gateway.stop)
+        stack.enter_context(running((upstream, HEALTHY), (control_plane, READY)))
         books = stack.enter_context(open_books(url))
         yield Fleet(
             control_plane=control_plane,
             gateways=fleet,
             upstream=upstream,
             folder=folder,
-            upstream_log=folder / "upstream.jsonl",
+            upstream_log=folder / UPSTREAM_LOG,
             api_token=read_secret(folder / CLI_TOKEN_FILE) or "",
             books=books,
         )
@@ -103,37 +100,20 @@ def _database(folder: Path, *, on_postgres: bool) -> Iterator[str]:
 
 def _children(folder: Path, url: str, *, gateways: int) -> tuple[Child, tuple[Child, ...], Child]:
     serve_port, upstream_port = claim_port(HOST, 0), claim_port(HOST, 0)
-    told = {
-        "HOST": HOST,
-        "PORT": str(serve_port),
-        "CONTROL_PLANE_URL": f"http://{HOST}:{serve_port}",
-        "DATABASE_URL": url,
-        "GATEWAY_TOKEN": ensure_gateway_token(folder),
-        "LOG_LEVEL": "warning",
-        "CONFIG": os.devnull,
-        "SUPERVISED": "1",
-    }
-    python = (sys.executable, "-m")
+    token = ensure_gateway_token(folder)
 
-    def child(name: str, *command: str, port: int, data: Path, **settings: str) -> Child:
-        environment = {f"FAREGATE_{key}": value for key, value in (told | {"DATA": str(data)} | settings).items()}
-        return Child(name, (*python, *command), environment=clean_environment() | environment, folder=folder, port=port)
+    def child(name: str, *command: str, port: int, data: Path = folder, **settings: str) -> Child:
+        environment = process_environment(
+            data, serve_port=serve_port, gateway_token=token, DATABASE_URL=url, **settings
+        )
+        return Child(name, (sys.executable, "-m", *command), environment=environment, folder=folder, port=port)
 
-    fleet = []
-    for number in range(gateways):
-        name, port = f"gateway-{number}", claim_port(HOST, 0)
-        fleet.append(child(name, "faregate", "gateway", port=port, data=folder / name, GATEWAY_PORT=str(port)))
-    log = ("--log", str(folder / "upstream.jsonl"))
+    def gateway(name: str, port: int) -> Child:
+        return child(name, "faregate", "gateway", port=port, data=folder / name, GATEWAY_PORT=str(port))
+
+    log = ("--log", str(folder / UPSTREAM_LOG))
     return (
-        child("serve", "faregate", "serve", port=serve_port, data=folder),
-        tuple(fleet),
-        child(
-            "upstream",
-            "faregate.apps.upstream",
-            "--port",
-            str(upstream_port),
-            *log,
-            port=upstream_port,
-            data=folder,
-        ),
+        child("serve", "faregate", "serve", port=serve_port),
+        tuple(gateway(f"gateway-{number}", claim_port(HOST, 0)) for number in range(gateways)),
+        child("upstream", "faregate.apps.upstream", "--port", str(upstream_port), *log, port=upstream_port),
     )
