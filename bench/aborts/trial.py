@@ -19,7 +19,7 @@ from bench.aborts.stage import Play, Target, staged
 from bench.calling import Api, Line
 from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, make_customer, make_offer, make_rules
 from bench.children import wait_until
-from bench.crash.evidence import read_set_aside, reading
+from bench.crash.evidence import read_charged, read_set_aside, reading
 from bench.stack import Stack, running_stack
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, GenericJson
 
@@ -126,15 +126,10 @@ def _wait_until_known(port: int, offer: Offer, customer: Customer) -> None:
 
 
 def _read_books(books: sqlite3.Connection, offers: Sequence[Offer]) -> dict[str, list[_Booked]]:
-    fields = {meter.meter_id: meter.field for offer in offers for meter in offer.meters}
-    charged: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    for position, meter_id, quantity in books.execute("SELECT position, meter_id, quantity FROM charge"):
-        charged[position][fields[meter_id]] = Decimal(quantity)
     found: dict[str, list[_Booked]] = defaultdict(list)
-    rows = books.execute("SELECT l.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position")
-    for position, body in rows:
+    for _, body, charged in read_charged(books, [meter for offer in offers for meter in offer.meters]):
         event = _EVENT.decode(body)
-        found[event.faregate.request_id].append(_Booked(event=event, charged=charged[position]))
+        found[event.faregate.request_id].append(_Booked(event=event, charged=charged))
     return found
 
 

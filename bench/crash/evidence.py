@@ -1,4 +1,7 @@
-"""Gathers what the upstream's log and the control plane's SQLite file say. Both are only read."""
+"""Gathers what the upstream's log and the control plane's database say. Both are only read.
+
+A database is SQLite's, and for what a fleet's books read too, PostgreSQL's: their connections execute alike.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +23,13 @@ from faregate.apps.upstream.call_log import CallLine, read_call_log
 
 _LEDGER_UNITS = 10**9
 """Of a dollar."""
+
+
+class Connection(Protocol):
+    """A connection of either database."""
+
+    def execute(self, statement: str, /) -> Any:  # noqa: ANN401 - a cursor over the statement's rows
+        """Run a statement."""
 
 
 class _Facts(Struct, frozen=True):
@@ -68,21 +78,34 @@ def read_upstream(path: Path) -> dict[str, UpstreamRecord]:
 
 @contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a control plane's file for reading only, beside the process that owns it."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10.0)) as connection:
+    """Open a control plane's file for reading only, beside the process that owns it; by one thread at a time."""
+    url = f"file:{database}?mode=ro"
+    with closing(sqlite3.connect(url, uri=True, timeout=10.0, check_same_thread=False)) as connection:
         yield connection
 
 
-def read_events(connection: sqlite3.Connection, offer: Offer) -> list[EventRecord]:
-    """Return a gateway's events that were applied: of a repeat in the log, the one that counts."""
-    quantities = _quantities(connection, {meter.meter_id: meter.field for meter in offer.meters})
+def read_events(connection: Connection, meters: Iterable[Meter]) -> list[EventRecord]:
+    """Return the events that were applied."""
+    return [_event_record(position, body, charged) for position, body, charged in read_charged(connection, meters)]
+
+
+def read_charged(connection: Connection, meters: Iterable[Meter]) -> Iterator[tuple[int, bytes, Mapping[str, Decimal]]]:
+    """Yield the events that were applied, of a repeat in the log the one that counts.
+
+    Of each its position, its body as it was sent, and what was charged, by the usage field that the meter sums.
+    """
+    fields = {meter.meter_id: meter.field for meter in meters}
+    charged: dict[int, dict[str, Decimal]] = defaultdict(dict)
+    for position, meter_id, quantity in connection.execute("SELECT position, meter_id, quantity FROM charge"):
+        charged[position][fields[meter_id]] = Decimal(quantity)
     rows = connection.execute(
         "SELECT l.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY 1"
     )
-    return [event_record(position, body, quantities.get(position, {})) for position, body in rows]
+    for position, body in rows:
+        yield position, body, charged[position]
 
 
-def read_set_aside(connection: sqlite3.Connection) -> list[str]:
+def read_set_aside(connection: Connection) -> list[str]:
     """Return why events were kept and not applied."""
     return [f"{reason}: {detail}" for reason, detail in connection.execute("SELECT reason, detail FROM set_aside")]
 
@@ -108,7 +131,7 @@ def read_account(connection: sqlite3.Connection, subscription_id: str) -> Accoun
     return AccountBook(granted=granted, balance=balance, reserved=reserved, leased_units=leased)
 
 
-def event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) -> EventRecord:
+def _event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) -> EventRecord:
     """Return a logged event with what was charged for it."""
     event = _EVENT.decode(body)
     return EventRecord(
@@ -119,13 +142,6 @@ def event_record(position: int, body: bytes, quantities: Mapping[str, Decimal]) 
         is_stream=event.request.body is not None and event.request.body.stream is True,
         quantities=quantities,
     )
-
-
-def _quantities(connection: sqlite3.Connection, fields: Mapping[str, str]) -> dict[int, dict[str, Decimal]]:
-    found: dict[int, dict[str, Decimal]] = defaultdict(dict)
-    for position, meter_id, quantity in connection.execute("SELECT position, meter_id, quantity FROM charge"):
-        found[position][fields[meter_id]] = Decimal(quantity)
-    return found
 
 
 def _price_book(connection: sqlite3.Connection, meter: Meter) -> PriceBook:

@@ -112,7 +112,7 @@ def _gather(stack: Stack, offer: Offer, customer: Customer, *, callers: Sequence
         return Evidence(
             callers=callers,
             upstream=read_upstream(stack.upstream_log),
-            events=read_events(connection, offer),
+            events=read_events(connection, offer.meters),
             set_aside=read_set_aside(connection),
             prices=read_prices(connection, offer),
             account=read_account(connection, customer.subscription_id),

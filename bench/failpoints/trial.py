@@ -12,13 +12,12 @@ import asyncio
 import http.client
 import random
 import secrets
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.children import Child, wait_until
+from bench.crash.evidence import reading
 from bench.crash.records import COMPLETION, PROMPT
 from bench.failpoints.chains import BILLING_CHAIN, GATEWAY_CHAINS, LEDGER_CHAIN, PAYING_CHAIN, Death, die_along
 from bench.overspend.fleet import Fleet, running_fleet
@@ -219,7 +219,7 @@ def _let_top_up(fleet: Fleet, buyers: Sequence[Buyer]) -> None:
 def _judge_payments(fleet: Fleet) -> tuple[dict[str, int], list[str]]:
     """Return what the provider was paid by subscription, and what is wrong with it."""
     asked = dict(fleet.books.rows(_TOP_UPS))
-    with closing(sqlite3.connect(f"file:{fleet.folder / PROVIDER_FILE}?mode=ro", uri=True)) as sandbox:
+    with reading(fleet.folder / PROVIDER_FILE) as sandbox:
         payments = sandbox.execute(_PAYMENTS).fetchall()
     paid: Counter[str] = Counter()
     for key, cents in payments:

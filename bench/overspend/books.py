@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from bench.cases import Meter
-from bench.crash.evidence import event_record
+from bench.crash.evidence import Connection, read_events, read_set_aside, reading
 from bench.crash.records import PROMPT, EventRecord
 from bench.overspend.records import AccountRow, TotalRow
 
-_WAIT_S: Final = 10.0
-
-_EVENTS: Final = (
-    "SELECT l.position, l.body FROM event_identity i JOIN event_log l ON l.position = i.position ORDER BY l.position"
-)
-_CHARGES: Final = "SELECT position, meter_id, subscription_id, quantity FROM charge"
-_SET_ASIDE: Final = "SELECT reason, detail FROM set_aside"
+_CHARGED: Final = "SELECT position, subscription_id FROM charge"
 _ACCOUNTS: Final = "SELECT subscription_id, balance, reserved FROM account"
 _LEASED: Final = (
     "SELECT subscription_id, sum(granted_units - drawn_units - returned_units) FROM lease GROUP BY subscription_id"
@@ -43,15 +37,11 @@ _EPOCH: Final = "SELECT epoch FROM gateway WHERE gateway_id = '{gateway_id}'"
 class Books:
     """A connection of our own to the database; every statement sees what is committed when it begins."""
 
-    connection: Any
+    connection: Connection
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Return a statement's rows."""
-        cursor = self.connection.cursor()
-        try:
-            return list(cursor.execute(statement).fetchall())
-        finally:
-            cursor.close()
+        return list(self.connection.execute(statement).fetchall())
 
     def epoch(self, gateway_id: str) -> int:
         """Return a gateway's epoch, 0 before its first."""
@@ -74,20 +64,12 @@ class Books:
 
     def events(self, meters: Sequence[Meter]) -> tuple[list[EventRecord], dict[str, str]]:
         """Return the events of gateways that were applied, and whom each was charged to, by request id."""
-        fields = {meter.meter_id: meter.field for meter in meters}
-        quantities: dict[int, dict[str, Decimal]] = defaultdict(dict)
-        charged: dict[int, str] = {}
-        for position, meter_id, subscription_id, quantity in self.rows(_CHARGES):
-            quantities[position][fields[meter_id]] = Decimal(quantity)
-            charged[position] = subscription_id
-        events = [
-            event_record(position, bytes(body), quantities.get(position, {})) for position, body in self.rows(_EVENTS)
-        ]
+        events, charged = read_events(self.connection, meters), dict(self.rows(_CHARGED))
         return events, {event.request_id: charged[event.position] for event in events if event.position in charged}
 
     def set_aside(self) -> list[str]:
         """Return why events were kept and not applied."""
-        return [f"{reason}: {detail}" for reason, detail in self.rows(_SET_ASIDE)]
+        return read_set_aside(self.connection)
 
     def accounts(self) -> dict[str, AccountRow]:
         """Return every account by subscription."""
@@ -116,10 +98,7 @@ def open_books(url: str) -> Iterator[Books]:
     """Connect to the database at a SQLAlchemy URL, for reading."""
     scheme, _, place = url.partition("://")
     if scheme == "sqlite":
-        connection = sqlite3.connect(
-            f"file:{place[1:]}?mode=ro", uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
-        )
-        with closing(connection):
+        with reading(Path(place[1:])) as connection:
             yield Books(connection)
         return
     import psycopg  # noqa: PLC0415 - only where PostgreSQL is
