@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,11 +36,10 @@ class Meter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sold:
-    """A price to be made, and the usage field that its meter sums: `amount` dollars for every begun `size` of it."""
+    """A price to be made, its pricing model as the API takes it, and the usage field that its meter sums."""
 
     name: str
-    amount: str
-    size: int
+    model: Mapping[str, object]
     field: str
 
 
@@ -62,6 +61,11 @@ class Customer:
     key: str
 
 
+def package(amount: str, size: int) -> dict[str, object]:
+    """Return the pricing model of `amount` dollars for every begun `size`."""
+    return {"type": "package", "amount": amount, "size": size, "round": "up"}
+
+
 def make_rules(api: Api) -> None:
     """Make both rules from their templates, narrowed to the AI routes."""
     for template in _BOTH_RULES:
@@ -71,15 +75,15 @@ def make_rules(api: Api) -> None:
 def make_seed_offer(api: Api, upstream: str) -> Offer:
     """Make the seed's plan: $0.50 per million input tokens and $1.50 per million output tokens, rounded up."""
     prices = (
-        Sold(name="Input Tokens", amount="0.50", size=1_000_000, field="prompt_tokens"),
-        Sold(name="Output Tokens", amount="1.50", size=1_000_000, field="completion_tokens"),
+        Sold(name="Input Tokens", model=package("0.50", 1_000_000), field="prompt_tokens"),
+        Sold(name="Output Tokens", model=package("1.50", 1_000_000), field="completion_tokens"),
     )
     return make_offer(api, prices, upstream=upstream, route=CHAT)
 
 
 def make_call_offer(api: Api, upstream: str, *, route: str = "/ai/fixed", **settings: object) -> Offer:
     """Make a plan of $0.01 for every 100 output tokens: a call of 100 tokens costs a cent."""
-    prices = (Sold(name="Calls", amount=CALL_AMOUNT, size=CALL_TOKENS, field="completion_tokens"),)
+    prices = (Sold(name="Calls", model=package(CALL_AMOUNT, CALL_TOKENS), field="completion_tokens"),)
     return make_offer(api, prices, upstream=upstream, route=route, **settings)
 
 
@@ -124,10 +128,10 @@ def chat_headers(key: str, **directions: object) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", "content-type": "application/json", **told}
 
 
-def make_metered_price(api: Api, plan_id: str, route: str, *, name: str, model: object, field: str) -> Meter:
+def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
     """Make a monthly price in dollars and the meter that sums a usage field of the route's good answers into it."""
     price = api.post(
-        "/prices", {"plan_id": plan_id, "name": name, "model": model, "period": "month", "currency": "USD"}
+        "/prices", {"plan_id": plan_id, "name": sold.name, "model": sold.model, "period": "month", "currency": "USD"}
     )
     conditions = [
         {"field": "request.route", "operator": "is", "value": route},
@@ -136,16 +140,11 @@ def make_metered_price(api: Api, plan_id: str, route: str, *, name: str, model: 
     meter = api.post(
         "/meters",
         {
-            "name": f"{name} Meter of {route}",
+            "name": f"{sold.name} Meter of {route}",
             "price_id": price["price_id"],
             "filter": {"all": conditions},
-            "metric": {"type": "sum", "field": f"response.body.usage.{field}"},
+            "metric": {"type": "sum", "field": f"response.body.usage.{sold.field}"},
             "reporting_period": "5m",
         },
     )
-    return Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=field)
-
-
-def _make_meter(api: Api, plan_id: str, route: str, *, sold: Sold) -> Meter:
-    model = {"type": "package", "amount": sold.amount, "size": sold.size, "round": "up"}
-    return make_metered_price(api, plan_id, route, name=sold.name, model=model, field=sold.field)
+    return Meter(meter_id=meter["meter_id"], price_id=price["price_id"], field=sold.field)

@@ -17,7 +17,7 @@ from bench.aborts.cases import Bill, Case, Speech, every_case, owed
 from bench.aborts.speeches import OWN, all_speeches
 from bench.aborts.stage import Play, Target, staged
 from bench.calling import Api, Line
-from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, make_customer, make_offer, make_rules
+from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, make_customer, make_offer, make_rules, package
 from bench.children import wait_until
 from bench.crash.evidence import read_charged, read_set_aside, reading
 from bench.stack import Stack, running_stack
@@ -101,7 +101,7 @@ async def _play(stack: Stack, speeches: Sequence[Speech], cases: Sequence[Case])
 def _sell(api: Api, speech: Speech, origin: str, *, drains: bool, number: int) -> tuple[Offer, Customer]:
     policy = "drain" if drains else "cancel"
     route = f"/ai/abort-{number}-{policy}"
-    prices = [Sold(name=name, amount="0.50", size=1_000_000, field=name) for name in speech.names]
+    prices = [Sold(name=name, model=package("0.50", 1_000_000), field=name) for name in speech.names]
     own = isinstance(speech.dialect, GenericJson)
     settings: dict[str, Any] = {
         "dialect": speech.dialect.name,

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, chat_body, make_customer, make_offer, make_rules
+from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, chat_body, make_customer, make_offer, make_rules, package
 from bench.chat_line import wait_until_known
 from bench.children import Child, wait_until
 from bench.crash.evidence import read_account, read_events, read_prices, read_set_aside, read_upstream, reading
@@ -26,8 +26,8 @@ _DEAD_S: Final = (0.0, 0.8)
 _PROGRESS_WITHIN_S: Final = 30.0
 
 _PRICES: Final = (
-    Sold(name="Input Tokens", amount="0.01", size=1_000, field="prompt_tokens"),
-    Sold(name="Output Tokens", amount="0.03", size=700, field="completion_tokens"),
+    Sold(name="Input Tokens", model=package("0.01", 1_000), field="prompt_tokens"),
+    Sold(name="Output Tokens", model=package("0.03", 700), field="completion_tokens"),
 )
 
 

@@ -6,10 +6,10 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from bench.calling import Api
-from bench.cases import Customer, Meter, Offer, make_customer, make_metered_price, make_rules
+from bench.cases import Customer, Meter, Offer, Sold, make_customer, make_offer, make_rules, package
 from bench.crash.records import COMPLETION, PROMPT
 from bench.overspend.rating import PackagePrice, Price, TieredPrice, UnitPrice, dollars, most_cost
 
@@ -132,31 +132,27 @@ def _wish(number: int, calls: int, chance: random.Random) -> _Wish:
 
 
 def _make_offer(api: Api, tariff: Tariff, upstream: str) -> Offer:
-    settings = {
+    settings: dict[str, object] = {
         "least_output_tokens": LEAST_OUTPUT,
         "default_output_tokens": DEFAULT_OUTPUT,
         "hold_wait_ms": _HOLD_WAIT_MS,
         "hold_output_tokens": tariff.held_at_once,
         "attempts": tariff.attempts,
     }
-    api.post("/routes", {"name": tariff.route, "upstream_url": f"{upstream}/v1", "enforce": "strict", **settings})
-    plan_id = api.post("/plans", {"name": f"Plan {tariff.name}"})["plan_id"]
-    meters = tuple(
-        make_metered_price(
-            api, plan_id, tariff.route, name=f"{tariff.name} {field}", model=model_of(price), field=field
-        )
+    prices = [
+        Sold(name=f"{tariff.name} {field}", model=model_of(price), field=field)
         for price, field in ((tariff.input, PROMPT), (tariff.output, COMPLETION))
-    )
-    return Offer(route=tariff.route, plan_id=plan_id, meters=meters)
+    ]
+    return make_offer(api, prices, upstream=upstream, route=tariff.route, **settings)
 
 
-def model_of(price: Price) -> dict[str, Any]:
+def model_of(price: Price) -> dict[str, object]:
     """Return the pricing model as the management API takes it."""
     match price:
         case UnitPrice(each):
             return {"type": "per_unit", "amount": dollars(each)}
         case PackagePrice(each, size):
-            return {"type": "package", "amount": dollars(each), "size": size, "round": "up"}
+            return package(dollars(each), size)
         case TieredPrice(tiers, whole):
             return {
                 "type": "volume" if whole else "graduated",

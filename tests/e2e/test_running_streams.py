@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bench.calling import Api, Line, Reply
-from bench.cases import Customer, Offer, Sold, chat_body, chat_headers, make_customer, make_offer, make_rules
+from bench.cases import Customer, Offer, Sold, chat_body, chat_headers, make_customer, make_offer, make_rules, package
 from bench.chat_line import wait_until_known
 from bench.children import wait_until
 from bench.stack import Stack, running_stack
@@ -19,7 +19,7 @@ CREDIT_TOKENS = 1_200
 ASKED_TOKENS = 400
 SLICE = 64
 OVERDRAFT_TOKENS = 100
-SOLD = (Sold(name="Output", amount="0.01", size=1, field="completion_tokens"),)
+SOLD = (Sold(name="Output", model=package("0.01", 1), field="completion_tokens"),)
 """A token is a cent, so that amounts show tokens."""
 
 
