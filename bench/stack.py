@@ -86,6 +86,16 @@ def running_control_plane() -> Iterator[tuple[Child, Path, str, str]]:
             yield control_plane, folder, token, _collector_id(control_plane)
 
 
+@contextmanager
+def running_script(folder: Path, name: str, *arguments: str) -> Iterator[Child]:
+    """Run one of the benches' own servers, told its port and `arguments`, while the context lasts."""
+    port = claim_port(HOST, 0)
+    command = (sys.executable, str(Path(__file__).with_name(f"{name}.py")), str(port), *arguments)
+    child = Child(name, command, environment=clean_environment(), folder=folder, port=port)
+    with running((child, HEALTHY)):
+        yield child
+
+
 def wait_applied(control_plane: Child, gateways: Sequence[Child], *, within_s: float = _AT_REST_WITHIN_S) -> None:
     """Return once every event is shipped by its gateway and applied by the control plane."""
 

@@ -6,27 +6,22 @@ longer in the gateway, and what it computes more, is the gateway's part.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
-from bench.cases import CHAT, GREAT_BALANCE, chat_body, make_customer, make_rules, make_seed_offer
-from bench.chat_line import wait_until_known
-from bench.children import HOST, Child, cpu_seconds, running
+from bench.cases import CHAT, chat_body
+from bench.children import Child, cpu_seconds
 from bench.profiles import Profile
 from bench.ranks import Spread, median, spread
-from bench.stack import HEALTHY, Stack, clean_environment, running_stack
+from bench.stack import running_script, running_stack
 from bench.stream_load import StreamLoad, run_load
-from faregate.apps.ports import claim_port
+from bench.throughput import load_key
 
 STREAMS: Final = 200
 CHUNKS_PER_S: Final = 20
 
-_FOLDER: Final = Path(__file__).parent
 _MICROSECONDS: Final = 1_000_000
 _WARM_STREAMS: Final = 20
 
@@ -79,10 +74,14 @@ class _Target(Struct, frozen=True):
 
 def measure_streaming(profile: Profile, show: Callable[[str], None]) -> Streaming:
     """Stream through the bare pass-through and the gateway in turn, as many rounds as the profile says."""
-    with running_stack() as stack, _running_upstream(stack) as upstream, _running_bare(stack, upstream) as bare:
+    with (
+        running_stack() as stack,
+        running_script(stack.folder, "stream_upstream", str(CHUNKS_PER_S)) as upstream,
+        running_script(stack.folder, "passthrough", upstream.origin) as bare,
+    ):
         targets = {
             "bare pass-through": _Target(bare, "/v1/chat/completions", "none"),
-            "gateway": _Target(stack.gateway, f"{CHAT}/chat/completions", _customer_key(stack, upstream)),
+            "gateway": _Target(stack.gateway, f"{CHAT}/chat/completions", load_key(stack, upstream)),
         }
         for target in targets.values():
             run_load(_load(target, streams=_WARM_STREAMS, chunks=CHUNKS_PER_S))
@@ -126,35 +125,3 @@ def _load(target: _Target, *, streams: int, chunks: int) -> StreamLoad:
         chunks=chunks,
         chunks_per_s=CHUNKS_PER_S,
     )
-
-
-def _customer_key(stack: Stack, upstream: Child) -> str:
-    api = stack.api()
-    make_rules(api)
-    offer = make_seed_offer(api, upstream.origin)
-    customer = make_customer(api, offer, "streams", credit=GREAT_BALANCE)
-    api.close()
-    wait_until_known(stack.gateway.port, offer, customer)
-    return customer.key
-
-
-@contextmanager
-def _running_upstream(stack: Stack) -> Iterator[Child]:
-    port = claim_port(HOST, 0)
-    with _running_script(stack, "stream_upstream", str(port), str(CHUNKS_PER_S), port=port) as upstream:
-        yield upstream
-
-
-@contextmanager
-def _running_bare(stack: Stack, upstream: Child) -> Iterator[Child]:
-    port = claim_port(HOST, 0)
-    with _running_script(stack, "passthrough", str(port), upstream.origin, port=port) as bare:
-        yield bare
-
-
-@contextmanager
-def _running_script(stack: Stack, name: str, *arguments: str, port: int) -> Iterator[Child]:
-    command = (sys.executable, str(_FOLDER / f"{name}.py"), *arguments)
-    child = Child(name, command, environment=clean_environment(), folder=stack.folder, port=port)
-    with running((child, HEALTHY)):
-        yield child

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +17,16 @@ from msgspec import Struct
 
 from bench.cases import CHAT, GREAT_BALANCE, chat_body, make_customer, make_rules, make_seed_offer
 from bench.chat_line import wait_until_known
-from bench.children import HOST, BenchError, Child, cpu_seconds, running
+from bench.children import BenchError, Child, cpu_seconds
 from bench.profiles import Profile
 from bench.ranks import median
-from bench.stack import HEALTHY, Stack, clean_environment, running_stack
-from faregate.apps.ports import claim_port
+from bench.stack import Stack, running_script, running_stack
 
 UPSTREAM: Final = "a: upstream direct"
 BARE: Final = "b: bare pass-through"
 GATEWAY: Final = "c: gateway"
 
 _SCRIPT: Final = Path(__file__).with_name("chat.lua")
-_BARE_SCRIPT: Final = Path(__file__).with_name("passthrough.py")
 _MICROSECONDS: Final = 1_000_000
 MAX_TOKENS: Final = 32
 
@@ -107,31 +104,28 @@ def find(measured: list[Measured], target: str, connections: int) -> Measured:
 @contextmanager
 def running_targets(stack: Stack) -> Iterator[tuple[Target, ...]]:
     """Start the bare pass-through beside the stack, with a customer; yield a, b and c."""
-    with _running_bare(stack) as bare:
+    with running_script(stack.folder, "passthrough", stack.upstream.origin) as bare:
         yield (
             Target(UPSTREAM, f"{stack.upstream.origin}/v1/chat/completions", stack.upstream),
             Target(BARE, f"{bare.origin}/v1/chat/completions", bare),
-            Target(GATEWAY, f"{stack.gateway.origin}{CHAT}/chat/completions", stack.gateway, _customer_key(stack)),
+            Target(
+                GATEWAY,
+                f"{stack.gateway.origin}{CHAT}/chat/completions",
+                stack.gateway,
+                load_key(stack, stack.upstream),
+            ),
         )
 
 
-def _customer_key(stack: Stack) -> str:
+def load_key(stack: Stack, upstream: Child) -> str:
+    """Sell `CHAT`, answered by that upstream, to a customer with great credit; return their key once it is known."""
     api = stack.api()
     make_rules(api)
-    offer = make_seed_offer(api, stack.upstream.origin)
+    offer = make_seed_offer(api, upstream.origin)
     customer = make_customer(api, offer, "load", credit=GREAT_BALANCE)
     api.close()
     wait_until_known(stack.gateway.port, offer, customer)
     return customer.key
-
-
-@contextmanager
-def _running_bare(stack: Stack) -> Iterator[Child]:
-    port = claim_port(HOST, 0)
-    command = (sys.executable, str(_BARE_SCRIPT), str(port), stack.upstream.origin)
-    bare = Child("passthrough", command, environment=clean_environment(), folder=stack.folder, port=port)
-    with running((bare, HEALTHY)):
-        yield bare
 
 
 def _command(url: str, key: str, *, connections: int, seconds: int) -> list[str]:

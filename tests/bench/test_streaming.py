@@ -1,15 +1,14 @@
 """The streaming bench's own parts, over real sockets: it must count every chunk, and say so where one is missing."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.cases import chat_body
-from bench.children import HOST, BenchError, Child, running
+from bench.children import HOST, BenchError, Child
 from bench.ranks import spread
-from bench.stack import HEALTHY, clean_environment
+from bench.stack import running_script
 from bench.stream_load import StreamLoad, run_load
 from bench.streaming import Streamed, Streaming
 from faregate.apps.ports import claim_port
@@ -17,16 +16,12 @@ from faregate.apps.ports import claim_port
 CHUNKS_PER_S = 200
 CHUNKS = 8
 STREAMS = 5
-SCRIPT = Path(__file__).parent.parent.parent / "bench" / "stream_upstream.py"
 LATE_MS = 5_000
 
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> Iterator[Child]:
-    port = claim_port(HOST, 0)
-    command = (sys.executable, str(SCRIPT), str(port), str(CHUNKS_PER_S))
-    child = Child("upstream", command, environment=clean_environment(), folder=tmp_path, port=port)
-    with running((child, HEALTHY)):
+    with running_script(tmp_path, "stream_upstream", str(CHUNKS_PER_S)) as child:
         yield child
 
 
