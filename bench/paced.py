@@ -36,7 +36,7 @@ def run_paced(port: int, request: bytes, *, rate_per_s: float, seconds: float, c
 
 
 def http_request(path: str, port: int, *, key: str, body: bytes) -> bytes:
-    """Return a whole chat request, as `run_paced` sends it."""
+    """Return a whole chat request, as it goes over a socket."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {HOST}:{port}\r\ncontent-type: application/json\r\n"
         f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"

@@ -12,6 +12,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.children import HOST, BenchError
+from bench.paced import http_request
 
 _SENT_AT: Final = re.compile(rb'"content":"(\d{20})"')
 _OK: Final = b"HTTP/1.1 200 "
@@ -53,7 +54,8 @@ class _Reading(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(_request(self._load))
+        load = self._load
+        self._transport.write(http_request(load.path, load.port, key=load.key, body=load.body))
 
     def data_received(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -115,8 +117,3 @@ def _open(load: StreamLoad, delays_ms: list[float], ended: asyncio.Future[str | 
 def _note_failure(connecting: asyncio.Task[object], ended: asyncio.Future[str | None]) -> None:
     if not connecting.cancelled() and connecting.exception() is not None and not ended.done():
         ended.set_result(f"no connection: {connecting.exception()}")
-
-
-def _request(load: StreamLoad) -> bytes:
-    head = f"POST {load.path} HTTP/1.1\r\nhost: {HOST}:{load.port}\r\ncontent-type: application/json\r\n"
-    return f"{head}authorization: Bearer {load.key}\r\ncontent-length: {len(load.body)}\r\n\r\n".encode() + load.body
