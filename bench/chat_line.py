@@ -8,9 +8,12 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bench.calling import Line, Reply
+from bench.calling import Line
 from bench.cases import Customer, Offer, chat_headers
 from bench.children import BenchError, wait_until
+
+DONE: Final = b"data: [DONE]\n\n"
+"""What a whole stream ends in."""
 
 _OK: Final = 200
 _BAD_REQUEST: Final = 400
@@ -45,10 +48,11 @@ def ask(line: Line, route: str, *, body: bytes, headers: dict[str, str]) -> Answ
         BenchError: A stream ended before its `[DONE]`.
     """
     reply = line.call("POST", f"{route}/chat/completions", body=body, headers=headers)
+    is_stream = reply.headers.get("content-type", "").startswith("text/event-stream")
     return Answered(
         status=reply.status,
         request_id=reply.headers.get("x-request-id", ""),
-        usage=_usage(reply) if reply.status == _OK else None,
+        usage=usage_of(reply.body, is_stream=is_stream) if reply.status == _OK else None,
     )
 
 
@@ -68,11 +72,16 @@ def wait_until_known(port: int, offer: Offer, customer: Customer) -> None:
     wait_until(may_call, within_s=_KNOWN_WITHIN_S, what="the gateway to know the customer and its credit")
 
 
-def _usage(reply: Reply) -> Usage | None:
-    if not reply.headers.get("content-type", "").startswith("text/event-stream"):
-        return msgspec.json.decode(reply.body, type=_Answer).usage
-    *events, last, rest = reply.body.split(b"\n\n")
-    if last != b"data: [DONE]" or rest:
+def usage_of(body: bytes, *, is_stream: bool) -> Usage | None:
+    """Return what a whole answer says that it used; None where it says nothing, as a stream that was not asked to.
+
+    Raises:
+        BenchError: A stream ends before its `[DONE]`.
+    """
+    if not is_stream:
+        return msgspec.json.decode(body, type=_Answer).usage
+    *events, last, rest = body.split(b"\n\n")
+    if last + b"\n\n" != DONE or rest:
         raise BenchError("the stream ended before its [DONE]")
     found = [msgspec.json.decode(event.removeprefix(b"data: "), type=_Answer).usage for event in events]
     return next((usage for usage in reversed(found) if usage is not None), None)

@@ -9,10 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-from msgspec import Struct
-
 from bench.cases import Customer, Offer, chat_body, chat_headers
+from bench.chat_line import DONE, usage_of
 from bench.children import HOST
 from bench.crash.judge import OK
 from bench.crash.records import CallerRecord, Outcome
@@ -22,7 +20,6 @@ CALLERS: Final = 32
 _TIMEOUT_S: Final = 30.0
 _REST_S: Final = 0.02
 _READ_BYTES: Final = 65_536
-_DONE: Final = b"data: [DONE]\n\n"
 _FAULTS: Final = (OSError, http.client.HTTPException)
 _PROMPT_TOKENS: Final = (1, 60)
 
@@ -46,15 +43,6 @@ _KINDS: Final = (
     _Kind(weight=20, completion_tokens=(160, 320), is_stream=True, first_token_ms=(0, 100), token_ms=(20, 60)),
     _Kind(weight=5, completion_tokens=(640, 800), is_stream=True, token_ms=(60, 80)),
 )
-
-
-class _Usage(Struct, frozen=True):
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class _Body(Struct, frozen=True):
-    usage: _Usage | None = None
 
 
 class Load:
@@ -141,14 +129,14 @@ def _read(response: http.client.HTTPResponse) -> CallerRecord:
         # Read part by part, a response does not see its own end, and would keep its connection busy.
         response.close()
     request_id = response.getheader("x-request-id") or ""
-    whole = text.endswith(_DONE) if is_stream else len(text) == int(response.getheader("content-length") or -1)
+    whole = text.endswith(DONE) if is_stream else len(text) == int(response.getheader("content-length") or -1)
     if not whole:
         return CallerRecord(
             outcome=Outcome.INTERRUPTED, request_id=request_id, status=response.status, is_stream=is_stream
         )
     if response.status != OK:
         return CallerRecord(outcome=Outcome.REFUSED, request_id=request_id, status=response.status)
-    usage = _stream_usage(text) if is_stream else msgspec.json.decode(text, type=_Body).usage
+    usage = usage_of(text, is_stream=is_stream)
     return CallerRecord(
         outcome=Outcome.COMPLETE,
         request_id=request_id,
@@ -157,9 +145,3 @@ def _read(response: http.client.HTTPResponse) -> CallerRecord:
         prompt_tokens=None if usage is None else usage.prompt_tokens,
         completion_tokens=None if usage is None else usage.completion_tokens,
     )
-
-
-def _stream_usage(text: bytes) -> _Usage | None:
-    chunks = text.removesuffix(_DONE).split(b"\n\n")
-    found = [msgspec.json.decode(chunk.removeprefix(b"data: "), type=_Body).usage for chunk in chunks if chunk]
-    return next((usage for usage in reversed(found) if usage is not None), None)

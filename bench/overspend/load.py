@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.cases import chat_body, chat_headers
+from bench.chat_line import DONE, usage_of
 from bench.children import HOST
 from bench.crash.judge import OK, PAYMENT_REQUIRED
 from bench.crash.records import Outcome
@@ -38,7 +39,6 @@ _TRIES: Final = 8
 _MOST_INPUT: Final = 60
 _TOKENS_PER_MESSAGE: Final = 16
 _MESSAGES: Final = 1
-_DONE: Final = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +67,11 @@ _KINDS: Final = (
 )
 
 
-class _Usage(Struct, frozen=True):
-    prompt_tokens: int
-    completion_tokens: int
-
-
 class _Error(Struct, frozen=True):
     code: str | None = None
 
 
-class _Body(Struct, frozen=True):
-    usage: _Usage | None = None
+class _Refusal(Struct, frozen=True):
     error: _Error | None = None
 
 
@@ -292,14 +286,14 @@ class _Line:
         if found.get("connection") == "close":
             self.close()
         is_stream = found.get("content-type", "").startswith("text/event-stream")
-        if is_stream and not text.endswith(_DONE):
+        if is_stream and not text.endswith(DONE):
             raise _Broken
         record.outcome = Outcome.COMPLETE if status == OK else Outcome.REFUSED
         if status != OK:
-            error = msgspec.json.decode(text, type=_Body).error
+            error = msgspec.json.decode(text, type=_Refusal).error
             record.error_code = (error.code if error is not None else None) or ""
             return
-        usage = _stream_usage(text) if is_stream else msgspec.json.decode(text, type=_Body).usage
+        usage = usage_of(text, is_stream=is_stream)
         if usage is not None:
             record.reported = (usage.prompt_tokens, usage.completion_tokens)
 
@@ -317,10 +311,3 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
         await reader.readexactly(2)
     await reader.readexactly(2)
     return bytes(text)
-
-
-def _stream_usage(text: bytes) -> _Usage | None:
-    for chunk in reversed(text.removesuffix(_DONE).split(b"\n\n")):
-        if b'"usage":{' in chunk:
-            return msgspec.json.decode(chunk.removeprefix(b"data: "), type=_Body).usage
-    return None
