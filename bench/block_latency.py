@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -26,13 +27,12 @@ from bench.cases import (
     CALL_TOKENS,
     Customer,
     Offer,
-    chat_body,
-    chat_headers,
+    give_credit,
     make_call_offer,
     make_customer,
     make_rules,
 )
-from bench.chat_line import ask, wait_until_known
+from bench.chat_line import BAD_REQUEST, ask_for_a_cent, ask_in_vain, wait_until_known
 from bench.children import BenchError
 from bench.overspend.fleet import Fleet, running_fleet
 from bench.profiles import Profile
@@ -41,7 +41,6 @@ from bench.ranks import Spread, spread
 GATEWAYS: Final = 4
 
 _OK: Final = 200
-_BAD_REQUEST: Final = 400
 _BLOCKED: Final = 402
 _POLL_S: Final = 0.002
 _GIVE_UP_S: Final = 10.0
@@ -91,7 +90,6 @@ class _Scene:
 
     def _credit_and_rules(self, samples: int) -> tuple[list[float], dict[str, list[float]]]:
         customer = self._customer("last-cent", pays="prepaid")
-        grants = f"/subscriptions/{customer.subscription_id}/grants"
         rules = self.api.get("/rules")["data"]
         rule = next(f"/rules/{one['rule_id']}" for one in rules if one["cohort"] == "no_available_credits")
         settled: list[float] = []
@@ -100,14 +98,12 @@ class _Scene:
         for number in range(samples):
             if number % 20 == 0:
                 self.show(f"block latency, {number + 1} of {samples}")
-            changed["grant"].append(
-                self._after(customer, _BAD_REQUEST, lambda: self.api.post(grants, {"amount": CALL_AMOUNT}))
-            )
+            grant = partial(give_credit, self.api, customer, CALL_AMOUNT)
+            changed["grant"].append(self._after(customer, BAD_REQUEST, grant))
             self._exhaust(customer, number)
             settled.append(self._wait(customer, _BLOCKED))
-            for kind, active, status in (("rule off", False, _BAD_REQUEST), ("rule on", True, _BLOCKED)):
-                change = {"active": active}
-                changed[kind].append(self._after(customer, status, lambda sent=change: self._patch(rule, sent)))  # type: ignore[misc]
+            for kind, active, status in (("rule off", False, BAD_REQUEST), ("rule on", True, _BLOCKED)):
+                changed[kind].append(self._after(customer, status, partial(self.api.patch, rule, {"active": active})))
         return settled, changed
 
     def _invoices(self, samples: int) -> list[float]:
@@ -124,8 +120,8 @@ class _Scene:
         for customer in owing:
             self._wait(customer, _BLOCKED)
             (invoice,) = self.api.get(f"/invoices?company_id={customer.company_id}")["data"]
-            pay = f"/invoices/{invoice['invoice_id']}/pay"
-            taken.append(self._after(customer, _BAD_REQUEST, lambda path=pay: self.api.post(path, {})))  # type: ignore[misc]
+            pay = partial(self.api.post, f"/invoices/{invoice['invoice_id']}/pay", {})
+            taken.append(self._after(customer, BAD_REQUEST, pay))
         return taken
 
     def _customer(self, company_id: str, *, pays: str) -> Customer:
@@ -138,13 +134,9 @@ class _Scene:
         """Make a call of a cent through one gateway after the other."""
         time.sleep(_REST_S)
         with closing(Line(self._port(number))) as line:
-            headers = chat_headers(customer.key, completion_tokens=CALL_TOKENS)
-            status = ask(line, self.offer.route, body=chat_body(max_tokens=CALL_TOKENS), headers=headers).status
+            status = ask_for_a_cent(line, self.offer, customer).status
         if status != _OK:
             raise BenchError(f"a call that could be paid for was answered {status}")
-
-    def _patch(self, path: str, change: object) -> None:
-        self.api.patch(path, change)
 
     def _wait(self, customer: Customer, status: int) -> float:
         """Return how many milliseconds from now the slowest gateway answers so."""
@@ -164,8 +156,7 @@ def _until(offer: Offer, customer: Customer, *, port: int, status: int) -> float
     """Return when the gateway first answered so, on the performance counter."""
     give_up_s = time.perf_counter() + _GIVE_UP_S
     while True:
-        with closing(Line(port)) as line:
-            found = ask(line, offer.route, body=b"{}", headers=chat_headers(customer.key)).status
+        found = ask_in_vain(port, offer, customer)
         now_s = time.perf_counter()
         if found == status:
             return now_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,15 +10,16 @@ import msgspec
 from msgspec import Struct
 
 from bench.calling import Line
-from bench.cases import Customer, Offer, chat_headers
+from bench.cases import CALL_TOKENS, Customer, Offer, chat_body, chat_headers
 from bench.children import BenchError, wait_until
 
 DONE: Final = b"data: [DONE]\n\n"
 """What a whole stream ends in."""
 
+BAD_REQUEST: Final = 400
+"""What who may call is answered to what cannot be read."""
+
 _OK: Final = 200
-_BAD_REQUEST: Final = 400
-_KNOWN_WITHIN_S: Final = 10.0
 
 
 class Usage(Struct, frozen=True):
@@ -56,20 +58,28 @@ def ask(line: Line, route: str, *, body: bytes, headers: dict[str, str]) -> Answ
     )
 
 
-def wait_until_known(port: int, offer: Offer, customer: Customer) -> None:
-    """Return once the gateway lets the customer call.
+def ask_for_a_cent(line: Line, offer: Offer, customer: Customer) -> Answered:
+    """Make a call that costs `CALL_AMOUNT` on the plan of fixed calls."""
+    headers = chat_headers(customer.key, completion_tokens=CALL_TOKENS)
+    return ask(line, offer.route, body=chat_body(max_tokens=CALL_TOKENS), headers=headers)
 
-    What is asked cannot be answered: whoever may call is told that the body is wrong, and nothing is held or used.
+
+def ask_in_vain(port: int, offer: Offer, customer: Customer) -> int:
+    """Ask what cannot be answered, in any dialect; return the status.
+
+    Whoever may call is told that the body is wrong (400), and nothing is held or used.
     """
+    with closing(Line(port)) as line:
+        return line.call("POST", offer.route, body=b"{", headers=chat_headers(customer.key)).status
 
-    def may_call() -> bool:
-        line = Line(port)
-        try:
-            return ask(line, offer.route, body=b"{}", headers=chat_headers(customer.key)).status == _BAD_REQUEST
-        finally:
-            line.close()
 
-    wait_until(may_call, within_s=_KNOWN_WITHIN_S, what="the gateway to know the customer and its credit")
+def wait_until_known(port: int, offer: Offer, customer: Customer, *, within_s: float = 10.0) -> None:
+    """Return once the gateway lets the customer call."""
+    wait_until(
+        lambda: ask_in_vain(port, offer, customer) == BAD_REQUEST,
+        within_s=within_s,
+        what=f"the gateway to know the customer of {offer.route} and its credit",
+    )
 
 
 def usage_of(body: bytes, *, is_stream: bool) -> Usage | None:

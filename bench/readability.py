@@ -12,17 +12,14 @@ from msgspec import Struct
 from bench.calling import Api, Line
 from bench.cases import (
     CALL_AMOUNT,
-    CALL_TOKENS,
     GREAT_BALANCE,
     Customer,
     Offer,
-    chat_body,
-    chat_headers,
     make_call_offer,
     make_customer,
     make_rules,
 )
-from bench.chat_line import ask, wait_until_known
+from bench.chat_line import ask_for_a_cent, wait_until_known
 from bench.children import BenchError
 from bench.profiles import Profile
 from bench.ranks import Spread, spread
@@ -56,20 +53,13 @@ def measure_readability(profile: Profile, show: Callable[[str], None]) -> Readab
             if calls % 50 == 1:
                 show(f"readable figures, call {calls} of {profile.readable_samples}")
             time.sleep(_PAUSE_S)
-            request_id = _call(line, offer, customer)
-            if request_id is None:
+            answered = ask_for_a_cent(line, offer, customer)
+            if answered.status != _OK:
                 raise BenchError("a call of a customer with credit was refused")
-            measured_ms.append(_until_readable(api, offer, customer, request_id=request_id, calls=calls))
+            measured_ms.append(_until_readable(api, offer, customer, request_id=answered.request_id, calls=calls))
         api.close()
         line.close()
     return Readability(readable=spread(measured_ms))
-
-
-def _call(line: Line, offer: Offer, customer: Customer) -> str | None:
-    """Make a call; return its request id, None where it was refused."""
-    headers = chat_headers(customer.key, completion_tokens=CALL_TOKENS)
-    answered = ask(line, offer.route, body=chat_body(max_tokens=CALL_TOKENS), headers=headers)
-    return answered.request_id if answered.status == _OK else None
 
 
 def _until_readable(api: Api, offer: Offer, customer: Customer, *, request_id: str, calls: int) -> float:

@@ -14,14 +14,12 @@ from bench.cases import (
     CALL_TOKENS,
     Customer,
     Offer,
-    chat_body,
-    chat_headers,
     give_credit,
     make_call_offer,
     make_customer,
     make_rules,
 )
-from bench.chat_line import ask
+from bench.chat_line import ask_for_a_cent
 from bench.children import wait_until
 from bench.profiles import Profile
 from bench.ranks import Spread, spread
@@ -68,7 +66,9 @@ def measure_refusals(profile: Profile, show: Callable[[str], None]) -> Refusals:
 def _exhaust(line: Line, offer: Offer, customer: Customer) -> None:
     """Call until a call is answered: a refusal before it is older than the credit."""
     wait_until(
-        lambda: _status(line, offer, customer) == _OK, within_s=10.0, what="the new credit to let a call through"
+        lambda: ask_for_a_cent(line, offer, customer).status == _OK,
+        within_s=10.0,
+        what="the new credit to let a call through",
     )
 
 
@@ -77,13 +77,8 @@ def _until_refused(line: Line, offer: Offer, customer: Customer) -> tuple[float,
     statuses: list[int] = []
     started_s = time.perf_counter()
     while not statuses or statuses[-1] != _PAYMENT_REQUIRED:
-        statuses.append(_status(line, offer, customer))
+        statuses.append(ask_for_a_cent(line, offer, customer).status)
     return (time.perf_counter() - started_s) * _MILLISECONDS, statuses
-
-
-def _status(line: Line, offer: Offer, customer: Customer) -> int:
-    headers = chat_headers(customer.key, completion_tokens=CALL_TOKENS)
-    return ask(line, offer.route, body=chat_body(max_tokens=CALL_TOKENS), headers=headers).status
 
 
 def _close(api: Api, line: Line) -> None:

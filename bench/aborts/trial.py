@@ -16,14 +16,13 @@ from msgspec import Struct
 from bench.aborts.cases import Bill, Case, Speech, every_case, owed
 from bench.aborts.speeches import OWN, all_speeches
 from bench.aborts.stage import Play, Target, staged
-from bench.calling import Api, Line
+from bench.calling import Api
 from bench.cases import GREAT_BALANCE, Customer, Offer, Sold, make_customer, make_offer, make_rules, package
-from bench.children import wait_until
+from bench.chat_line import wait_until_known
 from bench.crash.evidence import read_charged, read_set_aside, reading
 from bench.stack import Stack, running_stack
 from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, GenericJson
 
-_BAD_REQUEST: Final = 400
 _KNOWN_WITHIN_S: Final = 20.0
 
 
@@ -89,7 +88,7 @@ async def _play(stack: Stack, speeches: Sequence[Speech], cases: Sequence[Case])
                 for drains in (True, False)
             }
         for offer, customer in sold.values():
-            _wait_until_known(stack.gateway.port, offer, customer)
+            wait_until_known(stack.gateway.port, offer, customer, within_s=_KNOWN_WITHIN_S)
 
         def target(case: Case) -> Target:
             offer, customer = sold[case.speech.name, case.drains]
@@ -111,18 +110,6 @@ def _sell(api: Api, speech: Speech, origin: str, *, drains: bool, number: int) -
     }
     offer = make_offer(api, prices, upstream=origin, route=route, **settings)
     return offer, make_customer(api, offer, f"abort-{number}-{policy}", credit=GREAT_BALANCE)
-
-
-def _wait_until_known(port: int, offer: Offer, customer: Customer) -> None:
-    """Return once the gateway lets the customer call: what cannot be read is then refused as such."""
-    line = Line(port)
-    headers = {"authorization": f"Bearer {customer.key}"}
-    wait_until(
-        lambda: line.call("POST", offer.route, body=b"{", headers=headers).status == _BAD_REQUEST,
-        within_s=_KNOWN_WITHIN_S,
-        what=f"the gateway to know {offer.route}",
-    )
-    line.close()
 
 
 def _read_books(books: sqlite3.Connection, offers: Sequence[Offer]) -> dict[str, list[_Booked]]:
