@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,11 +78,9 @@ _ONCE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A process' end at a point, as it came by it for the `turn`th time; `fault`: what was wrong with it, if any."""
+    """A process' end at a point; `fault`: what was wrong with it, if any."""
 
-    process: str
     point: str
-    turn: int
     fault: str = ""
 
 
@@ -91,15 +89,19 @@ def die_along(
 ) -> list[Death]:
     """Have a process that is not running die at each point in turn; return how it did. It is left not running.
 
-    `provoke` is called after each start, once the process may be reached.
+    `provoke` is called after the first start.
     """
-    return [_die(child, point, chance=chance, provoke=provoke) for point in points]
+    first, *others = points
+    return [
+        _die(child, first, chance=chance, provoke=provoke),
+        *(_die(child, point, chance=chance, provoke=None) for point in others),
+    ]
 
 
 def _die(child: Child, point: str, *, chance: random.Random, provoke: Callable[[], None] | None) -> Death:
     turn = 1 if point in _ONCE else chance.randint(1, _LATEST_TURN)
     marks = _marks(child, point)
-    child.start(_armed(point, turn))
+    child.start({FAILPOINT: f"{point}:{turn}"})
     fault = ""
     try:
         if provoke is not None:
@@ -112,11 +114,7 @@ def _die(child: Child, point: str, *, chance: random.Random, provoke: Callable[[
             fault = f"{child.name} ended at {point}:{turn} with status {child.exit_status()}\n{child.end_of_log()}"
     finally:
         child.kill()
-    return Death(process=child.name, point=point, turn=turn, fault=fault)
-
-
-def _armed(point: str, turn: int) -> Mapping[str, str]:
-    return {FAILPOINT: f"{point}:{turn}"}
+    return Death(point=point, fault=fault)
 
 
 def _marks(child: Child, point: str) -> int:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -230,15 +230,12 @@ def _judge_payments(fleet: Fleet) -> tuple[dict[str, int], list[str]]:
 
 def _end_period(fleet: Fleet, chance: random.Random) -> list[Death]:
     """End every subscription's period once, while the control plane dies along the way; return when all is billed."""
-    child, moved = fleet.control_plane, False
+    child = fleet.control_plane
 
     def move_clock() -> None:
-        nonlocal moved
-        if not moved:
-            child.wait_ready(READY)
-            moved = True
-            with suppress(OSError, http.client.HTTPException):
-                fleet.api().post("/clock/advance", {"by_seconds": _MONTH_S})
+        child.wait_ready(READY)
+        with closing(fleet.api()) as api, suppress(OSError, http.client.HTTPException):
+            api.post("/clock/advance", {"by_seconds": _MONTH_S})
 
     child.kill()
     deaths = die_along(child, BILLING_CHAIN, chance=chance, provoke=move_clock)

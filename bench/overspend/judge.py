@@ -98,12 +98,11 @@ class _Used:
 
     def __init__(self, trial: Trial) -> None:
         self._upstream = trial.upstream
-        self.complete = {call.request_id: call for call in trial.calls if call.outcome is Outcome.COMPLETE}
+        self.complete = {call.request_id for call in trial.calls if call.outcome is Outcome.COMPLETE}
         self.billed = {event.request_id: event for event in trial.events if event.is_billed}
-        self._known = {call.request_id for call in trial.calls if call.request_id}
         # What was billed to somebody without a caller who knows the call: it ended before its head came.
         self._headless: dict[str, Tokens] = defaultdict(lambda: NOTHING)
-        for request_id in self.billed.keys() - self._known:
+        for request_id in self.billed.keys() - {call.request_id for call in trial.calls if call.request_id}:
             owner = trial.owners[request_id]
             self._headless[owner] = plus(self._headless[owner], billed_tokens(self.billed[request_id]))
         self._whole: dict[int, Tokens] = defaultdict(lambda: NOTHING)

@@ -132,10 +132,6 @@ class Load:
         self._stopping = True
         await asyncio.wait_for(asyncio.gather(*self._tasks), 2 * _TIMEOUT_S)
 
-    def complete(self) -> int:
-        """Return how many whole answers there are so far."""
-        return sum(record.outcome is Outcome.COMPLETE for record in self.records)
-
     def _left(self) -> int:
         return sum(not self._is_done(number) for number in range(self._entered))
 
