@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +31,7 @@ from bench.intake import measure_intake
 from bench.machine import Machine, read_machine
 from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
 from bench.readability import measure_readability
+from bench.reports import write_json
 from bench.stack import clean_environment
 from bench.streaming import measure_streaming
 from bench.throughput import BARE, GATEWAY, find, measure_throughput
@@ -328,9 +328,7 @@ def main() -> int:
         )
         verdict = hold_all(run, arguments.only)
     Console(width=max(Console().width, _LEAST_WIDTH)).print(to_table(verdict))
-    if arguments.json is not None:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n")
+    write_json(arguments.json, verdict)
     return 0 if verdict.held else 1
 
 

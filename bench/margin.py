@@ -26,6 +26,7 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from bench.machine import Machine, read_machine
+from bench.reports import to_json, write_json
 from faregate.base.clock import to_microseconds
 from faregate.base.money import currency
 from faregate.domain.costing.cost import CostPrice, Rate
@@ -194,10 +195,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write the report")
     options = parser.parse_args()
     report = measure(options.events)
-    shown = msgspec.json.format(msgspec.json.encode(report), indent=2)
-    if options.json is not None:
-        options.json.write_bytes(shown)
-    print(shown.decode())
+    write_json(options.json, report)
+    print(to_json(report))
     return 0 if report.holds else 1
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +22,7 @@ from bench.machine import Machine, read_machine
 from bench.profiles import FULL, QUICK, Profile
 from bench.readability import Readability, measure_readability
 from bench.refusal import Refusals, measure_refusals
+from bench.reports import write_json
 from bench.throughput import Measured, measure_throughput, require_wrk
 
 PARTS: Final = ("throughput", "intake", "refusal", "readability", "footprint")
@@ -116,9 +116,7 @@ def main() -> int:
         print(f"bench/run: {error}", file=sys.stderr)
         return 2
     Console(width=max(Console().width, _LEAST_WIDTH)).print(to_table(report))
-    if arguments.json is not None:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(arguments.json, report)
     return 0
 
 

@@ -17,12 +17,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import insert
 
 from bench.machine import Machine, read_machine
 from bench.metering import make_event
+from bench.reports import write_json
 from faregate.services.meter_trial import MeterTrial, read_draft
 from faregate.storage import tables
 from faregate.storage.database import Database
@@ -147,8 +147,7 @@ def main() -> int:
         f"{report.totals_s} s, {report.cpu_s} s of CPU ({report.progress_lines} lines of progress); "
         f"{'exact' if report.exact else 'WRONG'}; bars {'hold' if report.holds else 'are missed'}"
     )
-    if arguments.json is not None:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(arguments.json, report)
     return 0 if report.holds else 1
 
 

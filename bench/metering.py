@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.machine import Machine, read_machine
+from bench.reports import write_json
 from faregate.base.money import EXACT
 from faregate.domain.metering.dispatch import MeterTable
 from faregate.domain.metering.event import FieldPath
@@ -163,8 +164,7 @@ def main() -> int:
         )
     print(f"200 meters cost {growth} x 20 meters; bars {'hold' if holds else 'are missed'}")
     if arguments.json is not None:
-        report = Report(machine=read_machine(), cases=cases, growth=growth, holds=holds)
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        write_json(arguments.json, Report(machine=read_machine(), cases=cases, growth=growth, holds=holds))
     return 0 if holds else 1
 
 

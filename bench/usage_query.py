@@ -23,6 +23,7 @@ from msgspec import Struct
 from sqlalchemy import text
 
 from bench.machine import Machine, read_machine
+from bench.reports import write_json
 from faregate.base.clock import to_microseconds
 from faregate.base.limits import MAX_USAGE_ROWS
 from faregate.services.usage_readings import UsageQuery, read_usage
@@ -126,8 +127,7 @@ def main() -> int:
         f"median {report.median_ms} ms, worst later {report.worst_ms} ms; "
         f"bar {'holds' if report.holds else 'is missed'}"
     )
-    if arguments.json is not None:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(arguments.json, report)
     return 0 if report.holds else 1
 
 

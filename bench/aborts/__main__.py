@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-import msgspec
-
 from bench.aborts.trial import run_aborts
 from bench.children import end_in_order
+from bench.reports import to_json
 
 
 def main() -> int:
@@ -18,7 +17,7 @@ def main() -> int:
     arguments = parser.parse_args()
     end_in_order()
     found = run_aborts(every=arguments.every, show=lambda text: print(text, file=sys.stderr))
-    print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    print(to_json(found))
     return 1 if any(aborted.faults for aborted in found) else 0
 
 

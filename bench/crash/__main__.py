@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-import msgspec
-
 from bench.children import end_in_order
 from bench.crash.rounds import run_rounds
+from bench.reports import to_json
 
 
 def main() -> int:
@@ -19,7 +18,7 @@ def main() -> int:
     arguments = parser.parse_args()
     end_in_order()
     report = run_rounds(arguments.rounds, seed=arguments.seed, show=lambda text: print(text, file=sys.stderr))
-    print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    print(to_json(report))
     return 1 if report.faults else 0
 
 

@@ -6,10 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
 from bench.children import end_in_order
 from bench.failpoints.trial import run_failpoints
+from bench.reports import to_json
 
 
 def main() -> int:
@@ -26,7 +25,7 @@ def main() -> int:
             show=lambda text: print(text, file=sys.stderr),
             keep=arguments.keep and arguments.keep / str(seed),
         )
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode(), flush=True)
+        print(to_json(report), flush=True)
         held = held and not report.faults and not report.missed
     return 0 if held else 1
 

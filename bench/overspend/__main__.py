@@ -6,12 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
 from bench.children import end_in_order
 from bench.limits import FULL as FULL_LIMITS
 from bench.limits import QUICK as QUICK_LIMITS
 from bench.overspend.rounds import FULL, QUICK, run_overspend
+from bench.reports import to_json, write_json
 
 
 def main() -> int:
@@ -31,10 +30,8 @@ def main() -> int:
         show=lambda text: print(text, file=sys.stderr),
         keep=arguments.keep,
     )
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
-    print(text)
-    if arguments.json is not None:
-        arguments.json.write_text(text + "\n")
+    print(to_json(report))
+    write_json(arguments.json, report)
     limits = QUICK_LIMITS if arguments.quick else FULL_LIMITS
     spent, wrong = report.spent_part >= limits.least_spent_part, report.wrong_part <= limits.most_wrong_part
     return 0 if spent and wrong and not report.faults else 1
