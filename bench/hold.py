@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from bench.profiles import Profile
-from bench.ranks import spread
+from bench.ranks import percentiles
 from faregate.apps.gateway.pools import Account, PriceNeed, Want
 from faregate.base.clock import SystemClock
 from faregate.wire.gateway_protocol import Lease
@@ -25,8 +25,7 @@ _NEEDS: Final = (
 )
 _UNITS: Final = 10**12
 _DAY_MS: Final = 24 * 60 * 60 * 1_000
-_NANOSECONDS: Final = 1_000_000
-_MICROSECONDS: Final = 1_000
+_NANOSECONDS_PER_US: Final = 1_000
 
 
 class HoldCost(Struct, frozen=True, kw_only=True):
@@ -42,7 +41,7 @@ def measure_hold(profile: Profile) -> HoldCost:
     clock = SystemClock()
     account = Account("sub_1")
     account.add([_lease(need.price_id) for need in _NEEDS], asked_at_ms=clock.steady_ms(), now_ms=clock.steady_ms())
-    taken_ms = []
+    taken_us = []
     for _ in range(profile.hold_samples):
         want = Want(needs=_NEEDS, input=900, output=256, least_output=256, choices=1, occurred_at=_AT)
         started_ns = time.perf_counter_ns()
@@ -50,9 +49,9 @@ def measure_hold(profile: Profile) -> HoldCost:
         if hold is None:
             raise AssertionError("the lease is never used up")
         hold.settle({"prc_in": 700, "prc_out": 200})
-        taken_ms.append((time.perf_counter_ns() - started_ns) / _NANOSECONDS)
-    found = spread(taken_ms)
-    return HoldCost(samples=found.samples, p50_us=found.p50_ms * _MICROSECONDS, p99_us=found.p99_ms * _MICROSECONDS)
+        taken_us.append((time.perf_counter_ns() - started_ns) / _NANOSECONDS_PER_US)
+    p50_us, p99_us = percentiles(taken_us, 50, 99)
+    return HoldCost(samples=len(taken_us), p50_us=p50_us, p99_us=p99_us)
 
 
 def _lease(price_id: str) -> Lease:

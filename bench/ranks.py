@@ -20,9 +20,14 @@ class Spread(Struct, frozen=True, kw_only=True):
 
 def spread(measured_ms: Collection[float]) -> Spread:
     """Return the percentiles of at least one measurement."""
-    ranked = sorted(measured_ms)
-    p50, p99 = (ranked[math.ceil(len(ranked) * share / 100) - 1] for share in (50, 99))
-    return Spread(samples=len(ranked), p50_ms=round(p50, 3), p99_ms=round(p99, 3), max_ms=round(ranked[-1], 3))
+    p50, p99, longest = (round(found, 3) for found in percentiles(measured_ms, 50, 99, 100))
+    return Spread(samples=len(measured_ms), p50_ms=p50, p99_ms=p99, max_ms=longest)
+
+
+def percentiles(measured: Collection[float], *shares: int) -> list[float]:
+    """Return percentiles, `shares` of a hundred, of at least one measurement."""
+    ranked = sorted(measured)
+    return [ranked[math.ceil(len(ranked) * share / 100) - 1] for share in shares]
 
 
 def median(values: Collection[float]) -> float:

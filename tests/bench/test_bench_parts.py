@@ -1,5 +1,7 @@
 """The parts of the benches that could measure the wrong thing without anyone noticing."""
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -7,7 +9,9 @@ import pytest
 
 from bench.cases import Customer
 from bench.children import BenchError
+from bench.hold import measure_hold
 from bench.intake import BATCH_EVENTS, EVENT_BYTES, Batches
+from bench.profiles import QUICK
 from bench.ranks import spread
 from bench.throughput import require_wrk
 from bench.traces import Sum, sum_trace, write_trace
@@ -44,6 +48,12 @@ def test_without_its_load_generator_a_bench_says_what_to_install(monkeypatch: py
 def test_percentiles_are_by_the_nearest_rank() -> None:
     found = spread(list(range(1, 201)))
     assert (found.p50_ms, found.p99_ms, found.max_ms) == (100, 198, 200)
+
+
+def test_the_cost_of_a_hold_keeps_the_fractions_of_a_microsecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.perf_counter_ns", itertools.count(0, 1_400).__next__)
+    found = measure_hold(replace(QUICK, hold_samples=3))
+    assert (found.samples, found.p50_us, found.p99_us) == (3, 1.4, 1.4)
 
 
 def test_a_trace_is_summed_month_by_month_with_packages_rounded_up_once(tmp_path: Path) -> None:
