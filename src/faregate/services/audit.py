@@ -20,7 +20,7 @@ from faregate.services.accounts import price_uses
 from faregate.storage import audit as stored
 from faregate.storage.audit import ChargeSum, MovementSum
 from faregate.storage.closing import open_periods
-from faregate.storage.credit import GrantRow
+from faregate.storage.credit import GrantRow, list_grants
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import Account, EntryKind, PriceTotal, TotalKey
 from faregate.storage.metered import metered_series_of_plans, read_all_prices
@@ -78,7 +78,7 @@ class _Audit:
         self._units_out = stored.sum_units_out(transaction, ids)
         self._put_right = stored.prices_put_right(transaction, application_id)
         self._grants: dict[str, list[GrantRow]] = {}
-        for row in stored.grants_of(transaction, ids):
+        for row in list_grants(transaction, *ids):
             self._grants.setdefault(row.subscription_id, []).append(row)
         self._totals: dict[str, list[PriceTotal]] = {}
         for total in stored.totals_of(transaction, ids):

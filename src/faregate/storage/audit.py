@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from sqlalchemy import case, func, select
 
 from faregate.base.money import EXACT
-from faregate.storage.credit import GrantRow, grant_from_row
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import Account, EntryKind, PriceTotal, TotalKey, account_from_row, total_from_row
 from faregate.storage.tables import (
@@ -53,12 +52,6 @@ def accounts_after(transaction: Transaction, application_id: str, *, after: str,
         .limit(limit)
     )
     return [account_from_row(row) for row in transaction.execute(statement)]
-
-
-def grants_of(transaction: Transaction, subscription_ids: Collection[str]) -> list[GrantRow]:
-    """Return all grants of accounts."""
-    statement = select(grant).where(grant.c.subscription_id.in_(subscription_ids)).order_by(grant.c.grant_id)
-    return [grant_from_row(row) for row in transaction.execute(statement)]
 
 
 def totals_of(transaction: Transaction, subscription_ids: Collection[str]) -> list[PriceTotal]:

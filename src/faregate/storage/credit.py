@@ -68,20 +68,20 @@ def find_grant(transaction: Transaction, subscription_id: str, caller_id: str) -
     """Return the grant that this caller id gave, if it did."""
     statement = select(grant).where(grant.c.subscription_id == subscription_id, grant.c.caller_id == caller_id)
     row = transaction.execute(statement).first()
-    return None if row is None else grant_from_row(row)
+    return None if row is None else _grant_from_row(row)
 
 
 def read_grant(transaction: Transaction, subscription_id: str, grant_id: str) -> GrantRow | None:
     """Return a subscription's grant by its id."""
     statement = select(grant).where(grant.c.subscription_id == subscription_id, grant.c.grant_id == grant_id)
     row = transaction.execute(statement).first()
-    return None if row is None else grant_from_row(row)
+    return None if row is None else _grant_from_row(row)
 
 
-def list_grants(transaction: Transaction, subscription_id: str) -> list[GrantRow]:
-    """Return a subscription's grants, oldest first."""
-    statement = select(grant).where(grant.c.subscription_id == subscription_id).order_by(grant.c.grant_id)
-    return [grant_from_row(row) for row in transaction.execute(statement)]
+def list_grants(transaction: Transaction, *subscription_ids: str) -> list[GrantRow]:
+    """Return subscriptions' grants, oldest first."""
+    statement = select(grant).where(grant.c.subscription_id.in_(subscription_ids)).order_by(grant.c.grant_id)
+    return [_grant_from_row(row) for row in transaction.execute(statement)]
 
 
 def count_live_grants(transaction: Transaction, subscription_id: str) -> int:
@@ -182,8 +182,7 @@ def _standing(kept: KeptGrant) -> dict[str, object]:
     }
 
 
-def grant_from_row(row: Row[tuple[object, ...]]) -> GrantRow:
-    """Return a row of `credit_grant`."""
+def _grant_from_row(row: Row[tuple[object, ...]]) -> GrantRow:
     return GrantRow(
         application_id=row.application_id,
         subscription_id=row.subscription_id,

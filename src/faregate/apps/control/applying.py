@@ -106,8 +106,7 @@ class Applying:
         head = await self._database.read(log_head)
         if self.position >= head:
             return True
-        self._urgent.set()
-        self.wake()
+        self.hurry()
         try:
             async with asyncio.timeout(within_s), self._moved:
                 await self._moved.wait_for(lambda: self.position >= head)
