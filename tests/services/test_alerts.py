@@ -18,7 +18,7 @@ from faregate.apps.control.alert_senders import EmailSender, WebhookSender
 from faregate.apps.control.settings import SmtpSecurity, SmtpSettings
 from faregate.base.errors import Unavailable
 from faregate.base.limits import MAX_ALERT_ATTEMPTS
-from faregate.domain.limits.limit import Measure, Per
+from faregate.domain.limits.limit import Measure, Per, Subject
 from faregate.services import deliver_alerts as delivering
 from faregate.services.alerts import create_balance_alert, create_destination, delete_destination
 from faregate.services.change import Change
@@ -215,6 +215,22 @@ def test_a_receiver_that_is_away_or_silent_fails_by_itself_and_holds_back_nobody
     run(scenario())
 
 
+def test_a_delivery_that_cannot_even_be_sent_fails_by_itself(small: World) -> None:
+    async def scenario() -> None:
+        async with scripted(answering(200)) as good:
+            for url in ("http://127.0.0.1:99999/hook", good.origin):
+                destination(small, url=url)
+            limit(small, Measure.REQUESTS, "1", alert_at=[100])
+            small.take(Call(request_id="a"))
+            assert await to_webhooks(small) == 1
+        assert [(row["attempts"], row["last_error"]) for row in small.rows("alert_delivery")] == [
+            (1, "could not be sent: ValueError"),
+            (0, None),
+        ]
+
+    run(scenario())
+
+
 def test_a_crash_between_a_delivery_and_its_mark_repeats_it_under_the_same_id(small: World) -> None:
     class Crashing:
         def __init__(self) -> None:
@@ -223,12 +239,12 @@ def test_a_crash_between_a_delivery_and_its_mark_repeats_it_under_the_same_id(sm
         async def send(self, due: DueDelivery) -> None:
             self.sent.append(due.alert.alert_id)
             if len(self.sent) == 1:
-                raise RuntimeError("the process ends here")
+                raise asyncio.CancelledError("the process ends here")
 
     async def scenario() -> None:
         sender = Crashing()
         senders = {DestinationKind.WEBHOOK: sender}
-        with pytest.raises(RuntimeError):
+        with pytest.raises(asyncio.CancelledError):
             await deliver_alerts(small.database, senders, small.clock)
         assert await deliver_alerts(small.database, senders, small.clock) == 1
         assert await deliver_alerts(small.database, senders, small.clock) == 0
@@ -363,6 +379,26 @@ def test_what_the_mail_server_refuses_is_shown_without_secrets(
     shown = str(small.rows("alert_delivery")[0]["last_error"])
     assert (error or "None") in shown
     assert "wrong" not in shown
+
+
+def test_a_subject_of_several_lines_is_told_of_in_one(small: World) -> None:
+    server = MailServer()
+
+    async def scenario() -> None:
+        async with mail_server(server):
+            settings = SmtpSettings(
+                host="127.0.0.1", port=server.port, sender="a@example.com", security=SmtpSecurity.NONE
+            )
+            senders = {DestinationKind.EMAIL: EmailSender(settings, small.clock)}
+            assert await deliver_alerts(small.database, senders, small.clock) == 1
+
+    destination(small, email="ops@example.com")
+    limit(small, Measure.REQUESTS, "1", subject=Subject.USER, alert_at=[100])
+    small.take(Call(request_id="a", user_id="ann\nBcc: all@example.com"))
+    run(scenario())
+    (message,) = server.messages
+    assert str(message["Subject"]).endswith(", user ann Bcc: all@example.com")
+    assert message["Bcc"] is None
 
 
 def test_without_a_mail_server_the_delivery_says_so(small: World) -> None:

@@ -57,6 +57,9 @@ async def _send(senders: Mapping[DestinationKind, AlertSender], due: DueDelivery
         return error.message[:MAX_DETAIL_CHARACTERS]
     except TimeoutError:
         return f"not taken within {ALERT_TIMEOUT_S} s"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one delivery, the others go on
+        _log.exception("alert.delivery_crashed", alert_id=due.alert.alert_id)
+        return f"could not be sent: {type(error).__name__}"
     return None
 
 

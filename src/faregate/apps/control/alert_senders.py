@@ -117,7 +117,8 @@ class EmailSender:
 
 def _subject(alert: AlertRow) -> str:
     what = f"{alert.percent}% of {alert.name}" if alert.kind is AlertKind.LIMIT else f"{alert.name}: balance is low"
-    return f"[Faregate] {what}, {alert.subject} {alert.subject_id}"
+    # A subject's id is what an event called it; a header is one line (RFC 5322).
+    return " ".join(f"[Faregate] {what}, {alert.subject} {alert.subject_id}".split())
 
 
 def _text(alert: AlertRow) -> str:
