@@ -66,7 +66,9 @@ def test_a_destinations_secret_is_shown_once(api: Api) -> None:
         ({"url": "https://example.com/", "email": "ops@example.com"}, "url"),
         ({"url": "ftp://example.com/"}, "url"),
         ({"url": "https://user:password@example.com/"}, "url"),
+        ({"url": "https://example.com/\n"}, "url"),
         ({"email": "ops"}, "email"),
+        ({"email": "ops@example.com\n"}, "email"),
         ({"email": "ops@example.com\r\nBcc: all@example.com"}, "email"),
     ],
 )

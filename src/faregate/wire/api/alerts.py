@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from faregate.domain.limits.alerts import BalanceAlert
 from faregate.wire.api.catalog import CurrencyCode
-from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, plain
+from faregate.wire.api.common import END, DecimalText, Identifier, Instant, Name, plain
 
-WebhookUrl = Annotated[str, Meta(min_length=10, max_length=2_000, pattern="^https?://[^\\s/?#@]+([/?][^\\s#]*)?$")]
-EmailAddress = Annotated[
-    str, Meta(min_length=3, max_length=254, pattern="^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+$")
-]
+_URL_PATTERN: Final = "^https?://[^\\s/?#@]+([/?][^\\s#]*)?" + END
+_EMAIL_PATTERN: Final = "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+" + END
+
+WebhookUrl = Annotated[str, Meta(min_length=10, max_length=2_000, pattern=_URL_PATTERN)]
+EmailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=_EMAIL_PATTERN)]
 
 
 class AlertView(Struct, frozen=True, kw_only=True):

@@ -18,12 +18,12 @@ from faregate.wire.event import as_utc
 T = TypeVar("T")
 
 # (?![\\s\\S]) is the end of the text, in Python as in JavaScript; `$` would let a last line feed pass.
-_END: Final = "(?![\\s\\S])"
-_NAME_PATTERN: Final = f"^(?=.*\\S)[^\\x00-\\x1f\\x7f]+{_END}"
-_ID_PATTERN: Final = f"^[A-Za-z0-9][A-Za-z0-9._:@-]*{_END}"
-_TEXT_PATTERN: Final = f"^[^\\x00]*{_END}"
-_HEADER_NAME_PATTERN: Final = f"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{_END}"
-_HEADER_VALUE_PATTERN: Final = f"^[\\x20-\\x7e]*{_END}"
+END: Final = "(?![\\s\\S])"
+_NAME_PATTERN: Final = f"^(?=.*\\S)[^\\x00-\\x1f\\x7f]+{END}"
+_ID_PATTERN: Final = f"^[A-Za-z0-9][A-Za-z0-9._:@-]*{END}"
+_TEXT_PATTERN: Final = f"^[^\\x00]*{END}"
+_HEADER_NAME_PATTERN: Final = f"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END}"
+_HEADER_VALUE_PATTERN: Final = f"^[\\x20-\\x7e]*{END}"
 _PATTERN_WORDS: Final = {
     repr(_NAME_PATTERN): "must have no control characters, and more than spaces",
     repr(_ID_PATTERN): "must be letters, digits and . _ : @ - alone, beginning with a letter or a digit",
