@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 from msgspec import UNSET
 
@@ -19,7 +19,7 @@ from faregate.services.change import Change
 from faregate.services.customers import require_company
 from faregate.services.reservable import require_reservable
 from faregate.storage import subscriptions as stored
-from faregate.storage.billing_cycle import UTC_NAME
+from faregate.storage.billing_cycle import zone_named
 from faregate.storage.catalog import find_plan
 from faregate.storage.database import Transaction
 from faregate.storage.metered import series_of_plan
@@ -129,10 +129,8 @@ def _cycle(transaction: Transaction, plan: Plan, request: SubscriptionCreate, *,
 
 def zone_of(field: str, name: str) -> tzinfo:
     """Return a time zone by its name; `InvalidInput` on the field where there is none."""
-    if name == UTC_NAME:
-        return UTC
     try:
-        return ZoneInfo(name)
+        return zone_named(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         message = f"{name!r} is not in the IANA time zone database; use a name such as 'America/New_York'"
         raise InvalidInput.of(field, message) from error

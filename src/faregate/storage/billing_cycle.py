@@ -48,7 +48,7 @@ def read_cycle(text: str) -> BillingCycle:
     kept = msgspec.json.decode(text, type=_Cycle)
     return BillingCycle(
         cadence=Cadence(unit=kept.unit, count=kept.count),
-        zone=UTC if kept.time_zone == UTC_NAME else ZoneInfo(kept.time_zone),
+        zone=zone_named(kept.time_zone),
         alignment=kept.alignment,
         trial_ends_at=_instant(kept.trial_ends_at),
         ends_at=_instant(kept.ends_at),
@@ -59,6 +59,11 @@ def read_cycle(text: str) -> BillingCycle:
 def zone_name(zone: tzinfo) -> str:
     """Return the zone's name in the IANA database."""
     return zone.key if isinstance(zone, ZoneInfo) else UTC_NAME
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return the zone of which `zone_name` gave the name."""
+    return UTC if name == UTC_NAME else ZoneInfo(name)
 
 
 def _microseconds(instant: datetime | None) -> int | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Row, bindparam, func, insert, select, tuple_, update
@@ -15,7 +14,7 @@ from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.periods import Alignment, Cadence, CadenceUnit, PeriodCalendar
 from faregate.domain.ledger.burning import Grant, GrantKind
 from faregate.domain.ledger.credit_account import GrantPhase, KeptGrant, Movement
-from faregate.storage.billing_cycle import UTC_NAME, zone_name
+from faregate.storage.billing_cycle import zone_name, zone_named
 from faregate.storage.bulk import insert_rows
 from faregate.storage.database import Transaction
 from faregate.storage.tables import grant, grant_movement
@@ -242,6 +241,6 @@ def _recurrence(text: str) -> PeriodCalendar | None:
     return PeriodCalendar(
         anchor=from_microseconds(kept.anchor),
         cadence=Cadence(unit=kept.unit, count=kept.count),
-        zone=UTC if kept.time_zone == UTC_NAME else ZoneInfo(kept.time_zone),
+        zone=zone_named(kept.time_zone),
         alignment=kept.alignment,
     )

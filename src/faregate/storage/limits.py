@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, tuple_, update
 
 from faregate.domain.limits.limit import Limit, Measure, Per, Subject
-from faregate.storage.billing_cycle import UTC_NAME, zone_name
+from faregate.storage.billing_cycle import zone_name, zone_named
 from faregate.storage.database import Transaction
 from faregate.storage.tables import gateway, limit_use, usage_limit
 from faregate.storage.upsert import chunks, upsert
@@ -236,7 +235,7 @@ def _limit(row: Row[Any]) -> OwnedLimit:
             currency=row.currency,
             meter_id=row.meter_id,
             per=Per(row.per),
-            zone=_zone(row.time_zone),
+            zone=zone_named(row.time_zone),
             amount=row.amount,
             hard=row.hard,
             routes=msgspec.json.decode(row.routes, type=tuple[str, ...]),
@@ -244,10 +243,6 @@ def _limit(row: Row[Any]) -> OwnedLimit:
         ),
         created_at=row.created_at,
     )
-
-
-def _zone(name: str) -> tzinfo:
-    return UTC if name == UTC_NAME else ZoneInfo(name)
 
 
 def _use(values: Any, columns: Any) -> LimitUse:  # noqa: ANN401 - SQLAlchemy's own types say no more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -118,7 +118,7 @@ def limit_view(limit: Limit, created_at: datetime) -> LimitView:
         currency=limit.currency,
         meter_id=limit.meter_id,
         per=limit.per,
-        time_zone="UTC" if limit.zone is UTC else str(limit.zone),
+        time_zone=str(limit.zone),
         amount=plain(limit.amount),
         hard=limit.hard,
         routes=list(limit.routes),
