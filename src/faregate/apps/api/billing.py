@@ -33,7 +33,7 @@ from faregate.wire.api.billing import (
     UpcomingInvoiceView,
     invoice_view,
 )
-from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain, to_utc
+from faregate.wire.api.common import CursorNumber, Page, plain, to_utc
 
 OfSubscription = Annotated[str | None, QueryParameter(description="Only of this subscription.")]
 
@@ -113,17 +113,13 @@ async def list_all_adjustments(
     call: NamedDependency[Call], paging: NamedDependency[Paging], subscription_id: OfSubscription = None
 ) -> Page[AdjustmentView]:
     """What changed the amounts of periods that were invoiced, or credited them, oldest first."""
-    after = 0 if paging.cursor is None else decode_cursor(paging.cursor, tuple[CursorNumber])[0]
+    (after,) = paging.place(tuple[CursorNumber]) or (0,)
     rows = await call.read(
         lambda tx: list_adjustments(
             tx, call.application_id, subscription_id=subscription_id, after=after, limit=paging.rows
         )
     )
-    shown = rows[: paging.limit]
-    return Page(
-        data=[_adjustment(row) for row in shown],
-        next_cursor=encode_cursor(shown[-1].adjustment_id) if len(rows) > paging.limit else None,
-    )
+    return paging.page(rows, lambda row: (row.adjustment_id,), _adjustment)
 
 
 def _adjustment(row: Adjustment) -> AdjustmentView:

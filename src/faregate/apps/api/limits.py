@@ -17,7 +17,7 @@ from faregate.services import limits
 from faregate.storage import limits as stored
 from faregate.storage.database import Transaction
 from faregate.storage.limits import LimitUse, OwnedLimit
-from faregate.wire.api.common import CursorInstant, Page, decode_cursor, encode_cursor, to_utc
+from faregate.wire.api.common import CursorInstant, Page, to_utc
 from faregate.wire.api.limits import LimitChange, LimitCreate, LimitUseView, LimitView, limit_use_view, limit_view
 
 OfSubject = Annotated[
@@ -78,10 +78,8 @@ async def read_limit_usage(
 
     A subject that has used nothing in a period is not in the list.
     """
-    after = None
-    if paging.cursor is not None:
-        subject_id, start = decode_cursor(paging.cursor, tuple[str, CursorInstant])
-        after = subject_id, from_microseconds(start)
+    place = paging.place(tuple[str, CursorInstant])
+    after = None if place is None else (place[0], from_microseconds(place[1]))
 
     def read(transaction: Transaction) -> tuple[OwnedLimit, list[LimitUse]]:
         owned = limits.find_existing(transaction, call.application_id, limit_id)
@@ -92,11 +90,10 @@ async def read_limit_usage(
         return owned, uses
 
     owned, uses = await call.read(read)
-    shown = uses[: paging.limit]
-    last = shown[-1].key if len(uses) > paging.limit else None
-    return Page(
-        data=[_use_view(owned, use) for use in shown],
-        next_cursor=None if last is None else encode_cursor(last.subject_id, to_microseconds(last.period_start)),
+    return paging.page(
+        uses,
+        lambda use: (use.key.subject_id, to_microseconds(use.key.period_start)),
+        lambda use: _use_view(owned, use),
     )
 
 

@@ -12,6 +12,7 @@ from faregate.base.limits import MAX_PAGE_ROWS, PAGE_ROWS
 from faregate.wire.api.common import Page, decode_cursor, encode_cursor
 
 R = TypeVar("R")
+T = TypeVar("T")
 V = TypeVar("V")
 
 Limit = Annotated[
@@ -33,22 +34,27 @@ class Paging:
     @property
     def after(self) -> str:
         """Return the id after which the part begins, for lists that are ordered by one id."""
-        if self.cursor is None:
-            return ""
-        (after,) = decode_cursor(self.cursor, tuple[str])
-        return after
+        place = self.place(tuple[str])
+        return "" if place is None else place[0]
+
+    def place(self, kind: type[T]) -> T | None:
+        """Return the key after which the part begins, for lists in any other order; None for the first part."""
+        return None if self.cursor is None else decode_cursor(self.cursor, kind)
 
     @property
     def rows(self) -> int:
         """Return how many rows to read: one more than to show, to know whether there is a next part."""
         return self.limit + 1
 
-    def page(self, rows: Sequence[R], key: Callable[[R], str], view: Callable[[R], V]) -> Page[V]:
-        """Return the part to answer with."""
+    def page(
+        self, rows: Sequence[R], key: Callable[[R], str | tuple[str | int, ...]], view: Callable[[R], V]
+    ) -> Page[V]:
+        """Return the part to answer with; `key`: the id by which the list is ordered, or the several columns."""
         shown = rows[: self.limit]
+        last = key(shown[-1]) if len(rows) > self.limit else None
         return Page(
             data=[view(row) for row in shown],
-            next_cursor=encode_cursor(key(shown[-1])) if len(rows) > self.limit else None,
+            next_cursor=None if last is None else encode_cursor(*((last,) if isinstance(last, str) else last)),
         )
 
 

@@ -31,7 +31,7 @@ from faregate.storage.reratings import (
     read_differences,
     sum_differences,
 )
-from faregate.wire.api.common import CursorInstant, Page, decode_cursor, encode_cursor, plain
+from faregate.wire.api.common import CursorInstant, Page, plain
 from faregate.wire.api.reratings import CurrencyDifferenceView, DifferenceView, ReratingCreate, ReratingView
 
 
@@ -77,21 +77,17 @@ async def list_differences(
     call: NamedDependency[Call], rerating_id: FromPath[str], paging: NamedDependency[Paging]
 ) -> Page[DifferenceView]:
     """What its preview showed: every subscription and billing period in which something changes."""
-    after = None if paging.cursor is None else decode_cursor(paging.cursor, tuple[str, str, CursorInstant])
+    after = paging.place(tuple[str, str, CursorInstant])
 
     def read(tx: Transaction) -> list[Difference]:
         find_existing_rerating(tx, call.application_id, rerating_id)
         return read_differences(tx, rerating_id, after=after, limit=paging.rows)
 
     rows = await call.read(read)
-    shown = rows[: paging.limit]
-    return Page(
-        data=[_difference_view(row) for row in shown],
-        next_cursor=encode_cursor(
-            shown[-1].company_id, shown[-1].subscription_id, to_microseconds(shown[-1].period_start)
-        )
-        if len(rows) > paging.limit
-        else None,
+    return paging.page(
+        rows,
+        lambda row: (row.company_id, row.subscription_id, to_microseconds(row.period_start)),
+        _difference_view,
     )
 
 
