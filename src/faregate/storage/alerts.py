@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, Table, delete, func, insert, select, update
 
 from faregate.domain.limits.alerts import BalanceAlert
 from faregate.storage.database import Transaction
@@ -160,23 +160,10 @@ def due_deliveries(transaction: Transaction, *, now: datetime, limit: int) -> li
         .order_by(columns.delivery_id)
         .limit(limit)
     )
-    due = []
-    for row in transaction.execute(statement):
-        values = row._mapping  # noqa: SLF001 - a public name of SQLAlchemy
-        due.append(
-            DueDelivery(
-                delivery=Delivery(**{name: values[columns[name]] for name in _DELIVERY_FIELDS}),
-                alert=AlertRow(
-                    **{name: values[alert.c[name]] for name in _ALERT_FIELDS if name != "kind"},
-                    kind=AlertKind(values[alert.c.kind]),
-                ),
-                destination=Destination(
-                    **{name: values[alert_destination.c[name]] for name in _DESTINATION_FIELDS if name != "kind"},
-                    kind=DestinationKind(values[alert_destination.c.kind]),
-                ),
-            )
-        )
-    return due
+    return [
+        DueDelivery(delivery=_delivery(row), alert=_alert(row), destination=_destination(row))
+        for row in transaction.execute(statement)
+    ]
 
 
 def mark_delivered(transaction: Transaction, delivery_ids: Collection[int], now: datetime) -> None:
@@ -345,17 +332,23 @@ def _alert_values(row: AlertRow) -> dict[str, Any]:
 
 
 def _alert(row: Row[Any]) -> AlertRow:
-    return AlertRow(**{name: getattr(row, name) for name in _ALERT_FIELDS if name != "kind"}, kind=AlertKind(row.kind))
+    values = _values(row, alert, _ALERT_FIELDS)
+    return AlertRow(**values | {"kind": AlertKind(values["kind"])})
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**{name: getattr(row, name) for name in _DELIVERY_FIELDS})
+    return Delivery(**_values(row, alert_delivery, _DELIVERY_FIELDS))
 
 
 def _destination(row: Row[Any]) -> Destination:
-    return Destination(
-        **{name: getattr(row, name) for name in _DESTINATION_FIELDS if name != "kind"}, kind=DestinationKind(row.kind)
-    )
+    values = _values(row, alert_destination, _DESTINATION_FIELDS)
+    return Destination(**values | {"kind": DestinationKind(values["kind"])})
+
+
+def _values(row: Row[Any], table: Table, names: Collection[str]) -> dict[str, Any]:
+    """Return a table's columns of a row, which may have others of the same names."""
+    values = row._mapping  # noqa: SLF001 - a public name of SQLAlchemy
+    return {name: values[table.c[name]] for name in names}
 
 
 def _balance_alert(row: Row[Any]) -> BalanceAlert:
