@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,13 +101,19 @@ def find_alert(transaction: Transaction, application_id: str, alert_id: str) -> 
     row = stored.find_alert(transaction, application_id, alert_id)
     if row is None:
         raise NotFound("alert", alert_id)
-    return _details(transaction, row)
+    (found,) = _details(transaction, [row])
+    return found
 
 
-def _details(transaction: Transaction, row: AlertRow) -> AlertDetails:
-    deliveries = [_delivery_view(delivery) for delivery in stored.deliveries_of(transaction, row.alert_id)]
-    view = alert_view(row)
-    return AlertDetails(**{name: getattr(view, name) for name in AlertView.__struct_fields__}, deliveries=deliveries)
+def _details(transaction: Transaction, rows: Sequence[AlertRow]) -> list[AlertDetails]:
+    deliveries = stored.deliveries_of(transaction, [row.alert_id for row in rows])
+    return [
+        AlertDetails(
+            **{name: getattr(view, name) for name in AlertView.__struct_fields__},
+            deliveries=[_delivery_view(delivery) for delivery in deliveries.get(view.alert_id, ())],
+        )
+        for view in map(alert_view, rows)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +128,7 @@ def newest_alerts(transaction: Transaction, application_id: str, *, before: str,
     """Return alerts with their deliveries, from the first one before an id (empty: from the newest)."""
     rows = stored.list_alerts(transaction, application_id, company_id=None, before=before, limit=limit + 1)
     shown = rows[:limit]
-    return AlertList(
-        rows=[_details(transaction, row) for row in shown], next_before=shown[-1].alert_id if len(rows) > limit else ""
-    )
+    return AlertList(rows=_details(transaction, shown), next_before=shown[-1].alert_id if len(rows) > limit else "")
 
 
 def alert_view(row: AlertRow) -> AlertView:

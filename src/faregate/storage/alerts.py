@@ -142,10 +142,13 @@ def list_alerts(
     return [_alert(row) for row in transaction.execute(statement)]
 
 
-def deliveries_of(transaction: Transaction, alert_id: str) -> list[Delivery]:
-    """Return how an alert's deliveries stand."""
-    statement = select(alert_delivery).where(alert_delivery.c.alert_id == alert_id)
-    return [_delivery(row) for row in transaction.execute(statement.order_by(alert_delivery.c.delivery_id))]
+def deliveries_of(transaction: Transaction, alert_ids: Collection[str]) -> dict[str, list[Delivery]]:
+    """Return how the deliveries of alerts stand, by alert; those without one are left out."""
+    found: dict[str, list[Delivery]] = {}
+    statement = select(alert_delivery).where(alert_delivery.c.alert_id.in_(alert_ids))
+    for row in transaction.execute(statement.order_by(alert_delivery.c.delivery_id)):
+        found.setdefault(row.alert_id, []).append(_delivery(row))
+    return found
 
 
 def due_deliveries(transaction: Transaction, *, now: datetime, limit: int) -> list[DueDelivery]:
