@@ -54,7 +54,7 @@ def read_balances(transaction: Transaction, question: BalanceQuestion, clock: Cl
         subscriptions=[
             read_balance(transaction, question.application_id, subscription.subscription_id, now=now)
             for subscription, _ in found
-            if subscription.period_at(now) is not None
+            if subscription.lives_at(now)
         ],
     )
 

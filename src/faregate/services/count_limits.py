@@ -91,7 +91,7 @@ def count_limits(
         if event.company_id is None or event.blocked_by is not None:
             continue
         theirs = subscriptions.get(event.company_id, [])
-        plans = frozenset(found.plan_id for found in theirs if found.period_at(event.occurred_at) is not None)
+        plans = frozenset(found.plan_id for found in theirs if found.lives_at(event.occurred_at))
         for limit, subject_id in limits.table.of(_subjects(entry), _route(entry), plans):
             if event.occurred_at < limits.by_id[limit.limit_id].created_at:
                 continue

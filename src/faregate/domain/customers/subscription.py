@@ -73,19 +73,22 @@ class Subscription:
 
         Periods tile the time between: the trial, a first part of a calendar period, whole ones, a last part.
         """
-        cycle = self.cycle
-        if instant < self.started_at or (cycle.ends_at is not None and cycle.ends_at <= instant):
+        if not self.lives_at(instant):
             return None
+        cycle = self.cycle
         if cycle.trial_ends_at is not None and instant < cycle.trial_ends_at:
             return self._cut(Period(self.started_at, cycle.trial_ends_at))
         found = self._whole_period(instant)
         return self._cut(Period(max(found.start, self._anchor), found.end))
 
+    def lives_at(self, instant: datetime) -> bool:
+        """Return whether it has begun and has not ended: whether one of its periods holds the instant."""
+        ends_at = self.cycle.ends_at
+        return self.started_at <= instant and (ends_at is None or instant < ends_at)
+
     def can_use(self, instant: datetime) -> bool:
         """Return whether usage of an instant is the subscription's: it has begun, has not ended and is not paused."""
-        ends_at = self.cycle.ends_at
-        lives = self.started_at <= instant and (ends_at is None or instant < ends_at)
-        return lives and not any(instant in pause for pause in self.cycle.pauses)
+        return self.lives_at(instant) and not any(instant in pause for pause in self.cycle.pauses)
 
     @property
     def is_uninterrupted(self) -> bool:

@@ -52,9 +52,7 @@ def subscription_for(limit: Limit, subscriptions: Sequence[Subscription], at: da
 
     The one on the limit's plan, where it names one.
     """
-    living = [
-        found for found in subscriptions if found.period_at(at) is not None and limit.plan_id in {None, found.plan_id}
-    ]
+    living = [found for found in subscriptions if found.lives_at(at) and limit.plan_id in {None, found.plan_id}]
     return min(living, key=lambda found: (found.started_at, found.subscription_id), default=None)
 
 
