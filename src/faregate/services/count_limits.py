@@ -11,7 +11,7 @@ from typing import Final
 from faregate.base.money import EXACT, currency, from_ledger_units
 from faregate.base.periods import Period
 from faregate.domain.customers.subscription import Subscription
-from faregate.domain.limits.counting import LimitTable, subscription_for, tokens_used
+from faregate.domain.limits.counting import LimitPeriods, LimitTable, tokens_used
 from faregate.domain.limits.limit import Limit, Measure, Stage, Subject
 from faregate.services.admit_events import AdmittedEvent
 from faregate.services.raise_alerts import alert_of_limit
@@ -84,7 +84,7 @@ def count_limits(
 ) -> None:
     """Add what a batch's events use, and raise the alerts that it crosses. Calls that were refused use nothing."""
     subscriptions = _subscriptions(transaction, application_id, used.admitted)
-    charged = _charged(used)
+    charged, periods = _charged(used), LimitPeriods()
     added: dict[UseKey, _Added] = {}
     for entry in used.admitted:
         event = entry.event
@@ -97,7 +97,7 @@ def count_limits(
                 continue
             amount = _amount(limit, entry, charged)
             if amount:
-                period = limit.period_at(event.occurred_at, subscription_for(limit, theirs, event.occurred_at))
+                period = periods.at(limit, theirs, event.occurred_at)
                 key = UseKey(limit.limit_id, subject_id, period.start)
                 place = added.setdefault(key, _Added(period, event.company_id))
                 place.amount = EXACT.add(place.amount, amount)

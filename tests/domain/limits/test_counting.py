@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from faregate.base.money import currency
 from faregate.domain.customers.subscription import BillingCycle, Pays, Subscription
-from faregate.domain.limits.counting import LimitTable, Subjects, subscription_for, tokens_used
-from faregate.domain.limits.limit import Limit, Matcher, Subject
+from faregate.domain.limits.counting import LimitPeriods, LimitTable, Subjects, subscription_for, tokens_used
+from faregate.domain.limits.limit import Limit, Matcher, Per, Subject
 from tests.domain.limits.test_limit import LIMIT, NOW
 
 WHO: Subjects = {Subject.KEY: "key_1", Subject.USER: None, Subject.COMPANY: "acme"}
@@ -62,6 +64,15 @@ def test_billing_periods_are_those_of_the_first_living_subscription_or_of_the_li
     ended = replace(ONE, cycle=BillingCycle(ends_at=NOW))
     assert subscription_for(LIMIT, [OTHER, ended], NOW) is OTHER
     assert subscription_for(LIMIT, [], NOW) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(Per), st.integers(0, 200), st.booleans())))
+def test_a_period_that_is_remembered_is_the_one_of_the_instant(calls: list[tuple[Per, int, bool]]) -> None:
+    periods, trial = LimitPeriods(), replace(ONE, cycle=BillingCycle(trial_ends_at=NOW, ends_at=NOW + timedelta(90)))
+    for per, day, has_trial in calls:
+        limit, at = replace(LIMIT, limit_id=per.value, per=per), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)
+        theirs = [trial, OTHER] if has_trial else [OTHER]
+        assert periods.at(limit, theirs, at) == limit.period_at(at, subscription_for(limit, theirs, at))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from faregate.base.periods import Period
 from faregate.domain.customers.subscription import Subscription
-from faregate.domain.limits.limit import Limit, MatcherFactory, Subject
+from faregate.domain.limits.limit import Limit, MatcherFactory, Per, Subject
 
 Subjects = Mapping[Subject, str | None]
 """Who made a call: its key, user and company; None where it has none."""
@@ -54,6 +55,22 @@ def subscription_for(limit: Limit, subscriptions: Sequence[Subscription], at: da
     """
     living = [found for found in subscriptions if found.lives_at(at) and limit.plan_id in {None, found.plan_id}]
     return min(living, key=lambda found: (found.started_at, found.subscription_id), default=None)
+
+
+class LimitPeriods:
+    """The periods that calls count in; a call's is seldom another than the one before."""
+
+    def __init__(self) -> None:
+        self._recent: dict[tuple[str, str | None], Period] = {}
+
+    def at(self, limit: Limit, subscriptions: Sequence[Subscription], instant: datetime) -> Period:
+        """Return the period that an instant counts in, of a company with these subscriptions."""
+        subscription = subscription_for(limit, subscriptions, instant) if limit.per is Per.BILLING_PERIOD else None
+        key = limit.limit_id, None if subscription is None else subscription.subscription_id
+        recent = self._recent.get(key)
+        if recent is None or instant not in recent:
+            recent = self._recent[key] = limit.period_at(instant, subscription)
+        return recent
 
 
 def tokens_used(body: object) -> int:
