@@ -66,8 +66,8 @@ def watch_balances(transaction: Transaction, watched: Collection[Watched], *, no
 
     A balance that never had a grant is not low.
     """
-    by_application = stored.all_balance_alerts(transaction)
-    if not by_application or not watched:
+    by_application = stored.all_balance_alerts(transaction) if watched else {}
+    if not by_application:
         return
     ids = [one.subscription.subscription_id for one in watched]
     grants, before = stored.last_grants(transaction, ids), stored.low_balances(transaction, ids)
