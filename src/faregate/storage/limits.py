@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, insert, select, tuple_, update
 
 from faregate.domain.limits.limit import Limit, Measure, Per, Subject
 from faregate.storage.billing_cycle import zone_name, zone_named
@@ -119,33 +119,26 @@ def rate_limits(transaction: Transaction, ids: Collection[str] | None) -> list[O
 
 def reached_limits(transaction: Transaction, subjects: Collection[tuple[str, str]] | None) -> list[ReachedLimit]:
     """Return hard limits that gateways are told of, in the newest period counted, by (limit_id, subject_id)."""
-    if subjects is not None and not subjects:
-        return []
-    columns = limit_use.c
-    newest = (
-        select(columns.limit_id, columns.subject_id, func.max(columns.period_start).label("newest"))
-        .group_by(columns.limit_id, columns.subject_id)
-        .subquery()
-    )
-    same = and_(
-        newest.c.limit_id == columns.limit_id,
-        newest.c.subject_id == columns.subject_id,
-        newest.c.newest == columns.period_start,
+    columns, newer = limit_use.c, limit_use.alias()
+    has_newer = exists().where(
+        newer.c.limit_id == columns.limit_id,
+        newer.c.subject_id == columns.subject_id,
+        newer.c.period_start > columns.period_start,
     )
     statement = (
         select(usage_limit, limit_use)
         .join_from(usage_limit, limit_use, usage_limit.c.limit_id == columns.limit_id)
-        .join(newest, same)
-        .where(columns.reached, usage_limit.c.hard)
-        .order_by(columns.limit_id, columns.subject_id)
+        .where(columns.reached, usage_limit.c.hard, ~has_newer)
     )
+    statements = [statement]
     if subjects is not None:
-        statement = statement.where(columns.limit_id.in_({limit_id for limit_id, _ in subjects}))
-    found = [
+        of = tuple_(columns.limit_id, columns.subject_id)
+        statements = [statement.where(of.in_(some)) for some in chunks(list(subjects))]
+    return [
         ReachedLimit(owned=_limit(row), use=_use(row._mapping, columns))  # noqa: SLF001 - a public name of SQLAlchemy
-        for row in transaction.execute(statement)
+        for one in statements
+        for row in transaction.execute(one)
     ]
-    return [one for one in found if subjects is None or (one.use.key.limit_id, one.use.key.subject_id) in subjects]
 
 
 def read_uses(transaction: Transaction, keys: Sequence[UseKey]) -> dict[UseKey, LimitUse]:
