@@ -11,7 +11,7 @@ from faregate.base.ids import new_id
 from faregate.base.money import from_ledger_units
 from faregate.domain.customers.subscription import Subscription
 from faregate.domain.limits.alerts import BalanceAlert, crossed
-from faregate.domain.limits.limit import ALL_TIME
+from faregate.domain.limits.limit import known_end
 from faregate.storage import alerts as stored
 from faregate.storage.alerts import AlertKind, AlertRow
 from faregate.storage.database import Transaction
@@ -40,7 +40,7 @@ def alert_of_limit(
             subject_id=key.subject_id,
             company_id=use.company_id,
             period_start=key.period_start,
-            period_end=None if use.period_end == ALL_TIME.end else use.period_end,
+            period_end=known_end(use.period_end),
             percent=percent,
             measured=use.used,
             amount=limit.amount,

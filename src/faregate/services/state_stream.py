@@ -11,7 +11,7 @@ import msgspec
 
 from faregate.domain.customers.subscription import Pays
 from faregate.domain.governance.rule import Cohort, Rule
-from faregate.domain.limits.limit import ALL_TIME, Stage
+from faregate.domain.limits.limit import Stage, known_end
 from faregate.domain.metering.definition import write_definition
 from faregate.domain.metering.filter import All, Is
 from faregate.domain.metering.meter import Meter
@@ -281,7 +281,7 @@ def _limit_block(found: ReachedLimit) -> LimitBlockState:
         per=limit.per,
         routes=list(limit.routes),
         from_at=use.key.period_start,
-        until_at=None if use.period_end == ALL_TIME.end else use.period_end,
+        until_at=known_end(use.period_end),
         is_near=limit.stage(use.used) is Stage.NEAR,
     )
 

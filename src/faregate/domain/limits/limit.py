@@ -138,6 +138,11 @@ class Limit:
         return Stage.NEAR if is_near else Stage.FREE
 
 
+def known_end(period_end: datetime) -> datetime | None:
+    """Return the end of a limit's period as it is told; None where it does not end."""
+    return None if period_end == ALL_TIME.end else period_end
+
+
 def faults_of(limit: Limit) -> list[FieldFault]:
     """Return everything that is wrong with a limit by itself; empty where it can be kept."""
     return [FieldFault(field=field, message=message) for field, message in _faults(limit)]

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.base.limits import MAX_ALERT_PERCENT, MAX_ALERT_PERCENTS, MAX_LIMIT_ROUTES
-from faregate.domain.limits.limit import ALL_TIME, Limit, Measure, Per, Stage, Subject
+from faregate.domain.limits.limit import Limit, Measure, Per, Stage, Subject, known_end
 from faregate.wire.api.catalog import CurrencyCode
 from faregate.wire.api.common import DecimalText, Identifier, Instant, Name, plain
 from faregate.wire.api.customers import TimeZone
@@ -136,7 +136,7 @@ def limit_use_view(
         subject_id=subject_id,
         company_id=company_id,
         period_start=start,
-        period_end=None if end == ALL_TIME.end else end,
+        period_end=known_end(end),
         used=plain(used),
         amount=plain(limit.amount),
         remaining=plain(max(limit.amount - used, Decimal(0))),
