@@ -19,7 +19,7 @@ from bench.crash.judge import judge
 from bench.crash.load import Load
 from bench.crash.records import CallerRecord, Evidence, Outcome
 from bench.stack import READY, Stack, running_stack, wait_at_rest
-from faregate.wire.dialects.openai_chat import estimate_input, read_request
+from faregate.wire.dialects.openai_chat_dialect import read_chat_call
 
 _LIVES_S: Final = (0.3, 2.5)
 _DEAD_S: Final = (0.0, 0.8)
@@ -116,7 +116,7 @@ def _gather(stack: Stack, offer: Offer, customer: Customer, *, callers: Sequence
             set_aside=read_set_aside(connection),
             prices=read_prices(connection, offer),
             account=read_account(connection, customer.subscription_id),
-            input_estimate=estimate_input(read_request(chat_body())),
+            input_estimate=read_chat_call(chat_body()).input_estimate(),
         )
 
 

@@ -26,7 +26,7 @@ from bench.overspend.load import Load, cheapest_call
 from bench.overspend.market import Market, open_market
 from bench.overspend.rating import dollars
 from bench.overspend.records import CallRecord, Kill, Trial
-from faregate.wire.dialects.openai_chat import estimate_input, read_request
+from faregate.wire.dialects.openai_chat_dialect import read_chat_call
 
 GATEWAYS: Final = 4
 
@@ -171,7 +171,7 @@ def gather(fleet: Fleet, market: Market, *, calls: Sequence[CallRecord], kills: 
         set_aside=fleet.books.set_aside(),
         accounts=fleet.books.accounts(),
         totals=fleet.books.totals(market.meters),
-        input_estimate=estimate_input(read_request(chat_body())),
+        input_estimate=read_chat_call(chat_body()).input_estimate(),
         cheapest=cheapest_call(),
     )
 

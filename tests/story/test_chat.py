@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from faregate.apps.story.chat import Tokens, directions, story_call
 from faregate.apps.upstream.directions import read_directions
-from faregate.wire.dialects.openai_chat import input_bound, read_request
+from faregate.wire.dialects.openai_chat_dialect import read_chat_call
 
 
 @given(prompt=st.integers(500, 5_000), completion=st.integers(1, 5_000), stream=st.booleans())
@@ -13,22 +13,22 @@ def test_what_a_strict_route_holds_for_a_story_call_is_what_the_call_uses(
     *, prompt: int, completion: int, stream: bool
 ) -> None:
     call = story_call(Tokens(prompt=prompt, completion=completion), stream=stream)
-    request = read_request(call.body)
-    assert input_bound(request, call.body) == prompt
+    request = read_chat_call(call.body)
+    assert request.input_bound() == prompt
     assert request.most_output_per_choice == completion
     assert (request.stream is True) == stream
 
 
 def test_the_answers_of_several_choices_add_up() -> None:
     call = story_call(Tokens(prompt=100_000, completion=500_000), choices=5)
-    request = read_request(call.body)
+    request = read_chat_call(call.body)
     assert (request.n, request.max_tokens) == (5, 100_000)
     assert call.headers["x-demo-completion-tokens"] == "100000"
 
 
 def test_a_prompt_of_a_few_tokens_is_still_covered() -> None:
     call = story_call(Tokens(prompt=3, completion=2))
-    assert input_bound(read_request(call.body), call.body) >= 3
+    assert read_chat_call(call.body).input_bound() >= 3
 
 
 @pytest.mark.parametrize(

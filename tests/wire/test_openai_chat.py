@@ -15,11 +15,10 @@ from faregate.wire.dialects.openai_chat import (
     completion_path,
     estimate_input,
     input_bound,
-    read_request,
     require_bounded,
     rewrite,
 )
-from faregate.wire.dialects.openai_chat_dialect import ChatStream
+from faregate.wire.dialects.openai_chat_dialect import ChatStream, read_chat_call
 from faregate.wire.dialects.openai_chat_usage import read_chat_answer
 from faregate.wire.dialects.seam import Reading
 
@@ -112,7 +111,7 @@ def test_rewriting_keeps_every_field_and_limits_the_output(
     contents: list[str], others: dict[str, object], most: int
 ) -> None:
     body = json.dumps({"messages": [{"role": "user", "content": text} for text in contents], "stream": True} | others)
-    request = read_request(body.encode())
+    request = read_chat_call(body.encode())
     sent = json.loads(rewrite(request, body.encode(), most_output_per_choice=most))
     assert sent == json.loads(body) | {"max_tokens": most, "stream_options": {"include_usage": True}}
     assert input_bound(request, body.encode()) > sum(len(text.encode()) for text in contents)
@@ -121,26 +120,26 @@ def test_rewriting_keeps_every_field_and_limits_the_output(
 
 def test_numbers_keep_their_spelling_and_a_name_sent_twice_is_sent_once() -> None:
     body = b'{"messages":[],"temperature":1.10,"seed":123456789012345678901,"max_tokens":10,"max_tokens":9}'
-    sent = rewrite(read_request(body), body, most_output_per_choice=9)
+    sent = rewrite(read_chat_call(body), body, most_output_per_choice=9)
     assert sent == b'{"messages":[],"temperature":1.10,"seed":123456789012345678901,"max_tokens":9}'
 
 
 def test_a_body_that_needs_no_change_is_the_same_object() -> None:
     body = b'{"messages":[], "stream":true, "stream_options":{"include_usage":true}}'
-    assert rewrite(read_request(body), body, most_output_per_choice=None) is body
+    assert rewrite(read_chat_call(body), body, most_output_per_choice=None) is body
     plain = b'{"messages":[]}'
-    assert rewrite(read_request(plain), plain, most_output_per_choice=None) is plain
+    assert rewrite(read_chat_call(plain), plain, most_output_per_choice=None) is plain
 
 
 @pytest.mark.parametrize("body", [b"", b"nope", b"[]", b"{}", b'{"messages":5}', b'{"messages":[{"content":"\xff"}]}'])
 def test_a_request_that_cannot_be_read_is_invalid_input(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        read_request(body)
+        read_chat_call(body)
 
 
 def test_null_fields_count_as_absent() -> None:
     body = b'{"messages":[{"role":"user","content":null,"audio":null}],"audio":null,"prediction":null,"n":null}'
-    request = read_request(body)
+    request = read_chat_call(body)
     require_bounded(request)
     assert request.choices == 1
 
@@ -157,7 +156,7 @@ def test_null_fields_count_as_absent() -> None:
     ],
 )
 def test_what_the_request_does_not_bound_is_refused_by_its_name(fields: dict[str, object], named: str) -> None:
-    request = read_request(json.dumps({"messages": []} | fields).encode())
+    request = read_chat_call(json.dumps({"messages": []} | fields).encode())
     with pytest.raises(InvalidInput) as refused:
         require_bounded(request)
     assert refused.value.faults[0].field == named
@@ -176,7 +175,7 @@ def test_the_callers_own_limit_is_the_larger_of_the_two_it_may_name(
     fields: dict[str, object], most: int | None
 ) -> None:
     body = json.dumps({"messages": []} | fields).encode()
-    request = read_request(body)
+    request = read_chat_call(body)
     assert request.most_output_per_choice == most
     sent = json.loads(rewrite(request, body, most_output_per_choice=3))
     assert {name: sent[name] for name in fields or {"max_tokens": 3}} == dict.fromkeys(fields or ["max_tokens"], 3)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from faregate.apps.upstream.directions import MAX_REPLAY_COMPLETION_TOKENS, MAX_REPLAY_PROMPT_TOKENS
-from faregate.wire.dialects.openai_chat import input_bound, read_request
+from faregate.wire.dialects.openai_chat_dialect import read_chat_call
 
 MODEL: Final = "faregate-demo"
 PATH: Final = "/ai/chat/chat/completions"
@@ -82,4 +82,4 @@ def _body(asked: dict[str, Any], prompt: str) -> bytes:
 
 
 def _bound(body: bytes) -> int:
-    return input_bound(read_request(body), body)
+    return read_chat_call(body).input_bound()

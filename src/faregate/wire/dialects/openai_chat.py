@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from faregate.base.errors import InvalidInput
@@ -20,7 +19,6 @@ from faregate.wire.dialects.request_fields import (
     FIELDS_DECODER,
     NULL,
     bound_of,
-    decode_request,
     is_given,
     require_limit,
     unbounded,
@@ -39,9 +37,6 @@ _PATHS: Final = frozenset(("", "/", "/completions", COMPLETIONS_PATH))
 _TEXT_PARTS: Final = frozenset(("text", "refusal"))
 
 
-_DECODER: Final = msgspec.json.Decoder(ChatRequest)
-
-
 def completion_path(rest: str) -> str | None:
     """Return the upstream path for what followed the route's name, or None where no completion is asked for.
 
@@ -49,13 +44,6 @@ def completion_path(rest: str) -> str | None:
     route's parent as its base URL, where the route ends in `/chat` (`/completions`), all mean the same.
     """
     return COMPLETIONS_PATH if rest in _PATHS else None
-
-
-def read_request(body: bytes) -> ChatRequest:
-    """Return the fields that bound a request; `InvalidInput` names the field that is malformed or out of range."""
-    request = decode_request(_DECODER, body)
-    require_limits(request)
-    return request
 
 
 def require_limits(request: ChatRequest) -> None:
