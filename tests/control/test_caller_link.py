@@ -6,7 +6,7 @@ import pytest
 
 from faregate.base.clock import SystemClock
 from faregate.services.gateway_calls import main_application
-from tests.control.control_plane import Handle
+from tests.control.control_plane import GATEWAY_TOKEN, Handle
 from tests.control.test_gateway_link import GATEWAY, event, lease, open_epoch
 from tests.control.world import COMPANY, PRICE, SUBSCRIPTION, add_catalog, add_subscription, grant
 
@@ -180,3 +180,18 @@ def test_what_a_call_cost_is_told_to_its_own_company_alone(control: Handle) -> N
 def test_callers_questions_need_the_gateway_token_and_a_body_that_fits(control: Handle, path: str) -> None:
     assert control.ask("POST", f"/gateway/v1/{path}", b"{}", authorization="Bearer nobody").status == 401
     assert control.as_gateway("POST", f"/gateway/v1/{path}", {"company_id": 7}).status == 400
+
+
+@pytest.mark.parametrize("path", ["/gateway/v1/leases", "/gateway/v1/balances"])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"[", "body"),
+        (b"[" * 100_000, "body"),
+        (b'{"company_id": "\xff", "gateway_id": "\xff"}', "body"),
+        (b'{"gateway_id": 1, "company_id": 1}', "y_id"),
+    ],
+)
+def test_what_cannot_be_read_is_the_askers_fault(control: Handle, path: str, body: bytes, field: str) -> None:
+    reply = control.ask("POST", path, body, authorization=f"Bearer {GATEWAY_TOKEN}")
+    assert (reply.status, str(only(reply.json()["errors"])["field"])[-4:]) == (400, field)

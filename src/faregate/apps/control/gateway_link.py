@@ -32,6 +32,7 @@ from faregate.services.gateway_calls import (
     release_gateway,
 )
 from faregate.storage.database import Database
+from faregate.wire.api.common import decode_body
 from faregate.wire.gateway_epochs import OpenEpoch, ReleaseEarlierEpochs
 from faregate.wire.gateway_protocol import (
     FIRST_DIALECTS,
@@ -193,12 +194,8 @@ def stated_follower(request: Request) -> Follower:
 
 
 async def read_question(request: Request, kind: type[T]) -> T:
-    """Return the body of a request; `InvalidInput` where it is not of the kind."""
-    body = await read_body(request, MAX_API_BODY_BYTES)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise InvalidInput.of("body", str(error)) from error
+    """Return the body of a request; `InvalidInput` names the field that is not of the kind."""
+    return decode_body(await read_body(request, MAX_API_BODY_BYTES), kind)
 
 
 def _route_of(event: Raw) -> str:
