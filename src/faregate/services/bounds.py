@@ -17,7 +17,7 @@ from faregate.services.routes import find_existing
 from faregate.storage.bounds import BoundKey, bounds_of_route, read_bounds, write_bounds
 from faregate.storage.database import Transaction
 from faregate.storage.leases import LeaseRow
-from faregate.storage.metered import read_all_prices
+from faregate.storage.metered import series_of_application
 from faregate.wire.api.bounds import BoundQualityView, RouteBoundsView
 from faregate.wire.event import as_utc
 from faregate.wire.gateway_protocol import GatewayFacts
@@ -109,7 +109,7 @@ def read_bound_quality(transaction: Transaction, query: BoundQuery) -> RouteBoun
         transaction, query.application_id, query.route_id, from_at=query.from_at, to_at=query.to_at
     ):
         by_price.setdefault(key.price_id, BoundQuality()).merge(quality)
-    prices = read_all_prices(transaction)
+    prices = PriceList(series_of_application(transaction, query.application_id))
     return RouteBoundsView(
         route_id=query.route_id,
         start=query.from_at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -12,7 +11,7 @@ from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.limits import MAX_USAGE_ROWS
 from faregate.base.money import EXACT, currency, from_ledger_units
 from faregate.base.periods import window_containing
-from faregate.domain.catalog.versions import PriceSeries
+from faregate.domain.catalog.versions import PriceList
 from faregate.domain.customers.subscription import Pays
 from faregate.services.business_clock import business_now
 from faregate.services.find_event import positions_of_call, readable_event
@@ -23,7 +22,7 @@ from faregate.storage.corrections import correction_of
 from faregate.storage.database import Transaction
 from faregate.storage.events import read_logged_event
 from faregate.storage.ledger import read_account
-from faregate.storage.metered import read_all_prices, read_subscriptions, subscriptions_of_companies
+from faregate.storage.metered import read_prices, read_subscriptions, series_of_application, subscriptions_of_companies
 from faregate.storage.meters import meters_of_application
 from faregate.storage.readings import ChargeReading, Selection
 from faregate.wire.api.common import plain
@@ -45,7 +44,7 @@ MOST_DAYS: Final = timedelta(days=92)
 _DAY: Final = timedelta(days=1)
 
 
-def read_balances(transaction: Transaction, question: BalanceQuestion, clock: Clock) -> BalancesView:
+def read_balances(transaction: Transaction, question: BalanceQuestion | UsageQuestion, clock: Clock) -> BalancesView:
     """Return the credit of the company's subscriptions that have begun and not ended."""
     now = business_now(transaction, question.application_id, clock)
     found = subscriptions_of_companies(transaction, question.application_id, [question.company_id])
@@ -64,11 +63,7 @@ def read_period_usage(transaction: Transaction, question: UsageQuestion, clock: 
 
     Raises `InvalidInput` on `from` or `to` for what is not whole days, or too many.
     """
-    balances = read_balances(
-        transaction,
-        BalanceQuestion(application_id=question.application_id, company_id=question.company_id, as_of=question.as_of),
-        clock,
-    )
+    balances = read_balances(transaction, question, clock)
     return PeriodUsageView(
         company_id=question.company_id,
         prices=[
@@ -97,8 +92,6 @@ def read_call_cost(transaction: Transaction, question: CostQuestion) -> CallCost
     if logged is None or wire is None or wire.company_id != question.company_id:
         raise NotFound("call", question.request_id)
     charges = [charge for position in positions for charge in _charges(transaction, position)]
-    prices = read_all_prices(transaction)
-    lines = _lines(charges, {charge.price_id: prices.series_of(charge.price_id) for charge in charges})
     paid = [charge for charge in charges if charge.subscription_id]
     codes = {charge.currency for charge in paid}
     unit = currency(codes.pop()) if len(codes) == 1 else None
@@ -111,7 +104,7 @@ def read_call_cost(transaction: Transaction, question: CostQuestion) -> CallCost
         currency=None if unit is None else unit.code,
         cost=None if unit is None else plain(from_ledger_units(sum(charge.amount for charge in paid), unit)),
         balance=_balance(transaction, {charge.subscription_id for charge in paid}),
-        lines=lines,
+        lines=_lines(charges, read_prices(transaction, {charge.price_id for charge in charges})),
     )
 
 
@@ -122,10 +115,10 @@ def _charges(transaction: Transaction, position: int) -> list[ChargeReading]:
     return charges if corrected is None else charges + stored.charges_of_event(transaction, corrected.position)
 
 
-def _lines(charges: list[ChargeReading], series: Mapping[str, PriceSeries | None]) -> list[CallCostLineView]:
+def _lines(charges: list[ChargeReading], prices: PriceList) -> list[CallCostLineView]:
     sums: dict[tuple[str, str, str], tuple[Decimal, int]] = {}
     for charge in charges:
-        found = series[charge.price_id]
+        found = prices.series_of(charge.price_id)
         key = (charge.price_id if found is None else found.series_id, found.name if found else "", charge.currency)
         quantity, amount = sums.get(key, (Decimal(0), 0))
         sums[key] = (EXACT.add(quantity, charge.quantity), amount + charge.amount)
@@ -173,7 +166,7 @@ def _days(transaction: Transaction, question: UsageQuestion) -> list[DayUsageVie
     page = read_usage(transaction, query, cursor=None, limit=MAX_USAGE_ROWS)
     if page.next_cursor is not None:
         raise InvalidInput.of("to", f"there are more than {MAX_USAGE_ROWS} rows of usage; ask for fewer days")
-    prices = read_all_prices(transaction)
+    prices = PriceList(series_of_application(transaction, question.application_id))
     price_ids = {
         meter.meter_id: meter.price_id for meter in meters_of_application(transaction, question.application_id)
     }

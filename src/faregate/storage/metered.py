@@ -37,6 +37,12 @@ def read_all_prices(transaction: Transaction) -> PriceList:
     return PriceList(_series(transaction))
 
 
+def read_prices(transaction: Transaction, price_ids: Collection[str]) -> PriceList:
+    """Return the prices of these versions, each with all of its versions."""
+    series_ids = select(price.c.series_id).where(price.c.price_id.in_(price_ids))
+    return PriceList(_series(transaction, price.c.series_id.in_(series_ids)))
+
+
 def metered_series_of_plans(transaction: Transaction, plan_ids: Collection[str]) -> dict[str, list[PriceSeries]]:
     """Return, by plan and in id order, the prices that a meter feeds."""
     metered = price.c.series_id.in_(select(meter.c.price_id))
