@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from msgspec import Raw
 
-from faregate.base.errors import NotFound
 from faregate.base.money import Currency, currency, from_ledger_units
 from faregate.domain.catalog.price import Price
 from faregate.domain.ledger.credit_account import Movement
@@ -21,7 +20,7 @@ from faregate.storage.corrections import correction_of, correction_that_made
 from faregate.storage.credit import first_expiry, movements_of_entries
 from faregate.storage.database import Transaction
 from faregate.storage.events import IngestedEvent
-from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_totals
+from faregate.storage.ledger import PriceTotal, TotalKey, empty_total, read_account, read_totals
 from faregate.storage.metered import series_of_plan
 from faregate.storage.readings import ChargeReading, EntryReading, Selection, SetAsideReading, UnmeterableCount
 from faregate.wire.api.common import CursorNumber, Page, decode_cursor, encode_cursor, plain
@@ -56,9 +55,7 @@ def read_event(transaction: Transaction, application_id: str, event_id: str) -> 
 def read_balance(transaction: Transaction, application_id: str, subscription_id: str, *, now: datetime) -> BalanceView:
     """Return a subscription's credit and, price by price, the period that holds the business time `now`."""
     subscription = find_existing(transaction, application_id, subscription_id).subscription
-    account = stored.read_account_snapshot(transaction, subscription_id)
-    if account is None:
-        raise NotFound("subscription", subscription_id)
+    account = read_account(transaction, subscription_id)
     unit = subscription.currency
     period = subscription.period_at(now)
     prices: list[Price] = []

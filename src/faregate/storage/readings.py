@@ -15,9 +15,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from faregate.domain.metering.aggregate import Aggregate, decode_aggregate
 from faregate.storage.columns import Instant
 from faregate.storage.database import Transaction
-from faregate.storage.ledger import Account, account_from_row
 from faregate.storage.tables import (
-    account,
     charge,
     correction,
     event_log,
@@ -195,14 +193,6 @@ def read_charges(
 def charges_of_event(transaction: Transaction, position: int) -> list[ChargeReading]:
     """Return what the event at a log position was charged, by meter."""
     return _charges(transaction, [charge.c.position == position], None)
-
-
-def read_account_snapshot(transaction: Transaction, subscription_id: str) -> Account | None:
-    """Return an account without locking it: for showing, not for changing."""
-    row = transaction.execute(select(account).where(account.c.subscription_id == subscription_id)).first()
-    if row is None:
-        return None
-    return account_from_row(row)
 
 
 def read_entries(transaction: Transaction, subscription_id: str, *, after: int, limit: int) -> list[EntryReading]:
