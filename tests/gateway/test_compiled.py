@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faregate.apps.compiled import MODULES, SWITCH, source_of
+from faregate.apps.compiled import COMPILED_AGAINST, MODULES, SWITCH, source_of
 from tests.support.tree import SOURCE
 
 
@@ -37,11 +37,24 @@ def test_a_module_that_is_compiled_holds_nothing_that_cannot_be(module: str) -> 
     assert (structs, generators) == ([], [])
 
 
-def test_what_was_compiled_is_of_no_use_once_a_source_has_changed(tmp_path: Path) -> None:
+def test_the_compiled_modules_import_nothing_that_their_folder_is_not_named_for() -> None:
+    imported = {
+        node.module
+        for module in MODULES
+        for node in ast.walk(ast.parse(source_of(module).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("faregate.")
+    }
+    folders = tuple(f"faregate.{folder.replace('/', '.')}" for folder in COMPILED_AGAINST)
+    assert [module for module in sorted(imported) if not module.startswith(folders)] == []
+
+
+# The second is compiled into others: mypyc writes constants where they are used.
+@pytest.mark.parametrize("changed", ["apps/gateway/pools.py", "base/limits.py"])
+def test_what_was_compiled_is_of_no_use_once_a_source_has_changed(tmp_path: Path, changed: str) -> None:
     tree = Path(shutil.copytree(SOURCE.parent, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__")))
     folder = "from faregate.apps.compiled import compiled_folder as folder; print(folder())"
     before = _run(folder, tree)
-    with (tree / "faregate/apps/gateway/pools.py").open("a") as source:
+    with (tree / "faregate" / changed).open("a") as source:
         source.write("# changed\n")
     after = _run(folder, tree)
     assert Path(before).parent == Path(after).parent
