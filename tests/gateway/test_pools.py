@@ -118,3 +118,14 @@ def test_holds_that_became_one_are_settled_as_one(granted: list[int], slices: li
     assert (held.beyond, held.uncovered) == (max(0, used - total), max(0, used - sum(granted)))
     assert sum(units.idle for units in leases) == sum(granted) - sum(drawn.values())
     assert (pools.in_flight, [units.held for units in leases]) == (0, [0] * len(leases))
+
+
+def test_holds_from_before_and_after_a_restore_that_became_one_leave_both_accounts_without_a_call() -> None:
+    before, after = account(lease("lea_before")), account(lease("lea_after"))
+    held, more = before.hold(want(), 0, least=0), after.hold(want(), 0, least=0)
+    assert held is not None
+    assert more is not None
+    held.absorb(more)
+    assert (before.in_flight, after.in_flight) == (1, 0)
+    held.settle({"pri_1": 20})
+    assert (before.in_flight, after.in_flight) == (0, 0)

@@ -166,7 +166,10 @@ class Hold:
         self.uncovered = 0
 
     def absorb(self, other: Hold) -> None:
-        """Take over what another hold of the same account has: both are settled as one."""
+        """Take over what another hold of the same subscription has: both are settled as one.
+
+        The other's account may be a later one: a restored ledger has the gateway begin anew while calls run on.
+        """
         for part in other.parts:
             own = next((own for own in reversed(self.parts) if own.units is part.units), None)
             if own is None:
@@ -175,7 +178,7 @@ class Hold:
                 own.count += part.count
         self.output += other.output
         other.parts = []
-        self.account.in_flight -= 1
+        other.account.in_flight -= 1
 
     def settle(self, used: dict[str, int]) -> dict[LeasedUnits, int]:
         """Give back what was not used and return the units drawn from each lease.
