@@ -150,6 +150,22 @@ def test_a_waiting_call_asks_again_as_soon_as_credit_came_free() -> None:
     run(scenario())
 
 
+def test_a_call_that_waits_while_the_ledger_is_restored_is_held_from_what_the_ledger_gives_afterwards() -> None:
+    async def scenario() -> None:
+        ledger = Ledger(answers=[LeaseAnswer(refused=Refused.INSUFFICIENT, outstanding=True)])
+        holding = holding_of(ledger)
+        waiting = asyncio.create_task(holding.hold("sub_1", TEN_UNITS, wait_ms=1_000))
+        async with asyncio.timeout(2):
+            while not ledger.requests:  # noqa: ASYNC110 - the request is on its way
+                await asyncio.sleep(0)
+            holding.forget()
+            hold = await waiting
+        assert isinstance(hold, Hold)
+        assert [part.units.lease.lease_id for part in hold.parts] == ["lea_2"]
+
+    run(scenario())
+
+
 def test_while_leases_are_suspended_calls_are_refused_for_now_and_not_for_want_of_credit() -> None:
     async def scenario() -> None:
         holding = holding_of(Ledger(answers=[LeaseAnswer(refused=Refused.SUSPENDED, outstanding=True)]))

@@ -264,23 +264,23 @@ class Holding:
             desk.waiting.clear()
 
     async def _answer(self, desk: _Desk, ticket: _Waiting) -> Hold | Denied:
-        account, want = desk.account, ticket.want
-        loop = asyncio.get_running_loop()
+        want, loop = ticket.want, asyncio.get_running_loop()
         poll_s = _POLL_LEAST_S
         while True:
-            hold = account.hold(want, self._clock.steady_ms(), least=want.output)
+            # The desk's account is another one after a restore of the ledger.
+            hold = desk.account.hold(want, self._clock.steady_ms(), least=want.output)
             if hold is not None:
                 return hold
             if _known_to_be_denied(desk, ticket):
                 return Denied.NO_CREDIT
             changes, asked_at_s = desk.changes, loop.time()
             answer = await self._ask_for_all(desk, want)
-            hold = self._partial(account, want)
+            hold = desk.account.hold(want, self._clock.steady_ms(), least=want.least_output)
             if hold is not None:
                 return hold
             if answer is None or self.fenced or answer.refused is Refused.SUSPENDED:
                 return Denied.UNAVAILABLE
-            may_change = answer.outstanding or account.in_flight > 0 or answer.refused is None
+            may_change = answer.outstanding or desk.account.in_flight > 0 or answer.refused is None
             if answer.refused is Refused.NO_SUBSCRIPTION or not may_change or loop.time() >= ticket.deadline_s:
                 desk.denied = _Denial(want, changes, asked_at_s)
                 return Denied.NO_CREDIT
@@ -298,9 +298,6 @@ class Holding:
 
     def _can_hold_least(self, account: Account, want: Want) -> bool:
         return account.affordable_output(want, self._clock.steady_ms()) >= want.least_output
-
-    def _partial(self, account: Account, want: Want) -> Hold | None:
-        return account.hold(want, self._clock.steady_ms(), least=want.least_output)
 
     async def _ask_ahead(self, desk: _Desk, want: Want) -> None:
         """Ask the ledger for what the account burns in a while, and for no call in particular."""
