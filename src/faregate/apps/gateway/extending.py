@@ -159,7 +159,7 @@ class Extension:
         if asking is None or not asking.done():
             return
         self._asking = None
-        outcome = Denied.UNAVAILABLE if asking.cancelled() or asking.exception() else asking.result()
+        outcome = _outcome(asking)
         if isinstance(outcome, Hold):
             self._absorb(outcome)
             return
@@ -191,9 +191,11 @@ class Extension:
         )
 
     def _give_back(self, asking: asyncio.Task[Hold | Denied]) -> None:
-        if asking.cancelled() or asking.exception() is not None:
-            return
-        outcome = asking.result()
+        outcome = _outcome(asking)
         if isinstance(outcome, Hold):
-            outcome.settle({})
-            self._holding.settled(outcome)
+            self._holding.release(outcome)
+
+
+def _outcome(asking: asyncio.Task[Hold | Denied]) -> Hold | Denied:
+    """Return what was answered; credit that could not be asked for is unavailable."""
+    return Denied.UNAVAILABLE if asking.cancelled() or asking.exception() else asking.result()

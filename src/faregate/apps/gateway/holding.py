@@ -148,16 +148,18 @@ class Holding:
         if outcome.done() and not outcome.cancelled():
             held = outcome.result()
             if isinstance(held, Hold):
-                held.settle({})
-                self.settled(held)
+                self.release(held)
+
+    def release(self, hold: Hold) -> None:
+        """Let go of a hold of which nothing was used."""
+        hold.settle({})
+        self.settled(hold)
 
     def settled(self, hold: Hold) -> None:
         """Say that a call of the account has ended: its units may be free."""
         if hold.account.final:
             self.on_final()
-        desk = self._desks.get(hold.account.subscription_id)
-        if desk is not None and desk.waiting:
-            _wake(desk)
+        self.freed(hold.account.subscription_id)
 
     def shipped(self) -> None:
         """Say that the ledger may have applied events: units may be free there."""
@@ -175,7 +177,7 @@ class Holding:
             desk.giving_back = asyncio.get_running_loop().create_task(self._give_back(desk))
 
     def freed(self, subscription_id: str) -> None:
-        """Say that the account's credit changed at the ledger: calls that wait may ask again."""
+        """Say that the account's credit changed, here or at the ledger: calls that wait may ask again."""
         desk = self._desks.get(subscription_id)
         if desk is not None and desk.waiting:
             _wake(desk)
@@ -255,7 +257,7 @@ class Holding:
                 if not ticket.outcome.done():
                     ticket.outcome.set_result(outcome)
                 elif isinstance(outcome, Hold):
-                    outcome.settle({})
+                    self.release(outcome)
         finally:
             desk.asking = None
             for ticket in desk.waiting:

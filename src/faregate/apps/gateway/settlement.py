@@ -89,8 +89,7 @@ class Settlement:
         """Let go of a hold whose call was never started."""
         if call.hold is not None:
             hold, call.hold = call.hold, None
-            hold.settle({})
-            self._holding.settled(hold)
+            self._holding.release(hold)
 
     def refuse(self, call: Call, refusal: RefusalAnswer) -> Refusal:
         """Write that a rule refused the call; return the answer that the rule gives."""
