@@ -22,19 +22,11 @@ from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
-from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.spool import SpoolUnavailable
-from faregate.apps.gateway.targets import Retries
-from faregate.apps.gateway.upstream_client import (
-    UpstreamClient,
-    UpstreamClients,
-    UpstreamFailed,
-    UpstreamTimedOut,
-    WholeAnswer,
-)
+from faregate.apps.gateway.upstream_client import UpstreamClient, UpstreamClients, UpstreamFailed, WholeAnswer
 from faregate.base.errors import InvalidInput
 from faregate.base.limits import MAX_USAGE_EVENT_BYTES
 from faregate.wire.dialects.seam import MeteredDialect, MeteredRequest
@@ -98,28 +90,20 @@ class MeteredCalls:
         headers += route.upstream_headers
         headers.append(("x-request-id", call.request_id))
         try:
-            if streams or route.state.answer_cost:
-                await self._forward(call, dialect, url=url, headers=headers, body=body)
+            client = self._client(call, dialect)
+            answer: WholeAnswer | None
+            if streams:
+                answer = await self._stream(call, client, dialect, url=url, headers=headers, body=body)
             else:
-                client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
-                if route.retries is not None:
-                    client = self._repeating(call, dialect, route.retries)
                 answer = await client.fetch(call.verb, url, headers=headers, body=body)
+            if answer is None:
+                return
+            if route.state.answer_cost:
+                await self._relay.pass_with_cost(call, answer, dialect)
+            else:
                 self._relay.pass_whole(call, answer, dialect)
-        except UpstreamFailed as error:
-            refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
-            self._settlement.settle(call, refusal.status)
-            raise refusal from error
-        except asyncio.CancelledError:
-            # The gateway stops before anything was sent to the caller: nothing is billed.
-            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
-            raise answers.STOPPING from None
-
-    async def _pass_whole(self, call: Call, answer: WholeAnswer, dialect: MeteredDialect) -> None:
-        if call.plan.route.state.answer_cost:
-            await self._relay.pass_with_cost(call, answer, dialect)
-        else:
-            self._relay.pass_whole(call, answer, dialect)
+        except (UpstreamFailed, asyncio.CancelledError) as error:
+            raise self._settlement.fail(call, error) from error
 
     def _read(self, call: Call, dialect: MeteredDialect, body: bytes) -> tuple[MeteredRequest | None, int]:
         """Return the request, and what its parts add to the input's bound.
@@ -142,20 +126,15 @@ class MeteredCalls:
         call.request = request
         return request, added
 
-    def _connect(self, route: RoutePlan) -> UpstreamClient:
-        client = route.client = self._clients.client_for(route.state, decode=True)
-        return client
-
-    def _repeating(self, call: Call, dialect: MeteredDialect, retries: Retries) -> RepeatingClient:
+    def _client(self, call: Call, dialect: MeteredDialect) -> UpstreamClient | RepeatingClient:
+        """Return what sends the call, as often as its route allows."""
         route = call.plan.route
-        return RepeatingClient(
-            route.client or self._connect(route),
-            call,
-            retries,
-            dialect=dialect,
-            now=self._now,
-            metrics=self._metrics,
-        )
+        client = route.client
+        if client is None:
+            client = route.client = self._clients.client_for(route.state, decode=True)
+        if route.retries is None:
+            return client
+        return RepeatingClient(client, call, route.retries, dialect=dialect, now=self._now, metrics=self._metrics)
 
     async def _wait(self, call: Call, want: Want) -> Hold:
         """Wait for a hold that the memory alone cannot give; raises the answer where there is none."""
@@ -203,16 +182,18 @@ class MeteredCalls:
             note=partial(self._settlement.extend, call),
         )
 
-    async def _forward(self, call: Call, dialect: MeteredDialect, *, url: str, headers: Headers, body: bytes) -> None:
-        """Forward a call that streams, or is answered with its cost."""
-        route = call.plan.route
-        client: UpstreamClient | RepeatingClient = route.client or self._connect(route)
-        if route.retries is not None:
-            client = self._repeating(call, dialect, route.retries)
-        if call.request is None or not call.request.streams:
-            await self._pass_whole(call, await client.fetch(call.verb, url, headers=headers, body=body), dialect)
-            return
-        watch = CallerWatch(call.protocol) if route.cancels else None
+    async def _stream(
+        self,
+        call: Call,
+        client: UpstreamClient | RepeatingClient,
+        dialect: MeteredDialect,
+        *,
+        url: str,
+        headers: Headers,
+        body: bytes,
+    ) -> WholeAnswer | None:
+        """Forward a call that asks for a stream, and pass that on; return an answer that is none."""
+        watch = CallerWatch(call.protocol) if call.plan.route.cancels else None
         try:
             answer = await client.stream(call.verb, url, headers=headers, body=body)
             try:
@@ -221,9 +202,9 @@ class MeteredCalls:
                         # Not before: a request without an answer cannot be taken back, and the upstream works on it.
                         watch.cancel_when_gone()
                     await self._relay.pass_stream(call, answer, dialect, watch=watch)
-                else:
-                    whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
-                    await self._pass_whole(call, WholeAnswer(answer.status, answer.headers, whole), dialect)
+                    return None
+                whole = await answer.read_whole(MAX_USAGE_EVENT_BYTES)
+                return WholeAnswer(answer.status, answer.headers, whole)
             finally:
                 await answer.close()
         finally:

@@ -9,12 +9,11 @@ from urllib.parse import quote
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
-from faregate.apps.gateway import answers
 from faregate.apps.gateway.call import Call, answer_headers
 from faregate.apps.gateway.headers import header, upstream_headers
 from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.settlement import Settlement
-from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed, UpstreamTimedOut
+from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed
 
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 
@@ -40,13 +39,8 @@ class PlainCalls:
                 headers=headers,
                 body=_stream_body(call.protocol) if has_body else b"",
             )
-        except UpstreamFailed as error:
-            refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
-            self._settlement.settle(call, refusal.status)
-            raise refusal from error
-        except asyncio.CancelledError:
-            self._settlement.settle(call, answers.UPSTREAM_UNAVAILABLE.status)
-            raise answers.STOPPING from None
+        except (UpstreamFailed, asyncio.CancelledError) as error:
+            raise self._settlement.fail(call, error) from error
         try:
             await self._pass_on(call, answer)
         finally:

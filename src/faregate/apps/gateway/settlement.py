@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from faregate.apps.gateway import answers
 from faregate.apps.gateway.answers import Refusal
 from faregate.apps.gateway.call import Call
 from faregate.apps.gateway.call_records import (
@@ -33,6 +35,7 @@ from faregate.apps.gateway.pools import HeldUnits, Hold, LeasedUnits
 from faregate.apps.gateway.spool import Spool
 from faregate.apps.gateway.spool_folder import OpenStart
 from faregate.apps.gateway.spool_records import HeldMark, HeldRecord, Kind, PlanRecord
+from faregate.apps.gateway.upstream_client import UpstreamFailed, UpstreamTimedOut
 from faregate.base.clock import Clock
 from faregate.base.failpoints import EVENT_WRITTEN, EXTENSION_WRITTEN, UPSTREAM_ANSWERED, reach
 from faregate.domain.metering.event import Event
@@ -95,6 +98,15 @@ class Settlement:
         """Write that a rule refused the call; return the answer that the rule gives."""
         self.settle(call, refusal.fault.status, blocked_by=refusal.rule_id)
         return Refusal(refusal.reason, refusal.fault, refusal.headers, refusal.body)
+
+    def fail(self, call: Call, error: UpstreamFailed | asyncio.CancelledError) -> Refusal:
+        """Write that nothing came of the call; return the answer to it: nothing is billed.
+
+        It is cancelled before anything was sent to the caller only where the gateway stops.
+        """
+        refusal = answers.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimedOut) else answers.UPSTREAM_UNAVAILABLE
+        self.settle(call, refusal.status)
+        return answers.STOPPING if isinstance(error, asyncio.CancelledError) else refusal
 
     def settle(
         self,
