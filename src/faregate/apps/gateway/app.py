@@ -184,24 +184,19 @@ class GatewayApp:
     def _key(self, named: dict[str, str]) -> KeyState:
         """Return the caller's key; raises the answer to an unknown one."""
         self._require_ready()
-        given = next(((name, named[name]) for name in CREDENTIALS if name in named), None)
-        key = None if given is None else self._state.key_of(_hash(*given))
+        key = self._state.key_of(_key_hash(named))
         if key is None:
             raise answers.INVALID_KEY
         return key
 
     def _identify(self, route: RoutePlan, named: dict[str, str]) -> CallPlan:
         """Return the plan of the caller's key on the route; raises the answer to an unknown key."""
-        for name in CREDENTIALS:
-            value = named.get(name)
-            if value is not None:
-                plan = self._state.plan_for(route, _hash(name, value))
-                if plan is None:
-                    raise answers.INVALID_KEY
-                if route.missing_environment:
-                    raise answers.MISCONFIGURED
-                return plan
-        raise answers.INVALID_KEY
+        plan = self._state.plan_for(route, _key_hash(named))
+        if plan is None:
+            raise answers.INVALID_KEY
+        if route.missing_environment:
+            raise answers.MISCONFIGURED
+        return plan
 
     def _occurred_at(self, plan: CallPlan, named: dict[str, str]) -> datetime:
         """Return the call's business time: the application's clock, or what a replay key says."""
@@ -210,6 +205,15 @@ class GatewayApp:
             if said is not None:
                 return _read_instant(said)
         return self._now() + plan.route.offset
+
+
+def _key_hash(named: dict[str, str]) -> str:
+    """Return the hash of the key in the first credential; raises the answer to a call without one."""
+    for name in CREDENTIALS:
+        value = named.get(name)
+        if value is not None:
+            return _hash(name, value)
+    raise answers.INVALID_KEY
 
 
 def _hash(name: str, value: str) -> str:
