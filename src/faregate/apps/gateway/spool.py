@@ -183,10 +183,7 @@ class Spool:
     def rewind(self, through: int) -> None:
         """Take back acknowledgements: what is kept beyond that sequence number is read, and shipped, again."""
         self.acknowledged = self._read_through = through
-        self._read_from = next(segment for segment in self._segments if self._may_hold(segment, through))
-        self._read_offset = 0
-        self._recent = None
-        self._recent_bytes = 0
+        self._read_back(through)
 
     def bytes_kept(self) -> int:
         """Return the bytes written in all segments."""
@@ -228,7 +225,7 @@ class Spool:
         if len(recent) == 1:
             self.on_event()
         elif self._recent_bytes > _MOST_RECENT_BYTES:
-            self._forget_recent(recent)
+            self._read_back(recent[0][0] - 1)
 
     def _write_frame(self, kind: Kind, record: Struct) -> None:
         line = frame(kind, _ENCODER.encode(record))
@@ -269,10 +266,9 @@ class Spool:
             self._recent_bytes -= sum([len(event) for _, event in events])
         return events
 
-    def _forget_recent(self, recent: deque[tuple[int, bytes]]) -> None:
-        """Go back to reading the files, from the segment of the first event that was not read."""
-        first = recent[0][0]
-        self._read_from = next(segment for segment in self._segments if segment.last_sequence >= first)
+    def _read_back(self, after: int) -> None:
+        """Read from the files from now on, from the segment of the first event after that one."""
+        self._read_from = next(segment for segment in self._segments if self._may_hold(segment, after))
         self._read_offset = 0
         self._recent = None
         self._recent_bytes = 0
