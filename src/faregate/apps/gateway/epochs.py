@@ -8,7 +8,8 @@ again as far as the spool keeps them, and the process goes on under a new epoch.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import structlog
 
@@ -24,6 +25,8 @@ from faregate.wire.gateway_epochs import ReleaseEarlierEpochs
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.1
+
+_Answer = TypeVar("_Answer")
 
 
 class Epochs:
@@ -69,15 +72,9 @@ class Epochs:
             await self._release(self._spool.next_sequence - 1)
 
     async def _open(self) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                opened = await self._control_plane.open_epoch(self._spool.gateway_id, self.epoch or 0)
-            except (Unavailable, Unauthorized) as error:
-                _log.warning("epoch.open_failed", error=str(error))
-                await backoff.wait()
-                continue
-            break
+        opened = await _answered(
+            lambda: self._control_plane.open_epoch(self._spool.gateway_id, self.epoch or 0), "epoch.open_failed"
+        )
         self.epoch, self._opened_in = opened.epoch, opened.generation
         self._settlement.open_epoch(opened.epoch)
         if opened.applied_sequence is not None:
@@ -90,18 +87,21 @@ class Epochs:
         release = ReleaseEarlierEpochs(
             gateway_id=self._spool.gateway_id, epoch=self.epoch or 0, through_sequence=through
         )
-        backoff = Backoff()
-        while True:
-            try:
-                await self._control_plane.release(release)
-            except (Unavailable, Unauthorized) as error:
-                _log.warning("epoch.release_failed", error=str(error))
-                await backoff.wait()
-                continue
-            break
+        await _answered(lambda: self._control_plane.release(release), "epoch.release_failed")
         reach(EARLIER_RELEASED)
 
     async def _restored(self) -> None:
         while self._generation is None or self._generation == self._opened_in:
             self._heard.clear()
             await self._heard.wait()
+
+
+async def _answered(ask: Callable[[], Awaitable[_Answer]], failed: str) -> _Answer:
+    """Return the control plane's answer, however often it must be asked; `failed` is logged each other time."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await ask()
+        except (Unavailable, Unauthorized) as error:
+            _log.warning(failed, error=str(error))
+        await backoff.wait()
