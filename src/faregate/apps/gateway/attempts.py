@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from faregate.apps.gateway.call import Call
+from faregate.apps.gateway.call import Call, request_headers
 from faregate.apps.gateway.caller import CallerWatch
-from faregate.apps.gateway.headers import Headers, header, upstream_headers
+from faregate.apps.gateway.headers import Headers, header
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.targets import Retries, Target
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClient, UpstreamFailed, WholeAnswer
@@ -176,9 +176,7 @@ class RepeatingClient:
     def _headers(self, target: Target, headers: Headers) -> Headers:
         if target is self._retries.targets[0]:
             return headers
-        call = self._call
-        own = upstream_headers(call.received, call.named, target.dropped_headers)
-        return [*own, *target.headers, ("x-request-id", call.request_id)]
+        return request_headers(self._call, target.dropped_headers, target.headers)
 
 
 async def _read_failed(answer: UpstreamAnswer) -> bytes:

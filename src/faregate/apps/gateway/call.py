@@ -8,7 +8,7 @@ from typing import Final
 from granian.rsgi import HTTPProtocol, Scope
 
 from faregate.apps.gateway.extending import Extension
-from faregate.apps.gateway.headers import Headers, caller_headers
+from faregate.apps.gateway.headers import Headers, caller_headers, upstream_headers
 from faregate.apps.gateway.limits import Taken
 from faregate.apps.gateway.plan import CallPlan
 from faregate.apps.gateway.pools import Hold
@@ -106,6 +106,14 @@ class Call:
     def ip_address(self) -> str:
         """Return the caller's address."""
         return self.scope.client.rpartition(":")[0]
+
+
+def request_headers(call: Call, dropped: frozenset[str], added: tuple[tuple[str, str], ...]) -> Headers:
+    """Return the headers to send upstream: the caller's less those `dropped`, those `added`, and our request id."""
+    headers = upstream_headers(call.received, call.named, dropped)
+    headers += added
+    headers.append(("x-request-id", call.request_id))
+    return headers
 
 
 def answer_headers(call: Call, answered: Headers) -> Headers:

@@ -14,10 +14,10 @@ from granian.rsgi import ProtocolClosed
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.attempts import RepeatingClient
 from faregate.apps.gateway.bodies import read_body
-from faregate.apps.gateway.call import Call
+from faregate.apps.gateway.call import Call, request_headers
 from faregate.apps.gateway.caller import CallerWatch
 from faregate.apps.gateway.extending import Extension
-from faregate.apps.gateway.headers import Headers, upstream_headers
+from faregate.apps.gateway.headers import Headers
 from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metrics import GatewayMetrics
@@ -86,9 +86,7 @@ class MeteredCalls:
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
                 most = self._start(call, want, hold=hold, streams=streams, bound=bound.output)
             body = request.rewrite(most_output_per_choice=most)
-        headers = upstream_headers(call.received, call.named, route.dropped_headers)
-        headers += route.upstream_headers
-        headers.append(("x-request-id", call.request_id))
+        headers = request_headers(call, route.dropped_headers, route.upstream_headers)
         try:
             client = self._client(call, dialect)
             answer: WholeAnswer | None

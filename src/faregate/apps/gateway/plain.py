@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
 
-from faregate.apps.gateway.call import Call, answer_headers
-from faregate.apps.gateway.headers import header, upstream_headers
+from faregate.apps.gateway.call import Call, answer_headers, request_headers
+from faregate.apps.gateway.headers import header
 from faregate.apps.gateway.plan import RoutePlan
 from faregate.apps.gateway.settlement import Settlement
 from faregate.apps.gateway.upstream_client import UpstreamAnswer, UpstreamClients, UpstreamFailed
@@ -28,15 +28,12 @@ class PlainCalls:
     async def answer(self, call: Call) -> None:
         """Forward the call as it is; raises `Refusal` where the upstream fails before its answer's head."""
         route, named = call.plan.route, call.named
-        headers = upstream_headers(call.received, named, route.dropped_headers)
-        headers.extend(route.upstream_headers)
-        headers.append(("x-request-id", call.request_id))
         has_body = named.get("content-length") not in {None, "0"} or named.get("transfer-encoding")
         try:
             answer = await self._clients.client_for(route.state, decode=False).stream(
                 call.verb,
                 target_url(route, call.rest, call.scope),
-                headers=headers,
+                headers=request_headers(call, route.dropped_headers, route.upstream_headers),
                 body=_stream_body(call.protocol) if has_body else b"",
             )
         except (UpstreamFailed, asyncio.CancelledError) as error:
