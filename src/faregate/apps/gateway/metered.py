@@ -22,6 +22,7 @@ from faregate.apps.gateway.holding import Denied, Holding
 from faregate.apps.gateway.limiting import Limiting
 from faregate.apps.gateway.metrics import GatewayMetrics
 from faregate.apps.gateway.plain import PlainCalls
+from faregate.apps.gateway.plan import want_of
 from faregate.apps.gateway.pools import Hold, Want
 from faregate.apps.gateway.relay import Relay, is_stream
 from faregate.apps.gateway.settlement import Settlement
@@ -81,7 +82,7 @@ class MeteredCalls:
             streams = request.streams
             most = None
             if plan.subscription_id is not None:
-                bound = _want(call, request, parts=added)
+                bound = want_of(plan, request, parts=added, occurred_at=call.occurred_at)
                 want = _first_slice(bound, route.state) if streams and plan.limits_output else bound
                 hold = self._holding.try_hold(plan.subscription_id, want) or await self._wait(call, want)
                 most = self._start(call, want, hold=hold, streams=streams, bound=bound.output)
@@ -227,19 +228,6 @@ def _metered_url(call: Call) -> str | None:
     if (plan.subscription_id or plan.unboundable) and call.verb not in _USES_NOTHING:
         raise answers.METERED_ONLY
     return None
-
-
-def _want(call: Call, request: MeteredRequest, *, parts: int) -> Want:
-    route, choices = call.plan.route, request.choices
-    per_choice = request.most_output_per_choice or route.state.default_output_tokens
-    return Want(
-        needs=call.plan.needs,
-        input=request.input_bound() + parts,
-        output=per_choice * choices,
-        least_output=min(per_choice, max(route.least_output, request.least_output_per_choice)) * choices,
-        choices=choices,
-        occurred_at=call.occurred_at,
-    )
 
 
 def _first_slice(bound: Want, route: RouteState) -> Want:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from faregate.apps.gateway.call_records import PlanParts, plan_parts
 from faregate.apps.gateway.limits import PlanLimits
 from faregate.apps.gateway.meters import RouteMeter, make_route_meter
-from faregate.apps.gateway.pools import PriceNeed
+from faregate.apps.gateway.pools import PriceNeed, Want
 from faregate.apps.gateway.targets import Retries, retries_of, targets_of
 from faregate.apps.gateway.upstream_client import UpstreamClient
 from faregate.base.errors import InvalidInput
@@ -26,7 +26,7 @@ from faregate.domain.metering.metric import Sum
 from faregate.domain.metering.windows import ReportingPeriod
 from faregate.wire.dialects.openai_chat_dialect import chat_error
 from faregate.wire.dialects.registry import dialect_of
-from faregate.wire.dialects.seam import Bound, Fault, MeteredDialect
+from faregate.wire.dialects.seam import Bound, Fault, MeteredDialect, MeteredRequest
 from faregate.wire.gateway_protocol import (
     AccountState,
     Enforce,
@@ -174,6 +174,37 @@ def make_call_plan(
     )
 
 
+def want_of(plan: CallPlan, request: MeteredRequest, *, parts: int, occurred_at: datetime) -> Want:
+    """Return what a call is to hold; `parts`: what those of its request add to the input's bound."""
+    route, choices = plan.route, request.choices
+    per_choice = request.most_output_per_choice or route.state.default_output_tokens
+    return Want(
+        needs=plan.needs,
+        input=request.input_bound() + parts,
+        output=per_choice * choices,
+        least_output=min(per_choice, max(route.least_output, request.least_output_per_choice)) * choices,
+        choices=choices,
+        occurred_at=occurred_at,
+    )
+
+
+def sum_bounds(
+    meters: Iterable[RouteMeter], prices: Collection[str], bounds: Mapping[str, Bound]
+) -> tuple[dict[str, Bound], list[RouteMeter]]:
+    """Return what a token comes to at most for each of the prices, in order, and the meters that nothing bounds."""
+    units: dict[str, Bound] = {}
+    unbounded = []
+    for meter in meters:
+        if meter.price_id in prices:
+            bound = bounds.get(meter.sum_path)
+            if bound is None:
+                unbounded.append(meter)
+            else:
+                before = units.get(meter.price_id, (0, 0))
+                units[meter.price_id] = (before[0] + bound[0], before[1] + bound[1])
+    return dict(sorted(units.items())), unbounded
+
+
 def require_usable(rule: RuleState) -> None:
     """Raise `InvalidInput` where the rule cannot be compiled: a pattern or a template this gateway does not know."""
     if rule.template not in _TEMPLATES:
@@ -193,17 +224,10 @@ def _needs(
         return (), None
     if len(holding) > 1:
         return (), "several prepaid subscriptions meter this route"
-    units: dict[str, tuple[int, int]] = {}
-    for meter in meters:
-        if meter.price_id not in holding[0].price_ids:
-            continue
-        bound = bounds.get(meter.sum_path)
-        if bound is None:
-            return (), f"{meter.sum_path or 'what a meter counts'} cannot be bounded before the call"
-        before = units.get(meter.price_id, (0, 0))
-        units[meter.price_id] = (before[0] + bound[0], before[1] + bound[1])
-    needs = (PriceNeed(price_id=price_id, per_input=a, per_output=b) for price_id, (a, b) in sorted(units.items()))
-    return tuple(needs), None
+    units, unbounded = sum_bounds(meters, holding[0].price_ids, bounds)
+    if unbounded:
+        return (), f"{unbounded[0].sum_path or 'what a meter counts'} cannot be bounded before the call"
+    return tuple(PriceNeed(price_id=price_id, per_input=a, per_output=b) for price_id, (a, b) in units.items()), None
 
 
 def _refusal_answer(rule: Rule, dialect: MeteredDialect | None) -> RefusalAnswer:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 from msgspec import Raw
 
 from faregate.apps.gateway import answers
 from faregate.apps.gateway.control_plane import ControlPlane
 from faregate.apps.gateway.holding import Holding
-from faregate.apps.gateway.plan import CallPlan, RoutePlan
+from faregate.apps.gateway.plan import CallPlan, RoutePlan, sum_bounds, want_of
 from faregate.apps.gateway.state import GatewayState
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput
@@ -29,9 +28,7 @@ from faregate.wire.caller_questions import (
 )
 from faregate.wire.dialects.seam import Bound, MeteredDialect, MeteredRequest
 from faregate.wire.dialects.settings import PartBounds
-from faregate.wire.gateway_protocol import AccountState, KeyState
-
-_UNBOUNDED: Final[Bound | None] = None
+from faregate.wire.gateway_protocol import KeyState
 
 
 class Quoting:
@@ -52,17 +49,16 @@ class Quoting:
         plan, dialect = self._find(key, asked.route)
         route = plan.route.state
         request, parts = _read(dialect, bytes(asked.request), route.parts)
-        choices = request.choices
-        per_choice = request.most_output_per_choice or route.default_output_tokens
         occurred_at = self._now() + plan.route.offset
+        want = want_of(plan, request, parts=parts, occurred_at=occurred_at)
         question = QuoteQuestion(
             application_id=key.application_id,
             company_id=key.company_id,
             as_of=as_of,
             occurred_at=occurred_at,
-            input_tokens=request.input_bound() + parts,
+            input_tokens=want.input,
             input_estimate=request.input_estimate(),
-            output_tokens=per_choice * choices,
+            output_tokens=want.output,
             accounts=self._accounts(key, plan.route, dialect.bounds, occurred_at=occurred_at),
         )
         answer = await self._control_plane.ask("/quotes", question, QuoteAnswer)
@@ -72,10 +68,10 @@ class Quoting:
             tokens=TokenBoundView(
                 input=question.input_tokens, input_estimate=question.input_estimate, output=question.output_tokens
             ),
-            choices=choices,
+            choices=want.choices,
             affordable=all(found.affordable for found in answer.subscriptions),
-            affordable_max_tokens=_affordable(answer.subscriptions, choices),
-            least_max_tokens=min(per_choice, max(plan.route.least_output, request.least_output_per_choice)),
+            affordable_max_tokens=_affordable(answer.subscriptions, want.choices),
+            least_max_tokens=want.least_output // want.choices,
             refusal=_refusal(plan, dialect, request, at=occurred_at),
             subscriptions=answer.subscriptions,
         )
@@ -97,9 +93,10 @@ class Quoting:
     ) -> list[QuotedAccount]:
         accounts = []
         for account in self._state.accounts_of(key.company_id):
-            units = _units(account, route, bounds)
-            if not units:
+            units, unbounded = sum_bounds(route.meters, account.price_ids, bounds)
+            if not (units or unbounded):
                 continue
+            without = sorted({meter.price_id for meter in unbounded})
             idle = self._holding.idle_units(account.subscription_id, occurred_at)
             accounts.append(
                 QuotedAccount(
@@ -109,9 +106,9 @@ class Quoting:
                             price_id=price_id, per_input=bound[0], per_output=bound[1], idle=idle.get(price_id, 0)
                         )
                         for price_id, bound in units.items()
-                        if bound is not None
+                        if price_id not in without
                     ],
-                    unbounded=[price_id for price_id, bound in units.items() if bound is None],
+                    unbounded=without,
                 )
             )
         return accounts
@@ -139,19 +136,6 @@ def _refusal(plan: CallPlan, dialect: MeteredDialect, request: MeteredRequest, *
         refused = answers.MODEL_NOT_ALLOWED
         return RefusalView(status=refused.status, body=Raw(refused.body_for(dialect)))
     return None
-
-
-def _units(account: AccountState, route: RoutePlan, bounds: Mapping[str, Bound]) -> dict[str, Bound | None]:
-    """Return what a token comes to at most for each of the account's prices, None where nothing bounds it."""
-    units: dict[str, Bound | None] = {}
-    for meter in route.meters:
-        if meter.price_id not in account.price_ids:
-            continue
-        bound, before = bounds.get(meter.sum_path), units.get(meter.price_id, (0, 0))
-        units[meter.price_id] = (
-            _UNBOUNDED if bound is None or before is None else (before[0] + bound[0], before[1] + bound[1])
-        )
-    return dict(sorted(units.items()))
 
 
 def _affordable(subscriptions: Sequence[SubscriptionQuoteView], choices: int) -> int | None:
