@@ -7,7 +7,6 @@ from typing import Final
 
 from faregate.apps.control.asgi import Answer, Request, read_body
 from faregate.base.limits import MAX_API_BODY_BYTES
-from faregate.providers.sandbox.api import HttpRequest, answer
 from faregate.providers.sandbox.asking import Sandbox
 
 SANDBOX_PREFIX: Final = "/sandbox/v1/"
@@ -22,18 +21,26 @@ class SandboxLink:
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request of Stripe's API."""
-        asked = HttpRequest(
-            method=request.method,
-            path=request.path.removeprefix(_BASE),
-            query=request.query,
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()},
-            body=await read_body(request, MAX_API_BODY_BYTES),
-        )
-        answered = await asyncio.to_thread(answer, self._sandbox, asked)
-        return Answer(
-            status=answered.status,
-            body=answered.body,
-            headers=tuple(
-                (name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-type"
-            ),
-        )
+        body = await read_body(request, MAX_API_BODY_BYTES)
+        return await asyncio.to_thread(_answered, self._sandbox, request, body)
+
+
+def _answered(sandbox: Sandbox, request: Request, body: bytes) -> Answer:
+    # It loads Stripe's SDK, ten megabytes: a control plane whose sandbox nobody asks does without.
+    from faregate.providers.sandbox.api import HttpRequest, answer  # noqa: PLC0415
+
+    asked = HttpRequest(
+        method=request.method,
+        path=request.path.removeprefix(_BASE),
+        query=request.query,
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()},
+        body=body,
+    )
+    answered = answer(sandbox, asked)
+    return Answer(
+        status=answered.status,
+        body=answered.body,
+        headers=tuple(
+            (name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-type"
+        ),
+    )
