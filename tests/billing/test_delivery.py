@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from faregate.base.errors import InvalidInput, Unavailable
 from faregate.providers.embedded.provider import EmbeddedProvider
-from faregate.services.deliver_outbox import retry_delay
 from faregate.services.provider_messages import CreditMessage, decode_message, encode_message
+from faregate.services.retries import retry_delay
 from faregate.storage import tables
 from faregate.storage.database import Database
 from tests.billing.desk import Desk, FaultyProvider, Once

@@ -15,7 +15,7 @@ import structlog
 from faregate.base.clock import Clock
 from faregate.base.errors import Unavailable
 from faregate.base.limits import ALERT_TIMEOUT_S, MAX_ALERT_ATTEMPTS, MAX_DETAIL_CHARACTERS
-from faregate.services.deliver_outbox import retry_delay
+from faregate.services.retries import retry_delay
 from faregate.storage.alerts import DestinationKind, DueDelivery, due_deliveries, mark_delivered, mark_failed
 from faregate.storage.database import Database, Transaction
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, assert_never
 
@@ -43,6 +43,7 @@ from faregate.services.provider_messages import (
     decode_message,
 )
 from faregate.services.provider_prices import is_rated_by_provider, provider_price
+from faregate.services.retries import retry_delay
 from faregate.storage.closing import BilledCustomer, read_billed_customer
 from faregate.storage.database import Database, Transaction
 from faregate.storage.outbox import OutboxRow, mark_delivered, mark_failed, ready_subscriptions, waiting_rows
@@ -50,10 +51,6 @@ from faregate.storage.outbox import OutboxRow, mark_delivered, mark_failed, read
 _log = structlog.get_logger(__name__)
 
 _ROUND_SUBSCRIPTIONS: Final = 100
-_FIRST_DELAY_S: Final = 1.0
-_LONGEST_DELAY_S: Final = 300.0
-_MOST_DOUBLINGS: Final = 16
-_SPREAD_STEPS: Final = 16
 
 
 async def deliver_outbox(database: Database, provider: BillingProvider, clock: Clock) -> int:
@@ -198,15 +195,6 @@ def _mark(outcomes: list[_Sent], now: datetime) -> Callable[[Transaction], None]
                 mark_failed(transaction, row.outbox_id, error=sent.failure.error, retry_at=retry_at)
 
     return mark
-
-
-def retry_delay(attempts: int, outbox_id: int) -> timedelta:
-    """Return how long to wait after `attempts` earlier failures: doubling from a second to five minutes.
-
-    Up to a quarter is added by the message's number, so that messages that failed together do not come back together.
-    """
-    delay_s = min(_FIRST_DELAY_S * 2 ** min(attempts, _MOST_DOUBLINGS), _LONGEST_DELAY_S)
-    return timedelta(seconds=delay_s * (1 + (outbox_id % _SPREAD_STEPS) / (4 * _SPREAD_STEPS)))
 
 
 def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:

@@ -23,8 +23,8 @@ from faregate.domain.billing.top_up import TopUpStatus
 from faregate.domain.ledger.burning import GrantKind
 from faregate.services.business_clock import business_now
 from faregate.services.credit import NewGrant, give_grant
-from faregate.services.deliver_outbox import retry_delay
 from faregate.services.provider_customers import provider_customer
+from faregate.services.retries import retry_delay
 from faregate.services.top_ups import begin_top_up
 from faregate.storage.applications import list_applications
 from faregate.storage.closing import read_billed_customer
