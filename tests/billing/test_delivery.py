@@ -123,7 +123,7 @@ def test_a_provider_that_crashes_holds_back_one_subscription_only(postpaid: Desk
 def test_a_provider_that_does_not_answer_in_time_is_a_failure_and_a_late_answer_harmless(
     postpaid: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faregate.services.deliver_outbox.PROVIDER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("faregate.services.provider_calls.PROVIDER_TIMEOUT_S", 0.05)
     answered = threading.Event()
 
     def hang(method: str, key: str) -> None:

@@ -114,7 +114,8 @@ def test_a_provider_that_does_not_answer_a_payment_in_time_is_unavailable(
     postpaid: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invoice = invoiced(postpaid)
-    monkeypatch.setattr("faregate.services.invoices.PROVIDER_TIMEOUT_S", 0.02)
+    for module in ("invoices", "provider_calls"):
+        monkeypatch.setattr(f"faregate.services.{module}.PROVIDER_TIMEOUT_S", 0.02)
 
     def slow(method: str, key: str) -> None:
         del method, key

@@ -202,7 +202,7 @@ def test_a_provider_that_is_away_is_asked_ever_more_seldom(paying: Desk) -> None
 
 
 def test_a_provider_that_does_not_answer_is_no_outcome(paying: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faregate.services.run_top_ups.PROVIDER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("faregate.services.provider_calls.PROVIDER_TIMEOUT_S", 0.05)
     answered = threading.Event()
 
     def hang(method: str, key: str) -> None:

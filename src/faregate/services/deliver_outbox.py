@@ -7,7 +7,6 @@ that harmless.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,9 +16,9 @@ from typing import Final, assert_never
 import structlog
 
 from faregate.base.clock import Clock
-from faregate.base.errors import FaregateError
+from faregate.base.errors import FaregateError, Unavailable
 from faregate.base.failpoints import INVOICE_KEPT, OUTBOX_SENT, reach
-from faregate.base.limits import DELIVERY_BATCH_ROWS, PROVIDER_TIMEOUT_S
+from faregate.base.limits import DELIVERY_BATCH_ROWS
 from faregate.base.money import EXACT, currency
 from faregate.domain.billing.provider import (
     BillingProvider,
@@ -32,6 +31,7 @@ from faregate.domain.billing.provider import (
 )
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import record_invoice
+from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_customers import provider_customer
 from faregate.services.provider_messages import (
     PERIOD_CLOSE,
@@ -102,12 +102,10 @@ async def _deliver_batch(database: Database, provider: BillingProvider, clock: C
     if not batch.rows:
         return _Sent()
     try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            sent = await asyncio.to_thread(_send, provider, batch)
-            reach(OUTBOX_SENT)
-    except TimeoutError:
-        slow = f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s"
-        sent = _Sent(failure=_Failure(row=batch.rows[0], error=slow))
+        sent = await ask_provider(_send, provider, batch)
+        reach(OUTBOX_SENT)
+    except Unavailable as error:
+        sent = _Sent(failure=_Failure(row=batch.rows[0], error=error.message))
     if sent.closed is not None:
         await _keep_invoice(database, clock, sent, closed=sent.closed)
     if sent.failure is not None:

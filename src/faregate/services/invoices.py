@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime
 from typing import Final
 
 import stamina
@@ -15,6 +13,7 @@ from faregate.domain.billing.invoice import Invoice, InvoiceStatus
 from faregate.domain.billing.provider import BillingProvider, ProviderInvoice
 from faregate.services.business_clock import business_now
 from faregate.services.membership import refresh_membership
+from faregate.services.provider_calls import ask_provider
 from faregate.storage.billing import find_invoice, list_invoice_rows, set_invoice_paid
 from faregate.storage.database import Database, Transaction
 
@@ -49,16 +48,8 @@ async def pay_invoice(
     paid_at = await database.read(lambda tx: business_now(tx, application_id, clock))
     async for attempt in stamina.retry_context(on=Unavailable, attempts=_PAY_ATTEMPTS, timeout=PROVIDER_TIMEOUT_S):
         with attempt:
-            paid = await _take_payment(provider, invoice_id, paid_at)
+            paid = await ask_provider(provider.pay_invoice, invoice_id, paid_at=paid_at)
     return await database.write(lambda tx: _record_payment(tx, clock, application_id, paid=paid))
-
-
-async def _take_payment(provider: BillingProvider, invoice_id: str, paid_at: datetime) -> ProviderInvoice:
-    try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            return await asyncio.to_thread(provider.pay_invoice, invoice_id, paid_at=paid_at)
-    except TimeoutError as error:
-        raise Unavailable(f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s") from error
 
 
 def _record_payment(transaction: Transaction, clock: Clock, application_id: str, *, paid: ProviderInvoice) -> Invoice:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from faregate.base.errors import Unavailable
-from faregate.base.limits import PROVIDER_TIMEOUT_S
 from faregate.domain.billing.provider import BillingProvider, ProviderCustomer
 from faregate.services.customers import find_company
+from faregate.services.provider_calls import ask_provider
 from faregate.storage.database import Database
 
 
@@ -26,8 +23,4 @@ async def set_payment_method(
     """
     company = await database.read(lambda tx: find_company(tx, application_id, company_id))
     customer = ProviderCustomer(lookup_key=provider_customer(application_id, company_id), name=company.name)
-    try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            await asyncio.to_thread(provider.set_payment_method, customer, payment_method)
-    except TimeoutError as error:
-        raise Unavailable(f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s") from error
+    await ask_provider(provider.set_payment_method, customer, payment_method)

@@ -16,13 +16,13 @@ from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, Unavailable
 from faregate.base.failpoints import TOP_UP_PAID, reach
 from faregate.base.ids import IdSource
-from faregate.base.limits import PROVIDER_TIMEOUT_S
 from faregate.base.money import from_ledger_units, to_minor_units
 from faregate.domain.billing.provider import BillingProvider, ProviderCharge, ProviderCustomer, ProviderPayment
 from faregate.domain.billing.top_up import TopUpStatus
 from faregate.domain.ledger.burning import GrantKind
 from faregate.services.business_clock import business_now
 from faregate.services.credit import NewGrant, give_grant
+from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_customers import provider_customer
 from faregate.services.retries import retry_delay
 from faregate.services.top_ups import begin_top_up
@@ -145,10 +145,7 @@ def _charge(transaction: Transaction, row: TopUpRow) -> ProviderCharge:
 async def _ask(provider: BillingProvider, charge: ProviderCharge) -> _Outcome:
     """Return the payment; what the provider refuses for good is a payment that failed."""
     try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            return _Outcome(await asyncio.to_thread(provider.take_payment, charge))
-    except TimeoutError:
-        return _Outcome(None, f"the billing provider did not answer within {PROVIDER_TIMEOUT_S} s")
+        return _Outcome(await ask_provider(provider.take_payment, charge))
     except Unavailable as error:
         return _Outcome(None, error.message)
     except FaregateError as error:
