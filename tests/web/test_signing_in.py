@@ -1,3 +1,6 @@
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -5,6 +8,7 @@ from sqlalchemy import select
 
 from faregate.apps.web.visit import COOKIE
 from faregate.services.sessions import IDLE_FOR, LASTS_FOR
+from faregate.storage.database import Transaction
 from faregate.storage.tables import operator_session
 from tests.web.conftest import Site
 
@@ -34,6 +38,22 @@ def test_a_wrong_password_says_no_more_than_that(site: Site) -> None:
     assert answer.status_code == 401
     assert "The login or the password is wrong." in answer.text
     assert "set-cookie" not in answer.headers
+
+
+def test_a_password_is_checked_while_something_is_written(site: Site) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def write(transaction: Transaction) -> None:
+        del transaction
+        begun.set()
+        done.wait(5)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(asyncio.run, site.api.database.write(write))
+        assert begun.wait(5)
+        assert site.sign_in(password="nothing").status_code == 401
+        assert not writing.done()
+        done.set()
 
 
 def test_after_five_failures_the_login_has_to_wait_and_then_may_try_again(site: Site) -> None:

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from faregate.base.errors import Unauthorized
-from faregate.services.access import check_operator
 from faregate.services.credentials import hash_secret, new_session_secret
+from faregate.services.gateway_calls import main_application
 from faregate.storage import sessions as stored
-from faregate.storage.applications import list_applications
 from faregate.storage.database import Transaction
 from faregate.storage.sessions import SessionRow
 
@@ -28,14 +27,13 @@ class SignedIn:
     cookie: str = field(repr=False)
 
 
-def sign_in(transaction: Transaction, *, login: str, password: str, now: datetime) -> SignedIn:
-    """Open a session for an operator's login and password; `Unauthorized` for any others. `now` on the wall clock."""
-    check_operator(transaction, login, password)
+def open_session(transaction: Transaction, *, login: str, now: datetime) -> SignedIn:
+    """Open a session for an operator whose password was checked. `now` on the wall clock."""
     stored.delete_ended_sessions(transaction, seen_before=now - IDLE_FOR, made_before=now - LASTS_FOR)
     cookie = new_session_secret()
     session = SessionRow(
         session_hash=hash_secret(cookie),
-        application_id=list_applications(transaction)[0].application_id,
+        application_id=main_application(transaction),
         login=login,
         form_token=new_session_secret(),
         created_at=now,

@@ -14,7 +14,8 @@ from litestar.status_codes import HTTP_303_SEE_OTHER, HTTP_401_UNAUTHORIZED, HTT
 from faregate.apps.web.attempts import Attempts
 from faregate.apps.web.visit import COOKIE, Visit, WebBackend, WebRequest
 from faregate.base.errors import Unauthorized
-from faregate.services.sessions import LASTS_FOR, sign_in, sign_out
+from faregate.services.access import check_operator
+from faregate.services.sessions import LASTS_FOR, open_session, sign_out
 
 _HOME: Final = "/"
 _MAX_CHARACTERS: Final = 200
@@ -33,20 +34,20 @@ async def submit_login(
     """Sign an operator in and go to where they were going."""
     form = await request.form()
     login, password = str(form.get("login", ""))[:_MAX_CHARACTERS], str(form.get("password", ""))[:_MAX_CHARACTERS]
+    operator = login.replace("\0", "")
     target = str(form.get("next", _HOME))
     wait_s = attempts.wait_s(login)
     if wait_s:
         fault = f"Too many attempts. Try again in {wait_s} s."
         return _form(backend, target, login=login, fault=fault, status=HTTP_429_TOO_MANY_REQUESTS)
     try:
-        opened = await backend.database.write(
-            lambda tx: sign_in(tx, login=login.replace("\0", ""), password=password, now=backend.clock.now())
-        )
+        await backend.database.read(lambda tx: check_operator(tx, operator, password))
     except Unauthorized:
         attempts.failed(login)
         fault = "The login or the password is wrong."
         return _form(backend, target, login=login, fault=fault, status=HTTP_401_UNAUTHORIZED)
     attempts.succeeded(login)
+    opened = await backend.database.write(lambda tx: open_session(tx, login=operator, now=backend.clock.now()))
     cookie = Cookie(
         key=COOKIE,
         value=opened.cookie,
