@@ -10,7 +10,7 @@ from faregate.apps.web.visit import COOKIE
 from faregate.services.sessions import IDLE_FOR, LASTS_FOR
 from faregate.storage.database import Transaction
 from faregate.storage.tables import operator_session
-from tests.web.conftest import Site
+from tests.web.conftest import LOGIN, Site
 
 
 def test_without_a_session_every_page_leads_to_the_sign_in_page_and_back(site: Site) -> None:
@@ -64,6 +64,13 @@ def test_after_five_failures_the_login_has_to_wait_and_then_may_try_again(site: 
     assert "Try again in 2 s." in waiting.text
     site.api.clock.at += timedelta(seconds=2)
     assert site.sign_in().status_code == 303
+
+
+def test_a_login_is_the_same_however_it_is_written(site: Site) -> None:
+    for count in range(5):
+        fields = {"login": LOGIN + "\0" * count, "password": "nothing"}
+        assert site.post("/login", fields).status_code == 401
+    assert site.sign_in().status_code == 429
 
 
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "evil"])

@@ -33,21 +33,22 @@ async def submit_login(
 ) -> Response[str]:
     """Sign an operator in and go to where they were going."""
     form = await request.form()
-    login, password = str(form.get("login", ""))[:_MAX_CHARACTERS], str(form.get("password", ""))[:_MAX_CHARACTERS]
-    operator = login.replace("\0", "")
+    # No stored text has a NUL: with it, one login could be tried under many names.
+    login = str(form.get("login", ""))[:_MAX_CHARACTERS].replace("\0", "")
+    password = str(form.get("password", ""))[:_MAX_CHARACTERS]
     target = str(form.get("next", _HOME))
     wait_s = attempts.wait_s(login)
     if wait_s:
         fault = f"Too many attempts. Try again in {wait_s} s."
         return _form(backend, target, login=login, fault=fault, status=HTTP_429_TOO_MANY_REQUESTS)
     try:
-        await backend.database.read(lambda tx: check_operator(tx, operator, password))
+        await backend.database.read(lambda tx: check_operator(tx, login, password))
     except Unauthorized:
         attempts.failed(login)
         fault = "The login or the password is wrong."
         return _form(backend, target, login=login, fault=fault, status=HTTP_401_UNAUTHORIZED)
     attempts.succeeded(login)
-    opened = await backend.database.write(lambda tx: open_session(tx, login=operator, now=backend.clock.now()))
+    opened = await backend.database.write(lambda tx: open_session(tx, login=login, now=backend.clock.now()))
     cookie = Cookie(
         key=COOKIE,
         value=opened.cookie,
