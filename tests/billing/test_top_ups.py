@@ -132,6 +132,17 @@ def test_a_declined_payment_gives_no_credit_and_does_not_loop(paying: Desk) -> N
     assert paying.balance() == 0
 
 
+def test_an_account_that_waits_takes_no_turn_on_the_writing_thread(paying: Desk) -> None:
+    paying.provider.set_payment_method(ACME, "pm_card_chargeCustomerFail")
+    set_terms(paying)
+    run(paying)
+    commits: list[None] = []
+    paying.world.database.after_commit = lambda: commits.append(None)
+    run(paying)
+    assert pause(paying) is TopUpPause.COOLING_OFF
+    assert not commits
+
+
 def test_a_stopped_account_goes_on_when_its_terms_are_set_again(paying: Desk) -> None:
     paying.provider.set_payment_method(ACME, "pm_card_authenticationRequired")
     set_terms(paying)

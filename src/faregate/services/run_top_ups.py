@@ -25,14 +25,13 @@ from faregate.services.credit import NewGrant, give_grant
 from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_customers import provider_customer
 from faregate.services.retries import retry_delay
-from faregate.services.top_ups import begin_top_up
+from faregate.services.top_ups import begin_top_up, due_top_ups
 from faregate.storage.applications import list_applications
 from faregate.storage.closing import read_billed_customer
 from faregate.storage.database import Database, Transaction
 from faregate.storage.metered import read_subscriptions
 from faregate.storage.top_ups import (
     TopUpRow,
-    accounts_below,
     end_top_up,
     find_top_up,
     pending_top_ups,
@@ -63,13 +62,21 @@ class TopUpRunner:
 
     async def run(self) -> int:
         """Begin every top-up that is due, and ask for the outcome of those under way; return how many have ended."""
-        for application_id, below in await self._database.read(_read_below):
-            for subscription_id in below:
+        for application_id, due in await self._database.read(self._read_due):
+            for subscription_id in due:
                 await self._database.write(self._begin(application_id, subscription_id))
         pending = await self._database.read(lambda tx: pending_top_ups(tx, now=self._clock.now(), limit=_ROUND))
         turns = asyncio.Semaphore(_AT_ONCE)
         ended = await asyncio.gather(*(self._finish(row, turns) for row in pending))
         return sum(ended)
+
+    def _read_due(self, transaction: Transaction) -> list[tuple[str, list[str]]]:
+        """Return by application what is to begin: what only waits takes no turn on the writing thread."""
+        found = []
+        for row in list_applications(transaction):
+            now = business_now(transaction, row.application_id, self._clock)
+            found.append((row.application_id, due_top_ups(transaction, row.application_id, now=now)))
+        return found
 
     def _begin(self, application_id: str, subscription_id: str) -> Callable[[Transaction], TopUpRow | None]:
         def begin(transaction: Transaction) -> TopUpRow | None:
@@ -115,16 +122,6 @@ class TopUpRunner:
         )
         grant = give_grant(transaction, wanted, new_id=self._new_id, now=now)
         end_top_up(transaction, row.top_up_id, status=TopUpStatus.PAID, at=now, grant_id=grant.grant_id)
-
-
-def _read_below(transaction: Transaction) -> list[tuple[str, list[str]]]:
-    found = []
-    for row in list_applications(transaction):
-        below: list[str] = []
-        while part := accounts_below(transaction, row.application_id, after=below[-1] if below else "", limit=_ROUND):
-            below += part
-        found.append((row.application_id, below))
-    return found
 
 
 def _charge(transaction: Transaction, row: TopUpRow) -> ProviderCharge:

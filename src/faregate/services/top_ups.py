@@ -84,16 +84,19 @@ def remove_auto_top_up(transaction: Transaction, change: Change, subscription_id
         raise NotFound("automatic top-up of subscription", subscription_id)
 
 
+def due_top_ups(transaction: Transaction, application_id: str, *, now: datetime) -> list[str]:
+    """Return the subscriptions that one is due for at the business time `now`, as far as can be seen without a lock."""
+    below = stored.balances_below(transaction, application_id)
+    return [each for each, balance in below.items() if _due_terms(transaction, each, balance=balance, now=now)]
+
+
 def begin_top_up(
     transaction: Transaction, application_id: str, subscription_id: str, *, new_id: IdSource, now: datetime
 ) -> TopUpRow | None:
     """Begin the top-up that is due at the business time `now`; None where none is."""
     account = lock_accounts(transaction, [subscription_id])[subscription_id]
-    subscription = read_subscriptions(transaction, [subscription_id])[subscription_id]
-    terms = stored.find_terms(transaction, subscription_id)
-    if terms is None or not subscription.can_use(now):
-        return None
-    if _why_none(transaction, subscription_id, terms, balance=account.balance, now=now) is not None:
+    terms = _due_terms(transaction, subscription_id, balance=account.balance, now=now)
+    if terms is None:
         return None
     row = TopUpRow(
         top_up_id=new_id("top"),
@@ -110,6 +113,16 @@ def begin_top_up(
     )
     stored.add_top_up(transaction, row)
     return row
+
+
+def _due_terms(transaction: Transaction, subscription_id: str, *, balance: int, now: datetime) -> TopUpTerms | None:
+    """Return the terms by which a top-up is due; None where none is."""
+    terms = stored.find_terms(transaction, subscription_id)
+    subscription = read_subscriptions(transaction, [subscription_id])[subscription_id]
+    if terms is None or not subscription.can_use(now):
+        return None
+    paused = _why_none(transaction, subscription_id, terms, balance=balance, now=now)
+    return terms if paused is None else None
 
 
 def _why_none(

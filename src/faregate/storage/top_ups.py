@@ -67,20 +67,15 @@ def remove_terms(transaction: Transaction, subscription_id: str) -> bool:
     return transaction.execute(statement).rowcount > 0
 
 
-def accounts_below(transaction: Transaction, application_id: str, *, after: str, limit: int) -> list[str]:
-    """Return the accounts whose balance is below their threshold, in id order from the first one after `after`."""
+def balances_below(transaction: Transaction, application_id: str) -> dict[str, int]:
+    """Return the balances that are below their account's threshold, by subscription, in ledger units."""
     statement = (
-        select(auto_top_up.c.subscription_id)
-        .join(account, account.c.subscription_id == auto_top_up.c.subscription_id)
-        .where(
-            auto_top_up.c.application_id == application_id,
-            auto_top_up.c.subscription_id > after,
-            account.c.balance < auto_top_up.c.below,
-        )
-        .order_by(auto_top_up.c.subscription_id)
-        .limit(limit)
+        select(account.c.subscription_id, account.c.balance)
+        .join(auto_top_up, account.c.subscription_id == auto_top_up.c.subscription_id)
+        .where(auto_top_up.c.application_id == application_id, account.c.balance < auto_top_up.c.below)
+        .order_by(account.c.subscription_id)
     )
-    return list(transaction.execute(statement).scalars())
+    return {row.subscription_id: row.balance for row in transaction.execute(statement)}
 
 
 def add_top_up(transaction: Transaction, row: TopUpRow) -> None:
