@@ -104,13 +104,14 @@ def list_top_ups(
 
 def top_ups_since(transaction: Transaction, subscription_id: str, *, began: datetime, last: int) -> list[TopUpRow]:
     """Return an account's top-ups that began after an instant, and the `last` ones in any case, oldest first."""
-    statement = select(top_up).where(top_up.c.subscription_id == subscription_id).order_by(top_up.c.top_up_id.desc())
-    found: list[TopUpRow] = []
-    for row in transaction.execute(statement):
-        if row.began_at <= began and len(found) >= last:
-            break
-        found.append(_top_up(row))
-    return found[::-1]
+    own = top_up.c.subscription_id == subscription_id
+    latest = select(top_up.c.top_up_id).where(own).order_by(top_up.c.top_up_id.desc()).limit(last)
+    statement = (
+        select(top_up)
+        .where(own, or_(top_up.c.began_at > began, top_up.c.top_up_id.in_(latest)))
+        .order_by(top_up.c.top_up_id)
+    )
+    return [_top_up(row) for row in transaction.execute(statement)]
 
 
 def pending_top_ups(transaction: Transaction, *, now: datetime, limit: int) -> list[TopUpRow]:
