@@ -67,8 +67,9 @@ def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
 def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> bytes:
     sent = decode_form(request.query if request.method == "GET" else request.body)
     parameters = check_parameters(route.parameters, sent)
+    expand = parameters.pop("expand", [])
     body: Json = route.answer(sandbox, Asked(url=request.path, ids=ids, parameters=parameters))
-    return json.dumps(expanded(sandbox.store, body, parameters.get("expand", []))).encode()
+    return json.dumps(expanded(sandbox.store, body, expand)).encode()
 
 
 def _authorize(sandbox: Sandbox, request: HttpRequest) -> None:

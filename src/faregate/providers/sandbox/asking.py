@@ -52,7 +52,7 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request: the ids in its path, in order, and its parameters, checked."""
+    """A request: the ids in its path, in order, and its parameters, checked, without `expand`."""
 
     url: str
     ids: tuple[str, ...]

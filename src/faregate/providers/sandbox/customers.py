@@ -52,7 +52,7 @@ def get_customer(sandbox: Sandbox, asked: Asked) -> Json:
 def change_customer(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a customer."""
     body = live_customer(sandbox, asked.ids[0], param="id")
-    fields = {name: value for name, value in asked.parameters.items() if name != "expand"}
+    fields = dict(asked.parameters)
     _refuse_what_is_not_here(fields)
     if "invoice_settings" in fields:
         fields["invoice_settings"] = body["invoice_settings"] | fields["invoice_settings"]

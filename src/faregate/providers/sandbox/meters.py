@@ -71,8 +71,7 @@ def get_meter(sandbox: Sandbox, asked: Asked) -> Json:
 def rename_meter(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a meter's name, the only thing that can be changed of it."""
     body = sandbox.store.get(METER, asked.ids[0])
-    fields = {name: value for name, value in asked.parameters.items() if name == "display_name"}
-    return changed(sandbox, body, fields, event="billing.meter.updated")
+    return changed(sandbox, body, asked.parameters, event="billing.meter.updated")
 
 
 def stop_meter(sandbox: Sandbox, asked: Asked) -> Json:

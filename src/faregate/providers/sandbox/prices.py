@@ -65,7 +65,7 @@ def get_price(sandbox: Sandbox, asked: Asked) -> Json:
 def change_price(sandbox: Sandbox, asked: Asked) -> Json:
     """Change what can be changed of a price: never what it costs."""
     body = sandbox.store.get("price", asked.ids[0])
-    fields = {name: value for name, value in asked.parameters.items() if name not in {"expand", "transfer_lookup_key"}}
+    fields = {name: value for name, value in asked.parameters.items() if name != "transfer_lookup_key"}
     if fields.get("tax_behavior", body["tax_behavior"]) != body["tax_behavior"] != "unspecified":
         raise refused("You cannot change `tax_behavior` once it is set.", param="tax_behavior")
     if "lookup_key" in fields:

@@ -52,8 +52,7 @@ def get_product(sandbox: Sandbox, asked: Asked) -> Json:
 def change_product(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a product."""
     body = sandbox.store.get("product", asked.ids[0])
-    fields = {name: value for name, value in asked.parameters.items() if name != "expand"}
-    return changed(sandbox, body, fields, event="product.updated")
+    return changed(sandbox, body, asked.parameters, event="product.updated")
 
 
 def delete_product(sandbox: Sandbox, asked: Asked) -> Json:
