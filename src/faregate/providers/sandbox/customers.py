@@ -38,7 +38,7 @@ def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
         "tax_exempt": "none",
     }
     body |= {name: sent.get(name, body.get(name)) for name in _TAKEN}
-    sandbox.store.add(body, email=body["email"])
+    sandbox.store.add(body)
     sandbox.tell("customer.created", body)
     return body
 
@@ -56,9 +56,7 @@ def change_customer(sandbox: Sandbox, asked: Asked) -> Json:
     _refuse_what_is_not_here(fields)
     if "invoice_settings" in fields:
         fields["invoice_settings"] = body["invoice_settings"] | fields["invoice_settings"]
-    after = changed(sandbox, body, fields, event="customer.updated")
-    sandbox.store.index(after, email=after["email"])
-    return after
+    return changed(sandbox, body, fields, event="customer.updated")
 
 
 def delete_customer(sandbox: Sandbox, asked: Asked) -> Json:
