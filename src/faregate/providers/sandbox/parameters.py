@@ -92,7 +92,7 @@ def fields_of(kind: type) -> dict[str, Field]:
     for name, annotation in kind.__annotations__.items():
         if name not in _OPTIONS:
             hint, required = _unwrapped(_evaluated(annotation, names))
-            fields[name] = Field(shape=_shape(_evaluated(hint, names), names), required=required)
+            fields[name] = Field(shape=_shape(hint, names), required=required)
     return fields
 
 
@@ -115,7 +115,9 @@ def _shape(hint: object, names: dict[str, Any]) -> Shape:
     if origin in {Union, types.UnionType}:
         kept = [part for part in arguments if not _is_untyped(part) and part is not type(None)]
         shapes = _narrowed(tuple(_shape(part, names) for part in kept))
-        return shapes[0] if len(shapes) == 1 else AnyOf(shapes)
+        # A choice is narrower than a text: it is tried first.
+        ordered = sorted(shapes, key=lambda shape: not isinstance(shape, Choice))
+        return shapes[0] if len(shapes) == 1 else AnyOf(tuple(ordered))
     if origin in {Literal, typing_extensions.Literal}:
         return Choice(tuple(str(value) for value in arguments))
     if origin is list:
@@ -183,10 +185,9 @@ def _check_fields(shape: Fields, sent: Sent, *, at: str) -> Json:
 
 
 def _check_any(shapes: tuple[Shape, ...], sent: Sent, *, at: str) -> Any:  # noqa: ANN401 - a value of one of the shapes
-    # A choice is narrower than a text: it is tried first. Of what does not fit, an object's fault says most.
-    ordered = sorted(shapes, key=lambda shape: not isinstance(shape, Choice))
+    # Of what does not fit, an object's fault says most.
     faults: list[StripeFault] = []
-    for shape in ordered:
+    for shape in shapes:
         try:
             return _check(shape, sent, at=at)
         except StripeFault as fault:
