@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -29,13 +28,11 @@ async def show_customers(visit: NamedDependency[Visit]) -> Response[str]:
     """List companies, those whose name or id has the text that is searched for, a part at a time."""
     query = visit.request.query_params
     search, after = query.get("search", "").strip(), query.get("after", "")
-
-    def read(transaction: Transaction, now: datetime) -> customer_pages.CustomerList:
-        del now
-        return customer_pages.list_customers(transaction, visit.application_id, search=search, after=after, limit=_ROWS)
-
+    listed = await visit.read(
+        lambda tx: customer_pages.list_customers(tx, visit.application_id, search=search, after=after, limit=_ROWS)
+    )
     template = "customer_rows.html" if visit.is_part else "customers.html"
-    return visit.page(template, listed=await visit.read(read), search=search)
+    return visit.page(template, listed=listed, search=search)
 
 
 @get("/customers/{company_id:str}")
@@ -81,7 +78,8 @@ async def submit_grant(
 
 
 async def _customer(visit: Visit, company_id: str) -> customer_pages.Customer:
-    def read(transaction: Transaction, now: datetime) -> customer_pages.Customer:
+    def read(transaction: Transaction) -> customer_pages.Customer:
+        now = visit.now(transaction)
         return customer_pages.read_customer(
             transaction, visit.application_id, company_id, new_id=visit.backend.new_id, now=now
         )

@@ -70,20 +70,20 @@ class Visit:
         """Return whether htmx asks for a part of the page it is on."""
         return "hx-request" in self.request.headers and "hx-boosted" not in self.request.headers
 
-    async def read(self, work: Callable[[Transaction, datetime], T]) -> T:
-        """Run `work` in a consistent snapshot, with the application's business time."""
+    def now(self, transaction: Transaction) -> datetime:
+        """Return the application's business time."""
+        return business_now(transaction, self.application_id, self.backend.clock)
 
-        def run(transaction: Transaction) -> T:
-            return work(transaction, business_now(transaction, self.application_id, self.backend.clock))
-
-        return await self.backend.database.read(run)
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a consistent snapshot."""
+        return await self.backend.database.read(work)
 
     async def change(self, work: Callable[[Transaction, Change], T]) -> T:
         """Run `work` in a transaction that is committed, and durable, when this returns."""
 
         def run(transaction: Transaction) -> T:
-            now = business_now(transaction, self.application_id, self.backend.clock)
-            return work(transaction, Change(application_id=self.application_id, now=now, new_id=self.backend.new_id))
+            change = Change(application_id=self.application_id, now=self.now(transaction), new_id=self.backend.new_id)
+            return work(transaction, change)
 
         return await self.backend.database.write(run)
 
