@@ -140,6 +140,14 @@ def test_what_a_price_costs_never_changes(stripe: StripeClient) -> None:
     assert refusal(refused) == ("unit_amount", "parameter_unknown")
 
 
+def test_a_change_of_what_the_sandbox_does_not_keep_is_refused_by_its_name(stripe: StripeClient) -> None:
+    customer = stripe.v1.customers.create({"name": "Acme"})
+    with pytest.raises(InvalidRequestError) as refused:
+        stripe.v1.customers.update(customer.id, {"name": "Other", "business_name": "Acme Inc."})
+    assert refusal(refused) == ("business_name", None)
+    assert stripe.v1.customers.retrieve(customer.id).name == "Acme"
+
+
 def test_a_product_with_prices_stays_and_one_without_goes(stripe: StripeClient) -> None:
     kept, gone = (stripe.v1.products.create({"name": name}) for name in ("kept", "gone"))
     stripe.v1.prices.create({"product": kept.id, "currency": "usd", "unit_amount": 1})

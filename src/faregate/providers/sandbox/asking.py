@@ -97,7 +97,12 @@ def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:
 
 
 def changed(sandbox: Sandbox, body: Json, fields: Json, *, event: str) -> Json:
-    """Keep an object with other values of some fields, and tell of it where anything changed; return it."""
+    """Keep an object with other values of some fields, and tell of it where anything changed; return it.
+
+    Raises `StripeFault` for a field that the object does not have here.
+    """
+    for name in sorted(fields.keys() - body.keys()):
+        raise refused(f"The sandbox does not know `{name}` of a {body['object']}", param=name)
     after = body | fields
     if "metadata" in fields:
         after["metadata"] = merged_metadata(body["metadata"], fields["metadata"])
