@@ -37,7 +37,7 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
 _STATE_PATH: Final = "/gateway/v1/state"
-_OF_MACHINES: Final = ("/gateway/", "/v1/")
+_OF_MACHINES: Final = ("/gateway/", "/v1/", SANDBOX_PREFIX)
 """Under these no page is: an unknown path there is answered as programs read it."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -107,12 +107,10 @@ class Dispatcher:
             await self._stream_state(to_request(scope, receive), send)
         elif path == _STATE_PATH:
             await self._finish(path, method_answer(scope["method"], ["GET"]), send)
-        elif path.startswith(SANDBOX_PREFIX):
-            await self._answer(to_request(scope, receive), send, self._sandbox)
-        elif path not in self._routes and not path.startswith(_OF_MACHINES):
-            await self._hand_over(self._web, scope, receive=receive, send=send)
-        else:
+        elif path in self._routes or path.startswith(_OF_MACHINES):
             await self._answer(to_request(scope, receive), send)
+        else:
+            await self._hand_over(self._web, scope, receive=receive, send=send)
 
     async def _hand_over(self, application: Application, scope: Scope, *, receive: Receive, send: Send) -> None:
         """Hand over to the API or the pages; a body too large for them is read here, so that the refusal is seen."""
@@ -131,15 +129,17 @@ class Dispatcher:
         except Disconnected:
             return
 
-    async def _answer(self, request: Request, send: Send, handler: Handler | None = None) -> None:
+    async def _answer(self, request: Request, send: Send) -> None:
         try:
-            answer = await (self._handle(request) if handler is None else _guarded(handler, request))
+            answer = await self._handle(request)
         except Disconnected:
             return
         await self._finish(request.path, answer, send)
 
     async def _handle(self, request: Request) -> Answer:
         handlers = self._routes.get(request.path)
+        if handlers is None and request.path.startswith(SANDBOX_PREFIX):
+            return await _guarded(self._sandbox, request)
         if handlers is None:
             return nothing_here(request.path)
         handler = handlers.get(request.method)
