@@ -221,7 +221,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     provider = EmbeddedProvider(tmp_path / "sandbox.sqlite3")
     subscribe(provider)
-    provider._file._connection.execute("PRAGMA query_only = ON")
+    provider._file.connection.execute("PRAGMA query_only = ON")
     with pytest.raises(Unavailable, match="did not answer"):
         report(provider, "1")
     provider.close()

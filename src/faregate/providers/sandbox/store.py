@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from faregate.providers.sandbox.faults import Json, missing
+from faregate.providers.sqlite_file import SqliteFile
 
-_BUSY_TIMEOUT_S: Final = 5.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS object (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -60,34 +57,12 @@ class KeptAnswer(NamedTuple):
     body: str
 
 
-class Store:
-    """One file, durable at every commit (WAL, synchronous=FULL). Threads take turns."""
+class Store(SqliteFile):
+    """The file of the sandbox, with its tables."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._turn = threading.RLock()
-        self.connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self.connection.row_factory = sqlite3.Row
-        self.connection.execute("PRAGMA journal_mode=WAL")
-        self.connection.execute("PRAGMA synchronous=FULL")
+        super().__init__(path)
         self.connection.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._turn:
-            self.connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Open a transaction: it commits at the end and rolls back on an error."""
-        with self._turn:
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
-            self.connection.execute("COMMIT")
 
     def add(self, body: Json, **found_by: str | None) -> None:
         """Keep a new object under its own `id`, to be found by these names again."""
