@@ -12,29 +12,14 @@ from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from faregate.apps.api.call import ApiRequest
-from faregate.base.errors import (
-    Conflict,
-    FaregateError,
-    InvalidInput,
-    NotFound,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-)
+from faregate.apps.statuses import STATUSES
+from faregate.base.errors import FaregateError
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.wire.api.readings import Granularity
 from faregate.wire.problem import MEDIA_TYPE, Problem, ProblemField, encode_problem, problem, problem_of
 
 _log: Final = structlog.stdlib.get_logger()
 
-_STATUSES: Final[Mapping[type[FaregateError], HTTPStatus]] = {
-    InvalidInput: HTTPStatus.BAD_REQUEST,
-    Unauthorized: HTTPStatus.UNAUTHORIZED,
-    NotFound: HTTPStatus.NOT_FOUND,
-    Conflict: HTTPStatus.CONFLICT,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 _SENT_AS: Final = {"from_at": "from", "to_at": "to", "idempotency_key": "Idempotency-Key"}
 """Parameters that the caller knows by another name than the handler."""
 
@@ -49,7 +34,7 @@ _CODES: Final[Mapping[int, str]] = {
 
 def answer_faregate_error(request: ApiRequest, error: FaregateError) -> Response[bytes]:
     """Answer an error of ours; one that is none of the caller's business becomes a 500 and a log line."""
-    status = _STATUSES.get(type(error))
+    status = STATUSES.get(type(error))
     if status is None:
         return answer_fault(request, error)
     headers = {}

@@ -8,17 +8,11 @@ from typing import Final
 
 from faregate.apps.control.asgi import Answer
 from faregate.apps.control.content_encoding import UnsupportedEncoding
-from faregate.base.errors import FaregateError, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
+from faregate.apps.statuses import STATUSES
+from faregate.base.errors import FaregateError, Unavailable
 from faregate.wire.problem import MEDIA_TYPE, Problem, encode_problem, problem, problem_of
 
-_STATUSES: Final[dict[type[FaregateError], HTTPStatus]] = {
-    InvalidInput: HTTPStatus.BAD_REQUEST,
-    Unauthorized: HTTPStatus.UNAUTHORIZED,
-    NotFound: HTTPStatus.NOT_FOUND,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-}
+_STATUSES: Final = {**STATUSES, UnsupportedEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
 _HEADERS: Final[dict[HTTPStatus, tuple[tuple[bytes, bytes], ...]]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: ((b"retry-after", b"1"),),
     HTTPStatus.UNAUTHORIZED: ((b"www-authenticate", b"Bearer"),),

@@ -16,12 +16,13 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
+from faregate.apps.statuses import STATUSES
 from faregate.apps.web import alerts, customers, home, signing_in
 from faregate.apps.web.attempts import Attempts
 from faregate.apps.web.rendering import Pages
 from faregate.apps.web.visit import SignedOut, WebBackend, WebRequest, signed_in
 from faregate.base.clock import Clock
-from faregate.base.errors import Conflict, FaregateError, InvalidInput, NotFound, TooLarge, Unauthorized, Unavailable
+from faregate.base.errors import FaregateError, InvalidInput, NotFound, Unauthorized
 from faregate.base.ids import IdSource, new_id
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.storage.database import Database
@@ -30,13 +31,11 @@ from faregate.wire.problem import encode_problem, problem
 
 _log: Final = structlog.stdlib.get_logger()
 
-_STATUSES: Final[dict[type[FaregateError], HTTPStatus]] = {
+# A form that was read and cannot be taken is 422, which the script in the page waits for; a visitor is signed in.
+_STATUSES: Final = {
+    **STATUSES,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unauthorized: HTTPStatus.FORBIDDEN,
-    NotFound: HTTPStatus.NOT_FOUND,
-    Conflict: HTTPStatus.CONFLICT,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _HEADERS: Final = {
     # Nothing from elsewhere, no script or style in a page. Tabler's own images are `data:` in its style sheet.
