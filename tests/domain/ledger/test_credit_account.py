@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.base.periods import Cadence, CadenceUnit, PeriodCalendar
-from faregate.domain.ledger.burning import Burn, Grant, GrantKind
+from faregate.domain.ledger.burning import Burn, Grant
 from faregate.domain.ledger.credit_account import (
     CreditAccount,
     CreditChangeKind,
@@ -21,17 +20,9 @@ from faregate.domain.ledger.credit_account import (
 )
 from faregate.domain.ledger.credit_run import Usage, open_credit, run_credit
 from tests.builders import NOON
+from tests.domain.ledger.grants import DAILY, HOUR, a_grant, draw_grant, hours, some_usage
 
-HOUR = timedelta(hours=1)
-DAILY = PeriodCalendar(anchor=NOON, cadence=Cadence(unit=CadenceUnit.DAY))
 START, END = NOON - HOUR, NOON + 101 * HOUR
-
-hours = st.integers(min_value=0, max_value=100).map(lambda count: NOON + count * HOUR)
-
-
-def a_grant(amount: int = 100, grant_id: str = "g", **changes: object) -> Grant:
-    grant = Grant(grant_id=grant_id, amount=amount, kind=GrantKind.PAID, effective_at=NOON, sequence=0)
-    return replace(grant, **changes)  # type: ignore[arg-type]
 
 
 def nothing_out(_: datetime) -> int:
@@ -56,24 +47,8 @@ def left(account: CreditAccount) -> dict[str, int]:
 
 @st.composite
 def some_grants(draw: st.DrawFn) -> list[Grant]:
-    return [
-        Grant(
-            grant_id=f"g{index}",
-            amount=draw(st.integers(1, 100)),
-            kind=draw(st.sampled_from(GrantKind)),
-            effective_at=draw(hours),
-            sequence=index,
-            priority=draw(st.integers(0, 2)),
-            expires_at=draw(st.none() | hours),
-            voided_at=draw(st.none() | hours),
-            recurs=draw(st.none() | st.just(DAILY)),
-            rolls_over=draw(st.integers(0, 50)),
-        )
-        for index in range(draw(st.integers(0, 5)))
-    ]
-
-
-some_usage = st.lists(st.builds(Usage, at=hours, amount=st.integers(0, 60)), max_size=12)
+    places = range(draw(st.integers(0, 5)))
+    return [draw_grant(draw, index, least=1, rolls_over=draw(st.integers(0, 50))) for index in places]
 
 
 @given(some_grants(), some_usage, st.lists(hours, max_size=4))

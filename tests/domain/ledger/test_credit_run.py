@@ -1,48 +1,27 @@
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faregate.base.periods import Cadence, CadenceUnit, PeriodCalendar
-from faregate.domain.ledger.burning import Grant, GrantKind, Rollover
+from faregate.domain.ledger.burning import Grant, Rollover
 from faregate.domain.ledger.credit_run import Reset, Usage, open_credit, run_credit
 from tests.builders import NOON
+from tests.domain.ledger.grants import DAILY, HOUR, a_grant, draw_grant, hours, some_usage
 
-HOUR = timedelta(hours=1)
-DAILY = PeriodCalendar(anchor=NOON, cadence=Cadence(unit=CadenceUnit.DAY))
 END = NOON + 100 * HOUR
-
-hours = st.integers(min_value=0, max_value=100).map(lambda count: NOON + count * HOUR)
 
 
 @st.composite
 def some_grants(draw: st.DrawFn) -> list[Grant]:
-    return [
-        Grant(
-            grant_id=f"g{index}",
-            amount=draw(st.integers(0, 100)),
-            kind=draw(st.sampled_from(GrantKind)),
-            effective_at=draw(hours),
-            sequence=index,
-            priority=draw(st.integers(0, 2)),
-            expires_at=draw(st.none() | hours),
-            voided_at=draw(st.none() | hours),
-            recurs=draw(st.none() | st.just(DAILY)),
-            rollover=Rollover(least=draw(st.integers(0, 10)), most=draw(st.integers(10, 200))),
-        )
-        for index in range(draw(st.integers(0, 5)))
-    ]
+    def rollover() -> Rollover:
+        return Rollover(least=draw(st.integers(0, 10)), most=draw(st.integers(10, 200)))
+
+    places = range(draw(st.integers(0, 5)))
+    return [draw_grant(draw, index, least=0, rollover=rollover()) for index in places]
 
 
-some_usage = st.lists(st.builds(Usage, at=hours, amount=st.integers(0, 60)), max_size=12)
 some_resets = st.lists(st.builds(Reset, at=hours, preserve_overage=st.booleans()), max_size=3)
-
-
-def a_grant(amount: int = 100, **changes: object) -> Grant:
-    grant = Grant(grant_id="g", amount=amount, kind=GrantKind.PAID, effective_at=NOON, sequence=0)
-    return replace(grant, **changes)  # type: ignore[arg-type]
 
 
 @given(some_grants(), some_usage, some_resets, st.lists(hours, max_size=4))
