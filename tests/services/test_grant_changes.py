@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import insert
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
 from faregate.base.periods import PeriodCalendar
@@ -14,6 +15,7 @@ from faregate.services.company_grants import Share, give_company_grant
 from faregate.services.credit import NewGrant
 from faregate.services.credit_limits import set_overdraft
 from faregate.services.grant_changes import GrantPlace
+from faregate.storage import tables
 from faregate.storage.credit import GrantRow
 from faregate.wire.gateway_protocol import LeaseReturn, Refused
 from tests.services.world import APP, COMPANY, DOLLAR, NOW, SUBSCRIPTION, Call, World, add_subscription, need
@@ -48,6 +50,11 @@ def adjust(world: World, grant_id: str, amount: str, *, key: str = "one") -> Gra
         return grant_changes.adjust_grant(
             tx, a_change(world), a_place(grant_id), amount=Decimal(amount), reason="miscounted", caller_id=key
         )
+
+
+def overdraw(world: World, amount: str) -> None:
+    with world.database.begin() as tx:
+        set_overdraft(tx, a_change(world), SUBSCRIPTION, overdraft=Decimal(amount))
 
 
 def one_package() -> Call:
@@ -161,29 +168,26 @@ def test_a_correction_that_cannot_be_is_refused(world: World, amount: str) -> No
 def test_an_overdraft_is_spendable_and_no_more_than_it(world: World) -> None:
     world.open_epoch()
     world.grant("0.25")
-    with world.database.begin() as tx:
-        set_overdraft(tx, a_change(world), SUBSCRIPTION, overdraft=Decimal("0.25"))
+    overdraw(world, "0.25")
     assert world.account().available == HALF
     world.lease("prc_in", 1_000_000)
     assert world.account().available == 0
     assert world.ask(need("prc_in", 1), request_id="ask-2").refused is Refused.INSUFFICIENT
-    with world.database.begin() as tx:
-        set_overdraft(tx, a_change(world), SUBSCRIPTION, overdraft=Decimal(0))
+    overdraw(world, "0")
     assert world.account().available == -DOLLAR // 4
 
 
 def test_an_account_with_an_overdraft_is_not_exhausted_at_zero(world: World) -> None:
     assert world.account().exhausted
-    with world.database.begin() as tx:
-        set_overdraft(tx, a_change(world), SUBSCRIPTION, overdraft=Decimal("1.50"))
+    overdraw(world, "1.50")
     assert not world.account().exhausted
 
 
 def test_an_overdraft_is_for_those_who_pay_before(world: World) -> None:
     with world.database.begin() as tx:
         tx.exec_driver_sql("UPDATE subscription SET pays = 'postpaid'")
-    with pytest.raises(InvalidInput, match="prepaid"), world.database.begin() as tx:
-        set_overdraft(tx, a_change(world), SUBSCRIPTION, overdraft=Decimal(1))
+    with pytest.raises(InvalidInput, match="prepaid"):
+        overdraw(world, "1")
 
 
 def spread_over(world: World, amount: str, *shares: Share) -> list[GrantRow]:
@@ -199,12 +203,12 @@ def spread_over(world: World, amount: str, *shares: Share) -> list[GrantRow]:
         return give_company_grant(tx, a_change(world), COMPANY, wanted=wanted, shares=shares)
 
 
-def with_another_subscription(world: World, company_id: str = COMPANY) -> None:
+def with_another_subscription(world: World, company_id: str = COMPANY, number: int = 2) -> None:
+    """Add `sub_2`, on a plan of its own, or the one of another number."""
     with world.database.begin() as tx:
-        tx.exec_driver_sql(
-            "INSERT INTO plan (plan_id, application_id, name, created_at) VALUES ('pln_2', 'app_1', 'Other', 0)"
-        )
-        add_subscription(tx, "sub_2", company_id, "prepaid", plan_id="pln_2")
+        plan = {"plan_id": f"pln_{number}", "application_id": APP, "name": f"Plan {number}", "created_at": NOW}
+        tx.execute(insert(tables.plan).values(plan))
+        add_subscription(tx, f"sub_{number}", company_id, "prepaid", plan_id=f"pln_{number}")
 
 
 def test_a_companys_grant_is_spread_to_the_last_unit_and_once(world: World) -> None:
@@ -227,11 +231,7 @@ def test_shares_that_cannot_be_are_refused_and_nothing_is_given(
     world: World, amount: str, shares: list[Share], field: str
 ) -> None:
     with_another_subscription(world, company_id="other")
-    with world.database.begin() as tx:
-        tx.exec_driver_sql(
-            "INSERT INTO plan (plan_id, application_id, name, created_at) VALUES ('pln_3', 'app_1', 'Third', 0)"
-        )
-        add_subscription(tx, "sub_3", COMPANY, "prepaid", plan_id="pln_3")
+    with_another_subscription(world, number=3)
     with pytest.raises(InvalidInput) as refused:
         spread_over(world, amount, *shares)
     assert [fault.field for fault in refused.value.faults] == [field]

@@ -1,7 +1,6 @@
 """What a gateway holds that does not come back: suspended, until somebody says what became of it."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -10,23 +9,10 @@ from faregate.domain.ledger.lost_units import LostUnits
 from faregate.services.lost_gateways import find_lost, read_standings, settle_lost
 from faregate.storage.gateways import note_heard
 from faregate.wire.gateway_protocol import Drawn, Refused
-from tests.services.world import DOLLAR, NOW, Call, World, need
+from tests.services.world import DOLLAR, NOW, Call, SteppedClock, World, need
 
 LONG_AGO = timedelta(days=1)
 GRACE = timedelta(hours=1)
-
-
-@dataclass
-class WallClock:
-    """Wall time, apart from the application's."""
-
-    at: datetime = NOW
-
-    def now(self) -> datetime:
-        return self.at
-
-    def steady_ms(self) -> int:
-        return 0
 
 
 @pytest.fixture
@@ -40,7 +26,7 @@ def funded(world: World) -> World:
 
 def settle(world: World, units: LostUnits, *, after: timedelta = LONG_AGO, gateway_id: str = "gtw_1") -> None:
     with world.database.begin() as transaction:
-        settle_lost(transaction, clock=WallClock(NOW + after), gateway_id=gateway_id, units=units)
+        settle_lost(transaction, clock=SteppedClock(NOW + after), gateway_id=gateway_id, units=units)
 
 
 def test_a_gateways_standing_names_the_money_that_would_be_available_without_its_units(funded: World) -> None:
