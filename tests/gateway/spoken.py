@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -14,6 +17,8 @@ from faregate.wire.dialects.registry import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPE
 from faregate.wire.dialects.seam import MeteredDialect
 from faregate.wire.event import WireEvent
 from tests.gateway.control_plane import ControlPlane, package
+from tests.gateway.running import Running, gateway
+from tests.gateway.scripted import Script, ScriptedUpstream, scripted
 from tests.support.dialect_streams import GENERIC, GENERIC_SETTINGS, Sample, sample_of
 
 CENT: Final = 10_000_000
@@ -61,6 +66,20 @@ class Spoken:
             wrote: package("output", size=1_000_000, amount="1.50"),
         }
         self._seed(plane, origin, prices, route)
+
+    @asynccontextmanager
+    async def serve(
+        self, folder: Path, script: Script, *, tokens: int | None = None, **route: object
+    ) -> AsyncIterator[tuple[Running, ScriptedUpstream]]:
+        """Run a gateway before an upstream of that script, as `seed` sets it up; with `tokens` as `sell_output`."""
+        async with scripted(script) as upstream:
+            plane = ControlPlane()
+            if tokens is None:
+                self.seed(plane, upstream.origin, **route)
+            else:
+                self.sell_output(plane, upstream.origin, tokens=tokens, **route)
+            async with gateway(folder, plane) as gate:
+                yield gate, upstream
 
     def _seed(
         self, plane: ControlPlane, origin: str, prices: dict[str, Price], route: dict[str, object], **granted: int

@@ -24,6 +24,7 @@ from tests.gateway.scripted import (
     stream,
     usage_chunk,
 )
+from tests.gateway.spoken import CHAT
 
 STREAM = ASK | {"stream": True}
 FAILED_WITH_USAGE = b'{"error":{"message":"busy"},"usage":{"prompt_tokens":7,"completion_tokens":90}}'
@@ -55,15 +56,15 @@ def test_a_call_is_sent_again_after_a_named_status_and_billed_for_the_attempt_th
 ) -> None:
     async def scenario() -> None:
         answering = stream(chunk("a"), usage_chunk(3, 5), DONE) if "stream" in body else answer_json(completion(3, 5))
-        async with scripted(in_turn(answer_json(FAILED_WITH_USAGE, 503), answering)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(body)).status == 200
-                (event,) = await plane.events_arrived(1)
-                assert await gate.metric("faregate_gateway_attempts_repeated_total") == 1
-            assert plane.accounts["sub_1"].settled == {"prc_input": 3, "prc_output": 5}
-            assert plane.accounts["sub_1"].outstanding() == 0
+        async with CHAT.serve(tmp_path, in_turn(answer_json(FAILED_WITH_USAGE, 503), answering), attempts=3) as (
+            gate,
+            upstream,
+        ):
+            assert (await gate.call(body)).status == 200
+            (event,) = await gate.plane.events_arrived(1)
+            assert await gate.metric("faregate_gateway_attempts_repeated_total") == 1
+        assert gate.plane.accounts["sub_1"].settled == {"prc_input": 3, "prc_output": 5}
+        assert gate.plane.accounts["sub_1"].outstanding() == 0
         first, second = upstream.requests
         assert (first.header("x-request-id"), first.body) == (second.header("x-request-id"), second.body)
         assert usage_of(event) == {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
@@ -106,12 +107,9 @@ def test_an_upstream_that_took_the_request_and_broke_off_is_not_asked_again(tmp_
         async def script(_: Received, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
-        async with scripted(script) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(ASK)).status == 502
-                (event,) = await plane.events_arrived(1)
+        async with CHAT.serve(tmp_path, script, attempts=3) as (gate, upstream):
+            assert (await gate.call(ASK)).status == 502
+            (event,) = await gate.plane.events_arrived(1)
         assert len(upstream.requests) == 1
         assert attempts_of(event) == []
 
@@ -120,13 +118,10 @@ def test_an_upstream_that_took_the_request_and_broke_off_is_not_asked_again(tmp_
 
 def test_nothing_is_sent_again_once_a_byte_of_an_answer_has_reached_the_caller(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(stream(chunk("a"), end=False)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(STREAM)
-                assert b"upstream_unavailable" in answer.body
-                (event,) = await plane.events_arrived(1)
+        async with CHAT.serve(tmp_path, stream(chunk("a"), end=False), attempts=3) as (gate, upstream):
+            answer = await gate.call(STREAM)
+            assert b"upstream_unavailable" in answer.body
+            (event,) = await gate.plane.events_arrived(1)
         assert len(upstream.requests) == 1
         assert usage_of(event)["completion_tokens"] == 1
 
@@ -135,11 +130,8 @@ def test_nothing_is_sent_again_once_a_byte_of_an_answer_has_reached_the_caller(t
 
 def test_a_status_that_the_route_does_not_name_is_passed_on(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b'{"error":{}}', 429)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(ASK)).status == 429
+        async with CHAT.serve(tmp_path, answer_json(b'{"error":{}}', 429), attempts=3) as (gate, upstream):
+            assert (await gate.call(ASK)).status == 429
         assert len(upstream.requests) == 1
 
     run(scenario())
@@ -147,14 +139,13 @@ def test_a_status_that_the_route_does_not_name_is_passed_on(tmp_path: Path) -> N
 
 def test_the_last_attempts_answer_is_passed_on_whatever_it_is(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b'{"error":{"message":"busy"}}', 503, x_from="here")) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(ASK)
-                assert (answer.status, answer.headers["x-from"]) == (503, "here")
-                (event,) = await plane.events_arrived(1)
-                assert plane.accounts["sub_1"].settled.get("prc_output", 0) == 0
+        async with CHAT.serve(
+            tmp_path, answer_json(b'{"error":{"message":"busy"}}', 503, x_from="here"), attempts=3
+        ) as (gate, upstream):
+            answer = await gate.call(ASK)
+            assert (answer.status, answer.headers["x-from"]) == (503, "here")
+            (event,) = await gate.plane.events_arrived(1)
+            assert gate.plane.accounts["sub_1"].settled.get("prc_output", 0) == 0
         assert len(upstream.requests) == 3
         assert [found.status for found in attempts_of(event)] == [503, 503, 503]
 
@@ -163,12 +154,9 @@ def test_the_last_attempts_answer_is_passed_on_whatever_it_is(tmp_path: Path) ->
 
 def test_an_upstream_that_asks_for_more_patience_than_a_caller_has_is_not_asked_again(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b"{}", 503, retry_after="11")) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 3})
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(ASK)
-                assert (answer.status, answer.headers["retry-after"]) == (503, "11")
+        async with CHAT.serve(tmp_path, answer_json(b"{}", 503, retry_after="11"), attempts=3) as (gate, upstream):
+            answer = await gate.call(ASK)
+            assert (answer.status, answer.headers["retry-after"]) == (503, "11")
         assert len(upstream.requests) == 1
 
     run(scenario())
@@ -180,13 +168,10 @@ def test_all_attempts_together_stay_within_the_routes_total_timeout(tmp_path: Pa
             await asyncio.sleep(0.3)
             writer.write(b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n")
 
-        async with scripted(slow) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 5, "total_timeout_ms": 800})
-            async with gateway(tmp_path, plane) as gate:
-                started_s = asyncio.get_running_loop().time()
-                assert (await gate.call(ASK)).status in {503, 504}
-                assert asyncio.get_running_loop().time() - started_s < 2.0
+        async with CHAT.serve(tmp_path, slow, attempts=5, total_timeout_ms=800) as (gate, upstream):
+            started_s = asyncio.get_running_loop().time()
+            assert (await gate.call(ASK)).status in {503, 504}
+            assert asyncio.get_running_loop().time() - started_s < 2.0
         assert len(upstream.requests) < 4
 
     run(scenario())
@@ -200,13 +185,10 @@ def test_a_failed_answer_that_never_ends_does_not_hold_up_the_next_attempt(tmp_p
             await asyncio.sleep(10)
 
         answering = stream(chunk("a"), usage_chunk(3, 5), DONE)
-        async with scripted(in_turn(endless, answering)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 2})
-            async with gateway(tmp_path, plane) as gate:
-                async with asyncio.timeout(5):
-                    assert (await gate.call(STREAM)).status == 200
-                (event,) = await plane.events_arrived(1)
+        async with CHAT.serve(tmp_path, in_turn(endless, answering), attempts=2) as (gate, _):
+            async with asyncio.timeout(5):
+                assert (await gate.call(STREAM)).status == 200
+            (event,) = await gate.plane.events_arrived(1)
         assert usage_of(event)["completion_tokens"] == 5
         assert [found.status for found in attempts_of(event)] == [503, 200]
 
@@ -215,19 +197,19 @@ def test_a_failed_answer_that_never_ends_does_not_hold_up_the_next_attempt(tmp_p
 
 def test_a_caller_who_leaves_between_two_attempts_is_billed_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b"{}", 503, retry_after="5")) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin, route={"attempts": 2, "on_abort": "cancel"})
-            async with gateway(tmp_path, plane) as gate:
-                _, writer = await gate.begin(ASK)
-                async with asyncio.timeout(5):
-                    while await gate.metric("faregate_gateway_attempts_repeated_total") < 1:  # noqa: ASYNC110
-                        await asyncio.sleep(0.01)
-                writer.close()
-                (event,) = await plane.events_arrived(1)
-                assert event.faregate is not None
-                assert event.faregate.drawn == []
-            assert plane.accounts["sub_1"].outstanding() == 0
+        async with CHAT.serve(tmp_path, answer_json(b"{}", 503, retry_after="5"), attempts=2, on_abort="cancel") as (
+            gate,
+            upstream,
+        ):
+            _, writer = await gate.begin(ASK)
+            async with asyncio.timeout(5):
+                while await gate.metric("faregate_gateway_attempts_repeated_total") < 1:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            writer.close()
+            (event,) = await gate.plane.events_arrived(1)
+            assert event.faregate is not None
+            assert event.faregate.drawn == []
+        assert gate.plane.accounts["sub_1"].outstanding() == 0
         assert len(upstream.requests) == 1
 
     run(scenario())

@@ -9,8 +9,9 @@ import msgspec
 from faregate.storage.tables import bound_quality
 from faregate.wire.event import WireEvent
 from tests.gateway.control_plane import ControlPlane
-from tests.gateway.running import ASK, gateway, run
+from tests.gateway.running import ASK, run
 from tests.gateway.scripted import DONE, answer_json, chunk, completion, scripted, stream, usage_chunk
+from tests.gateway.spoken import CHAT
 from tests.gateway.whole import whole
 
 BOUND = len(msgspec.json.encode(ASK)) + 2 * 16
@@ -25,39 +26,33 @@ def told(plane: ControlPlane, event: WireEvent) -> list[tuple[str, int, int]]:
 
 def test_a_held_calls_event_says_what_was_held_and_used_of_each_price(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(completion(12, 40))) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(ASK)).status == 200
-                (event,) = await plane.events_arrived(1)
-        assert told(plane, event) == [("prc_input", BOUND, 12), ("prc_output", 100, 40)]
+        async with CHAT.serve(tmp_path, answer_json(completion(12, 40))) as (gate, _):
+            assert (await gate.call(ASK)).status == 200
+            (event,) = await gate.plane.events_arrived(1)
+        assert told(gate.plane, event) == [("prc_input", BOUND, 12), ("prc_output", 100, 40)]
 
     run(scenario())
 
 
 def test_a_streamed_call_tells_it_too(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(stream(chunk("a"), usage_chunk(7, 0), DONE)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(ASK | {"stream": True})).status == 200
-                (event,) = await plane.events_arrived(1)
-        assert [(price_id, used) for price_id, _, used in told(plane, event)] == [("prc_input", 7), ("prc_output", 0)]
+        async with CHAT.serve(tmp_path, stream(chunk("a"), usage_chunk(7, 0), DONE)) as (gate, _):
+            assert (await gate.call(ASK | {"stream": True})).status == 200
+            (event,) = await gate.plane.events_arrived(1)
+        assert [(price_id, used) for price_id, _, used in told(gate.plane, event)] == [
+            ("prc_input", 7),
+            ("prc_output", 0),
+        ]
 
     run(scenario())
 
 
 def test_a_call_that_failed_without_a_usage_tells_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b'{"error":"no"}', status=500)) as upstream:
-            plane = ControlPlane()
-            plane.seed(upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(ASK)).status == 500
-                (event,) = await plane.events_arrived(1)
-        assert told(plane, event) == []
+        async with CHAT.serve(tmp_path, answer_json(b'{"error":"no"}', status=500)) as (gate, _):
+            assert (await gate.call(ASK)).status == 500
+            (event,) = await gate.plane.events_arrived(1)
+        assert told(gate.plane, event) == []
 
     run(scenario())
 

@@ -37,15 +37,12 @@ def limit_sent(request: Received, spoken: Spoken) -> object:
 @every
 def test_a_whole_answer_passes_unchanged_and_is_billed_what_it_reports(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(spoken.body)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(spoken.ask)
-                assert (answer.status, answer.body) == (200, spoken.body)
-                (event,) = await plane.events_arrived(1)
-            assert plane.accounts["sub_1"].settled == {"prc_input": 31, "prc_output": 17}
-            assert plane.accounts["sub_1"].outstanding() == 0
+        async with spoken.serve(tmp_path, answer_json(spoken.body)) as (gate, upstream):
+            answer = await gate.call(spoken.ask)
+            assert (answer.status, answer.body) == (200, spoken.body)
+            (event,) = await gate.plane.events_arrived(1)
+        assert gate.plane.accounts["sub_1"].settled == {"prc_input": 31, "prc_output": 17}
+        assert gate.plane.accounts["sub_1"].outstanding() == 0
         assert (tokens_of(event), is_estimated(event)) == ((31, 17), False)
         assert upstream.requests[0].target == spoken.path
         assert limit_sent(upstream.requests[0], spoken) == 100
@@ -57,18 +54,15 @@ def test_a_whole_answer_passes_unchanged_and_is_billed_what_it_reports(tmp_path:
 def test_a_stream_passes_unchanged_and_is_billed_what_it_reports(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         sample = spoken.stream
-        async with scripted(stream(*sample.events)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                ask = spoken.ask | {"stream": True}
-                if spoken is CHAT:
-                    ask["stream_options"] = {"include_usage": True}
-                answer = await gate.call(ask)
-                assert (answer.status, answer.body) == (200, sample.bytes)
-                (event,) = await plane.events_arrived(1)
-            assert plane.accounts["sub_1"].outstanding() == 0
-            assert plane.accounts["sub_1"].settled == {"prc_input": sample.read, "prc_output": sample.wrote}
+        async with spoken.serve(tmp_path, stream(*sample.events)) as (gate, _):
+            ask = spoken.ask | {"stream": True}
+            if spoken is CHAT:
+                ask["stream_options"] = {"include_usage": True}
+            answer = await gate.call(ask)
+            assert (answer.status, answer.body) == (200, sample.bytes)
+            (event,) = await gate.plane.events_arrived(1)
+        assert gate.plane.accounts["sub_1"].outstanding() == 0
+        assert gate.plane.accounts["sub_1"].settled == {"prc_input": sample.read, "prc_output": sample.wrote}
         assert not is_estimated(event)
 
     run(scenario())
@@ -77,12 +71,9 @@ def test_a_stream_passes_unchanged_and_is_billed_what_it_reports(tmp_path: Path,
 @every
 def test_a_call_without_a_limit_is_given_the_routes_and_never_more_than_is_held(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(spoken.body)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin, default_output_tokens=700)
-            async with gateway(tmp_path, plane) as gate:
-                ask = {name: value for name, value in spoken.ask.items() if name != spoken.limit}
-                assert (await gate.call(ask)).status == 200
+        async with spoken.serve(tmp_path, answer_json(spoken.body), default_output_tokens=700) as (gate, upstream):
+            ask = {name: value for name, value in spoken.ask.items() if name != spoken.limit}
+            assert (await gate.call(ask)).status == 200
         assert limit_sent(upstream.requests[0], spoken) == 700
 
     run(scenario())
@@ -124,17 +115,14 @@ def test_a_compressed_answer_is_decoded_to_be_metered(
             )
             writer.write(head.encode() + framed(compress(body)) + b"0\r\n\r\n")
 
-        async with scripted(script) as upstream:
-            plane = ControlPlane()
-            MESSAGES.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(MESSAGES.ask | {"stream": streamed}, headers=KEY | {"accept-encoding": coding})
-                assert (answer.status, answer.body) == (200, body)
-                assert "content-encoding" not in answer.headers
-                (event,) = await plane.events_arrived(1)
+        async with MESSAGES.serve(tmp_path, script) as (gate, upstream):
+            answer = await gate.call(MESSAGES.ask | {"stream": streamed}, headers=KEY | {"accept-encoding": coding})
+            assert (answer.status, answer.body) == (200, body)
+            assert "content-encoding" not in answer.headers
+            (event,) = await gate.plane.events_arrived(1)
         assert upstream.requests[0].header("accept-encoding") == "identity"
         assert not is_estimated(event)
-        assert plane.accounts["sub_1"].settled["prc_output"] == 17
+        assert gate.plane.accounts["sub_1"].settled["prc_output"] == 17
 
     run(scenario())
 
@@ -144,12 +132,9 @@ def test_usage_in_an_error_is_kept_and_billed_only_where_the_meter_counts_that_s
     tmp_path: Path, spoken: Spoken
 ) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(spoken.body, 422)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(spoken.ask)
-                (event,) = await plane.events_arrived(1)
+        async with spoken.serve(tmp_path, answer_json(spoken.body, 422)) as (gate, _):
+            answer = await gate.call(spoken.ask)
+            (event,) = await gate.plane.events_arrived(1)
         assert (answer.status, answer.body) == (422, spoken.body)
         assert (tokens_of(event), is_estimated(event)) == ((31, 17), False)
         assert event.faregate is not None
@@ -161,12 +146,9 @@ def test_usage_in_an_error_is_kept_and_billed_only_where_the_meter_counts_that_s
 @every
 def test_an_error_without_usage_estimates_nothing(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(b'{"error":{"message":"busy"}}', 503)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(spoken.ask)).status == 503
-                (event,) = await plane.events_arrived(1)
+        async with spoken.serve(tmp_path, answer_json(b'{"error":{"message":"busy"}}', 503)) as (gate, _):
+            assert (await gate.call(spoken.ask)).status == 503
+            (event,) = await gate.plane.events_arrived(1)
         assert (tokens_of(event), is_estimated(event)) == (None, False)
 
     run(scenario())
@@ -176,12 +158,9 @@ def test_an_error_without_usage_estimates_nothing(tmp_path: Path, spoken: Spoken
 def test_an_upstream_that_tells_no_usage_is_estimated_within_the_calls_bound(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         silent = {name: value for name, value in spoken.whole.items() if name not in {"usage", "meter"}}
-        async with scripted(answer_json(msgspec.json.encode(silent))) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(spoken.ask)).status == 200
-                (event,) = await plane.events_arrived(1)
+        async with spoken.serve(tmp_path, answer_json(msgspec.json.encode(silent))) as (gate, _):
+            assert (await gate.call(spoken.ask)).status == 200
+            (event,) = await gate.plane.events_arrived(1)
         assert is_estimated(event)
         read, wrote = tokens_of(event) or (0, 0)
         assert read >= 5
@@ -261,12 +240,9 @@ def test_an_upstream_that_is_too_slow_is_504_in_the_dialects_form(tmp_path: Path
         async def silent(_: Received, __: asyncio.StreamWriter) -> None:
             await asyncio.sleep(5)
 
-        async with scripted(silent) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin, read_timeout_ms=150, total_timeout_ms=300)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(spoken.ask)
-                (event,) = await plane.events_arrived(1)
+        async with spoken.serve(tmp_path, silent, read_timeout_ms=150, total_timeout_ms=300) as (gate, _):
+            answer = await gate.call(spoken.ask)
+            (event,) = await gate.plane.events_arrived(1)
         assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
         assert answer.error["type"] == ("timeout_error" if spoken is MESSAGES else "server_error")
         assert tokens_of(event) is None
@@ -294,16 +270,13 @@ PARTS: dict[str, tuple[dict[str, object], str]] = {
 def test_an_image_is_refused_on_a_strict_route_unless_its_tokens_are_bounded(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
         change, named = PARTS[spoken.dialect.name]
-        async with scripted(answer_json(spoken.body)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                refused = await gate.call(spoken.ask | change)
-                assert (refused.status, refused.error["param"]) == (400, named)
-                route = plane.entities["route", "rte_1"]
-                plane.put("route", "rte_1", msgspec.structs.replace(route, parts={"image": 2_000}))
-                await gate.call_until(200, spoken.ask | change)
-                held = {unit.price_id: unit.call for unit in plane.lease_requests[0].units}
+        async with spoken.serve(tmp_path, answer_json(spoken.body)) as (gate, _):
+            refused = await gate.call(spoken.ask | change)
+            assert (refused.status, refused.error["param"]) == (400, named)
+            route = gate.plane.entities["route", "rte_1"]
+            gate.plane.put("route", "rte_1", msgspec.structs.replace(route, parts={"image": 2_000}))
+            await gate.call_until(200, spoken.ask | change)
+            held = {unit.price_id: unit.call for unit in gate.plane.lease_requests[0].units}
         # Two thousand for the image, and nothing for its 900 bytes.
         assert 2_000 < held["prc_input"] < 2_400
 
@@ -313,29 +286,23 @@ def test_an_image_is_refused_on_a_strict_route_unless_its_tokens_are_bounded(tmp
 @every
 def test_other_paths_below_a_strict_route_are_refused_or_metered(tmp_path: Path, spoken: Spoken) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(spoken.body)) as upstream:
-            plane = ControlPlane()
-            spoken.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(spoken.ask, path="/ai/chat/some where/else")
-                if spoken is OWN:
-                    (event,) = await plane.events_arrived(1)
-                    assert tokens_of(event) == (31, 17)
-                    assert upstream.requests[0].target == "/own/some%20where/else"
-                else:
-                    assert (answer.status, len(upstream.requests)) == (404, 0)
+        async with spoken.serve(tmp_path, answer_json(spoken.body)) as (gate, upstream):
+            answer = await gate.call(spoken.ask, path="/ai/chat/some where/else")
+            if spoken is OWN:
+                (event,) = await gate.plane.events_arrived(1)
+                assert tokens_of(event) == (31, 17)
+                assert upstream.requests[0].target == "/own/some%20where/else"
+            else:
+                assert (answer.status, len(upstream.requests)) == (404, 0)
 
     run(scenario())
 
 
 def test_a_question_to_an_api_of_your_own_is_metered_too(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with scripted(answer_json(OWN.body)) as upstream:
-            plane = ControlPlane()
-            OWN.seed(plane, upstream.origin, enforce="none")
-            async with gateway(tmp_path, plane) as gate:
-                assert (await gate.call(path="/ai/chat/found?q=moon", method="GET")).body == OWN.body
-                (event,) = await plane.events_arrived(1)
+        async with OWN.serve(tmp_path, answer_json(OWN.body), enforce="none") as (gate, upstream):
+            assert (await gate.call(path="/ai/chat/found?q=moon", method="GET")).body == OWN.body
+            (event,) = await gate.plane.events_arrived(1)
         assert upstream.requests[0].target == "/own/found?q=moon"
         assert tokens_of(event) == (31, 17)
 
@@ -345,15 +312,12 @@ def test_a_question_to_an_api_of_your_own_is_metered_too(tmp_path: Path) -> None
 def test_the_usage_of_a_last_event_too_large_to_be_kept_is_billed(tmp_path: Path) -> None:
     async def scenario() -> None:
         sample = responses_stream(TEXTS, instructions="x" * (5 << 20))
-        async with scripted(stream(*sample.events)) as upstream:
-            plane = ControlPlane()
-            RESPONSES.seed(plane, upstream.origin)
-            async with gateway(tmp_path, plane) as gate:
-                answer = await gate.call(RESPONSES.ask | {"stream": True})
-                assert answer.body == sample.bytes
-                (event,) = await plane.events_arrived(1)
+        async with RESPONSES.serve(tmp_path, stream(*sample.events)) as (gate, _):
+            answer = await gate.call(RESPONSES.ask | {"stream": True})
+            assert answer.body == sample.bytes
+            (event,) = await gate.plane.events_arrived(1)
         assert not is_estimated(event)
-        assert plane.accounts["sub_1"].settled == {"prc_input": sample.read, "prc_output": sample.wrote}
+        assert gate.plane.accounts["sub_1"].settled == {"prc_input": sample.read, "prc_output": sample.wrote}
 
     run(scenario())
 
