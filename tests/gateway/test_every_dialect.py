@@ -180,6 +180,7 @@ def test_every_refusal_is_in_the_dialects_own_form(tmp_path: Path, spoken: Spoke
             max_request_bytes=500,
             connect_timeout_ms=300,
             least_output_tokens=50,
+            hold_wait_ms=200,
         )
         plane.put("rule", "rul_2", rule_state(Template.BLOCK_ON_UNPAID_INVOICES, "rul_2"))
         plane.add_key("key-2", "late")
