@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -285,18 +285,18 @@ def test_a_deleted_destination_is_owed_nothing(small: World) -> None:
     assert small.rows("alert_delivery") == []
 
 
-def mail(
-    small: World, server: MailServer, settings: Callable[[int], SmtpSettings], then: Callable[[int], Awaitable[None]]
-) -> None:
-    async def scenario() -> None:
+def mail(small: World, server: MailServer, settings: Callable[[int], SmtpSettings]) -> int:
+    """Raise an alert, e-mail it by the server at the port, and return how many were delivered."""
+
+    async def scenario() -> int:
         async with mail_server(server, tls=server.context if settings(0).security is SmtpSecurity.TLS else None):
             sender = EmailSender(settings(server.port), small.clock)
-            await then(await deliver_alerts(small.database, {DestinationKind.EMAIL: sender}, small.clock))
+            return await deliver_alerts(small.database, {DestinationKind.EMAIL: sender}, small.clock)
 
     destination(small, email="ops@example.com")
     limit(small, Measure.SPEND, "1", currency="USD", alert_at=[100])
     small.take(Call(request_id="a"))
-    run(scenario())
+    return asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("security", [SmtpSecurity.STARTTLS, SmtpSecurity.TLS])
@@ -307,17 +307,14 @@ def test_e_mail_leaves_over_tls_after_signing_in(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = MailServer(context=context)
 
-    async def then(delivered: int) -> None:
-        assert delivered == 1
-
-    mail(
+    delivered = mail(
         small,
         server,
         lambda port: SmtpSettings(
             host="localhost", port=port, sender="faregate@example.com", user="me", password="right", security=security
         ),
-        then,
     )
+    assert delivered == 1
     assert server.logins == [("me", "right", True)]
     (message,) = server.messages
     (alert,) = small.rows("alert")
@@ -334,38 +331,27 @@ def test_a_mail_server_whose_certificate_nobody_trusts_gets_neither_password_nor
     _, context = make_certificate(tmp_path)
     server = MailServer(context=context)
 
-    async def then(delivered: int) -> None:
-        assert delivered == 0
-
-    mail(
+    delivered = mail(
         small,
         server,
         lambda port: SmtpSettings(host="localhost", port=port, sender="a@example.com", user="me", password="right"),
-        then,
     )
+    assert delivered == 0
     assert (server.logins, server.messages) == ([], [])
     assert "SSLCertVerificationError" in str(small.rows("alert_delivery")[0]["last_error"])
 
 
 @pytest.mark.parametrize(
-    ("server", "password", "error"),
-    [
-        (MailServer(refusal="550 nobody here"), None, "SMTPRecipientsRefused"),
-        (MailServer(), "wrong", "answered 535"),
-        (MailServer(), None, None),
-    ],
+    ("refusal", "password", "error"),
+    [("550 nobody here", None, "SMTPRecipientsRefused"), ("", "wrong", "answered 535"), ("", None, None)],
 )
 def test_what_the_mail_server_refuses_is_shown_without_secrets(
-    small: World, server: MailServer, password: str | None, error: str | None
+    small: World, refusal: str, password: str | None, error: str | None
 ) -> None:
-    async def then(delivered: int) -> None:
-        assert delivered == (error is None)
-
-    fresh = MailServer(refusal=server.refusal)
     user = None if password is None else "me"
-    mail(
+    delivered = mail(
         small,
-        fresh,
+        MailServer(refusal=refusal),
         lambda port: SmtpSettings(
             host="127.0.0.1",
             port=port,
@@ -374,8 +360,8 @@ def test_what_the_mail_server_refuses_is_shown_without_secrets(
             password=password,
             security=SmtpSecurity.NONE,
         ),
-        then,
     )
+    assert delivered == (error is None)
     shown = str(small.rows("alert_delivery")[0]["last_error"])
     assert (error or "None") in shown
     assert "wrong" not in shown

@@ -18,16 +18,12 @@ class MailServer:
 
     context: ssl.SSLContext | None = None
     refusal: str = ""
-    silent: bool = False
     port: int = 0
     messages: list[Message] = field(default_factory=list)
     logins: list[tuple[str, str, bool]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self.silent:
-                await reader.read()
-                return
             await self._converse(reader, writer)
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from faregate.base.money import currency
 from faregate.domain.customers.subscription import BillingCycle, Pays, Subscription
 from faregate.domain.limits.counting import LimitPeriods, LimitTable, Subjects, subscription_for, tokens_used
-from faregate.domain.limits.limit import Limit, Matcher, Per, Subject
-from tests.domain.limits.test_limit import LIMIT, NOW
+from faregate.domain.limits.limit import Limit, Per, Subject
+from tests.domain.limits.test_limit import LIMIT, NOW, matcher
 
 WHO: Subjects = {Subject.KEY: "key_1", Subject.USER: None, Subject.COMPANY: "acme"}
 ONE = Subscription(
@@ -27,10 +26,6 @@ ONE = Subscription(
     payment_terms=timedelta(days=30),
 )
 OTHER = replace(ONE, subscription_id="sub_2", plan_id="pln_2", started_at=datetime(2026, 2, 1, tzinfo=UTC))
-
-
-def matcher(pattern: str) -> Matcher:
-    return lambda text: re.search(pattern, text) is not None
 
 
 def found(*limits: Limit, who: Subjects = WHO, route: str = "/ai/chat", plans: tuple[str, ...] = ()) -> list[str]:
