@@ -31,7 +31,7 @@ def gateways(
 
 
 def test_gateways_are_listed_once_they_have_opened_an_epoch(
-    control: Handle, capsys: pytest.CaptureFixture[str]
+    control: Handle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert gateways(control, json=False) == 0
     assert "No gateway" in capsys.readouterr().out
@@ -43,8 +43,11 @@ def test_gateways_are_listed_once_they_have_opened_an_epoch(
     (found,) = document["data"]
     assert (found["gateway_id"], found["epoch"], found["connected"]) == (GATEWAY, 1, True)
     assert (found["units"], found["suspended"], found["settles_through"]) == (0, {}, None)
+    monkeypatch.setenv("COLUMNS", "80")
     assert gateways(control, json=False) == 0
-    assert "connected" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "connected" in shown
+    assert GATEWAY in shown, "an id is whole in a narrow terminal too: it is what --settle takes"
 
 
 def test_a_gateway_that_is_there_or_unknown_is_not_settled(control: Handle, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from faregate.apps.cli.answering import answered, print_json
 from faregate.apps.cli.management import ask
@@ -33,7 +33,8 @@ def _run(gateway_id: str | None, units: LostUnits, url: str, *, token: str) -> G
 
 def _show(found: GatewayList) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("gateway", "epoch", "last seen", "applied", "units held", "suspended")
+    # Whole, however narrow the terminal is: it is what `--settle` takes.
+    table = Table(Column("gateway", no_wrap=True), "epoch", "last seen", "applied", "units held", "suspended")
     for row in found.data:
         suspended = ", ".join(f"{amount} {code}" for code, amount in row.suspended.items())
         seen = "connected" if row.connected else f"{row.seen_at:%Y-%m-%d %H:%M:%S}"

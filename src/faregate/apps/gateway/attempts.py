@@ -25,7 +25,6 @@ from faregate.wire.dialects.seam import MeteredDialect
 from faregate.wire.gateway_protocol import AttemptFacts
 
 _FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
 _MILLISECONDS: Final = 1_000
 _LONGEST_RETRY_AFTER_S: Final = 10.0
 """An upstream that asks for more patience is not waited for: its answer goes to the caller."""
@@ -141,7 +140,7 @@ class RepeatingClient:
         """Return how long to wait before the next attempt: not at all for an upstream that was not asked yet."""
         if self._is_fresh(place + 1):
             return 0.0
-        pause_s: float = min(_FIRST_PAUSE_S * 2**place, _LONGEST_PAUSE_S)
+        pause_s: float = _FIRST_PAUSE_S * 2**place
         return pause_s * (0.5 + random.random())  # noqa: S311 - jitter
 
     def _asked_s(self, place: int, headers: Headers) -> float:

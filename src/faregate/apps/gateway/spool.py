@@ -12,7 +12,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -334,14 +333,6 @@ class Spool:
             if self._read_from is oldest:
                 self._read_from, self._read_offset = self._segments[0], 0
             self._folder.delete(oldest)
-
-
-def open_spool(folder: Path, *, gateway_id: Callable[[], str], segment_bytes: int, most_bytes: int) -> Spool:
-    """Lock the folder, read what an earlier process left, and begin a new segment.
-
-    Raises `ConfigurationError` where another process has the folder or it cannot be used.
-    """
-    return Spool(SpoolFolder(folder, gateway_id), segment_bytes=segment_bytes, most_bytes=most_bytes)
 
 
 def _nothing() -> None:
