@@ -303,6 +303,22 @@ def test_a_missing_field_satisfies_no_condition_but_is_not() -> None:
     assert matches(IsNot(path=path, value=200), {})
 
 
+@pytest.mark.parametrize(
+    ("comparison", "before", "equal", "after"),
+    [
+        (Comparison.ABOVE, False, False, True),
+        (Comparison.AT_LEAST, False, True, True),
+        (Comparison.BELOW, True, False, False),
+        (Comparison.AT_MOST, True, True, False),
+    ],
+)
+def test_texts_are_compared_by_their_order(comparison: Comparison, *, before: bool, equal: bool, after: bool) -> None:
+    path = FieldPath("request.headers.version")
+    criteria = Compares(path=path, comparison=comparison, bound="2026-05-01")
+    for found, expected in (("2026-04-30", before), ("2026-05-01", equal), ("2026-05-02", after), (3, False)):
+        assert matches(criteria, {"request.headers.version": found}) is expected
+
+
 def test_an_array_contains_its_elements_and_a_text_its_parts() -> None:
     path = FieldPath("response.status")
     assert matches(Contains(path=path, value=200), {"response.status": ["200", None]})
