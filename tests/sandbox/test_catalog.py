@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from stripe import AuthenticationError, IdempotencyError, InvalidRequestError, StripeClient
 
-from faregate.providers.sandbox.asking import API_VERSION
+from faregate.providers.stripe_version import API_VERSION
 from tests.control.control_plane import Handle
 
 _NUMBERS = count(1)

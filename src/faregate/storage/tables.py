@@ -961,6 +961,18 @@ low_balance = Table(
     Column("since", Instant, nullable=False),
 )
 
+provider_link = Table(
+    "provider_link",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("our_id", Text, primary_key=True),
+    Column("provider_id", Text, nullable=False),
+    Column("linked_at", Instant, nullable=False),
+    Index("provider_link_object", "account", "kind", "provider_id", "application_id", unique=True),
+)
+
 state_change = Table(
     "state_change",
     metadata,

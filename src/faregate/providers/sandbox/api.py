@@ -12,12 +12,13 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from faregate.providers.sandbox import customers, events, meters, prices, products
-from faregate.providers.sandbox.asking import API_VERSION, Asked, Route, Sandbox
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox
 from faregate.providers.sandbox.expanding import expanded
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.forms import decode_form
 from faregate.providers.sandbox.parameters import check_parameters
 from faregate.providers.sandbox.store import KeptAnswer
+from faregate.providers.stripe_version import API_VERSION
 
 _ROUTES: Final = [
     (route, re.compile(re.escape(route.path).replace(r"\{\}", "([^/]+)")))

@@ -10,9 +10,7 @@ from faregate.base.clock import Clock
 from faregate.base.ids import IdSource
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.store import Store
-
-API_VERSION: Final = "2026-10-28.endive"
-"""The version that the sandbox speaks; a request that names another one is refused."""
+from faregate.providers.stripe_version import API_VERSION
 
 _PAGE: Final = 10
 _MOST: Final = 100
