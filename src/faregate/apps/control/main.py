@@ -34,6 +34,7 @@ from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
 from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.sandbox_link import SandboxLink
+from faregate.apps.control.sandbox_webhooks import SandboxWebhooks
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
@@ -143,6 +144,7 @@ class _Parts:
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
         self._topping_up = Ticking(tick=TopUpRunner(database, provider, clock, new_id=new_id).run, counters=counters)
         self._webhooks = WebhookSender(clock)
+        self._sandbox_webhooks = SandboxWebhooks(sandbox)
         self._alerting = Ticking(
             tick=partial(deliver_alerts, database, _senders(self._webhooks, settings, clock), clock), counters=counters
         )
@@ -199,6 +201,7 @@ class _Parts:
             self._topping_up.run(),
             self._rate_desk.run(),
             self._alerting.run(),
+            self._sandbox_webhooks.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
             keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from faregate.providers.sandbox import customers, events, meters, prices, products
+from faregate.providers.sandbox import customers, events, meters, prices, products, webhook_endpoints
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox
 from faregate.providers.sandbox.expanding import expanded
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
@@ -22,7 +22,7 @@ from faregate.providers.stripe_version import API_VERSION
 
 _ROUTES: Final = [
     (route, re.compile(re.escape(route.path).replace(r"\{\}", "([^/]+)")))
-    for module in (products, prices, customers, meters, events)
+    for module in (products, prices, customers, meters, events, webhook_endpoints)
     for route in module.ROUTES
 ]
 _MOST_KEY: Final = 255

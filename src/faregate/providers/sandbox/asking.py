@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from faregate.base.clock import Clock
+from faregate.base.clock import Clock, SystemClock, to_microseconds
 from faregate.base.ids import IdSource
+from faregate.providers.sandbox import deliveries
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe_version import API_VERSION
@@ -18,16 +19,26 @@ _MOST: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """One test account, for whoever shows its `key`."""
+    """One test account, for whoever shows its `key`.
+
+    `clock` is the account's time, which may be advanced; `machine` the time in which webhooks are sent and sent again.
+    """
 
     key: str = field(repr=False)
     store: Store
     clock: Clock
     new_id: IdSource
+    machine: Clock = field(default_factory=SystemClock)
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+    """Called, on any thread, when a webhook waits to be sent."""
 
     def now(self) -> int:
         """Return the time in whole seconds since 1970, as Stripe has it."""
         return int(self.clock.now().timestamp())
+
+    def machine_ms(self) -> int:
+        """Return the machine's time in milliseconds since 1970."""
+        return to_microseconds(self.machine.now()) // 1_000
 
     def tell(self, kind: str, changed: Json, previous: Json | None = None) -> None:
         """Write an event down: what `/v1/events` lists and webhooks bring. `previous`: what the changed fields were."""
@@ -41,11 +52,18 @@ class Sandbox:
             "created": self.now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": 0,
             "request": {"id": None, "idempotency_key": None},
             "type": kind,
         }
+        event["pending_webhooks"] = self.deliver(event)
         self.store.add(event, type=kind)
+
+    def deliver(self, event: Json) -> int:
+        """Let an event be sent to whoever wants its type; return how many that are."""
+        waiting = deliveries.queue(self.store, event, now_ms=self.machine_ms())
+        for listener in self.listeners if waiting else []:
+            listener()
+        return waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

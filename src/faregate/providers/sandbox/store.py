@@ -46,6 +46,27 @@ CREATE TABLE IF NOT EXISTS meter_event (
     cancelled INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS meter_event_usage ON meter_event (event_name, customer, timestamp);
+
+CREATE TABLE IF NOT EXISTS delivery (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    event TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_ms INTEGER NOT NULL,
+    attempted_ms INTEGER,
+    status INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (receiver, due_ms, place) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event);
+
+CREATE TABLE IF NOT EXISTS signing_secret (
+    receiver TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    until_ms INTEGER,
+    PRIMARY KEY (receiver, secret)
+) STRICT, WITHOUT ROWID;
 """
 
 
@@ -99,6 +120,11 @@ class Store(SqliteFile):
             raise missing(kind.rpartition(".")[2], identifier, param=param)
         body: Json = json.loads(row["body"])
         return body
+
+    def known(self, identifier: str) -> Json | None:
+        """Return an object of any kind, if there is one of this id."""
+        row = self.connection.execute("SELECT body FROM object WHERE id = ?", (identifier,)).fetchone()
+        return None if row is None else dict(json.loads(row["body"]))
 
     def find(self, kind: str, name: str, value: str) -> list[Json]:
         """Return the objects that are found by a name, newest first."""
