@@ -80,7 +80,7 @@ def test_more_windows_than_one_transaction_takes_are_all_reported(
     postpaid: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("faregate.services.close_windows.WINDOWS_PER_TRANSACTION", 7)
-    monkeypatch.setattr("faregate.services.deliver_outbox.DELIVERY_BATCH_ROWS", 4)
+    monkeypatch.setattr("faregate.services.delivery_turn.DELIVERY_BATCH_ROWS", 4)
     for number in range(30):
         postpaid.use(1, 0, at=NOW - timedelta(minutes=5 * number))
     postpaid.move(WINDOW_END + timedelta(minutes=2))

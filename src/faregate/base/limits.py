@@ -145,8 +145,17 @@ WINDOWS_PER_TRANSACTION: Final = 1_000
 DELIVERY_BATCH_ROWS: Final = 200
 """Outbox rows of one subscription that are delivered before they are marked."""
 
+DELIVERY_TURNS: Final = 64
+"""Customers whose messages are read ahead of the threads that deliver them."""
+
+DELIVERY_THREADS: Final = 16
+"""Customers whose messages are delivered at the same time."""
+
 PROVIDER_TIMEOUT_S: Final = 30
 """How long a batch of calls to the billing provider may take."""
+
+MAX_REPORT_KEY_CHARACTERS: Final = 90
+"""The key of a report of usage; Stripe takes identifiers of 100 characters, and a resend adds to it."""
 
 MAX_RATE_UNITS: Final = 10**12
 """Requests or tokens that a rate limit may let through in a minute."""

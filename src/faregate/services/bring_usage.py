@@ -18,6 +18,7 @@ from faregate.base.limits import MAX_LEDGER_UNITS
 from faregate.base.money import EXACT
 from faregate.base.periods import Period, window_containing
 from faregate.domain.billing.adjustment import AdjustmentSource
+from faregate.domain.billing.provider_usage import report_key
 from faregate.domain.catalog.price import Price
 from faregate.domain.ledger.reserve import PriceUse, reserved_amount
 from faregate.domain.pricing.rating import debit_total
@@ -259,23 +260,26 @@ def _take_back(transaction: Transaction, bringing: Bringing, window: Window) -> 
     if not window.reported_quantity or not is_rated_by_provider(wrong):
         return
     place, rerating = window.key, bringing.rerated.rerating
+    named = (
+        f"{rerating.rerating_id}:{place.meter_id}:{place.company_id}:{to_microseconds(place.start_at)}:"
+        f"{place.group_key}"
+    )
+    usage = UsageMessage(
+        subscription_id=bringing.subscription_id,
+        company_id=place.company_id,
+        price_id=wrong.price_id,
+        value=EXACT.minus(window.reported_quantity),
+        timestamp=max(place.start_at, window.period_start),
+        period_start=window.period_start,
+    )
     add_to_outbox(
         transaction,
         application_id=rerating.application_id,
         kind=USAGE,
-        key=f"{rerating.rerating_id}:{place.meter_id}:{place.company_id}:{to_microseconds(place.start_at)}:"
-        f"{place.group_key}",
+        key=report_key(named, revision=0),
         subscription_id=bringing.subscription_id,
-        payload=encode_message(
-            UsageMessage(
-                subscription_id=bringing.subscription_id,
-                company_id=place.company_id,
-                price_id=wrong.price_id,
-                value=EXACT.minus(window.reported_quantity),
-                timestamp=max(place.start_at, window.period_start),
-                period_start=window.period_start,
-            )
-        ),
+        payload=encode_message(usage),
+        usage_at=usage.timestamp,
         now=bringing.now,
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from faregate.base.limits import WINDOW_CLOSE_GRACE, WINDOWS_PER_TRANSACTION
 from faregate.base.money import EXACT
+from faregate.domain.billing.provider_usage import report_key
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceList
 from faregate.domain.metering.aggregate import distinct_of
@@ -57,7 +58,8 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
                 kind=USAGE,
                 key=usage_key(window),
                 subscription_id=window.key.subscription_id,
-                payload=encode_message(_usage(window, price)),
+                payload=encode_message(usage := _usage(window, price)),
+                usage_at=usage.timestamp,
                 now=now,
             )
     mark_reported(transaction, windows)
@@ -65,9 +67,10 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
 
 def usage_key(window: UnreportedWindow) -> str:
     """Return what makes a report one report: meter, customer, window and group, with a revision after the first."""
-    revision = f":r{window.reported_revision}" if window.reported_revision else ""
-    group = f":{distinct_of(window.key.group_key)}" if window.key.group_key else ""
-    return f"{window.key.meter_id}:{window.key.company_id}:{window.key.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{group}{revision}"
+    of = window.key
+    group = f":{distinct_of(of.group_key)}" if of.group_key else ""
+    named = f"{of.meter_id}:{of.company_id}:{of.start_at:%Y-%m-%dT%H:%M:%S.%fZ}{group}"
+    return report_key(named, revision=window.reported_revision)
 
 
 def _price(prices: PriceList, window: UnreportedWindow, open_period: OpenPeriod) -> Price | None:

@@ -1,174 +1,157 @@
-"""Deliver what the billing provider must be told: in order within a subscription, outside any transaction, repeat-safe.
+"""Deliver what the billing provider must be told: in bounded parallel, outside any transaction, repeat-safe.
 
-Customers, prices and subscriptions are not messages: the provider is asked to have them before each batch, under our
-ids, which is one read where it has them already. A crash between a call and its mark repeats the call; its key makes
-that harmless.
+One call at a time is made for a customer, and none waits for another's. Customers, prices and subscriptions are not
+messages: the provider is asked to have them before each turn, under our ids. A crash between a call and its mark
+repeats the call; its key makes that harmless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, assert_never
+from functools import partial
+from typing import Final
 
 import structlog
 
 from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, Unavailable
 from faregate.base.failpoints import INVOICE_KEPT, OUTBOX_SENT, reach
-from faregate.base.limits import DELIVERY_BATCH_ROWS
-from faregate.base.money import EXACT, currency
-from faregate.domain.billing.provider import (
-    BillingProvider,
-    MeterEvent,
-    ProviderCoupon,
-    ProviderGrant,
-    ProviderInvoice,
-    ProviderSubscription,
-    RatedLine,
-)
+from faregate.base.limits import DELIVERY_THREADS, DELIVERY_TURNS, PROVIDER_TIMEOUT_S
+from faregate.domain.billing.provider import BillingProvider
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import record_invoice
-from faregate.services.provider_calls import ask_provider
-from faregate.services.provider_customers import provider_customer
-from faregate.services.provider_messages import (
-    PERIOD_CLOSE,
-    CreditMessage,
-    ExpectedDiscount,
-    ExpectedLine,
-    PeriodCloseMessage,
-    UsageMessage,
-    decode_message,
+from faregate.services.delivery_turn import (
+    Closed,
+    Failure,
+    Sent,
+    Turn,
+    lanes,
+    next_unsent,
+    read_turn,
+    send_turn,
 )
-from faregate.services.provider_prices import is_rated_by_provider, provider_price
+from faregate.services.provider_calls import ask_provider_on
 from faregate.services.retries import retry_delay
-from faregate.storage.closing import BilledCustomer, read_billed_customer
+from faregate.storage.closing import read_billed_customers
 from faregate.storage.database import Database, Transaction
-from faregate.storage.outbox import OutboxRow, mark_delivered, mark_failed, ready_subscriptions, waiting_rows
+from faregate.storage.outbox import mark_delivered, mark_failed, mark_given_up, ready_subscriptions
 
 _log = structlog.get_logger(__name__)
 
-_ROUND_SUBSCRIPTIONS: Final = 100
+_MARK_EVERY_S: Final = 0.1
+_NO_MORE_CALLS_AFTER: Final = 0.6
+"""The part of `PROVIDER_TIMEOUT_S` after which a turn begins no further call: the last one may take the rest."""
 
 
 async def deliver_outbox(database: Database, provider: BillingProvider, clock: Clock) -> int:
     """Deliver every message that waits and is not held back by a failure; return how many were delivered.
 
-    A failed message is counted with its error and tried again after a growing delay; it holds back its own subscription
-    only.
+    A failed message is counted with its error and tried again after a growing delay; it holds back what is behind it
+    in its own subscription. A report of usage that is refused is kept as such, and holds back the period's close only.
     """
-    delivered = 0
-    while ready := await database.read(_ready(clock.now())):
-        outcomes = [await _deliver_batch(database, provider, clock, subscription_id=found) for found in ready]
-        await database.write(_mark(outcomes, clock.now()))
-        delivered += sum(len(sent.delivered) for sent in outcomes)
-    return delivered
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """Messages of one subscription, in order, and who it is; a period's close is the last of its batch."""
-
-    customer: BilledCustomer | None
-    rows: list[OutboxRow]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Closed:
-    row: OutboxRow
-    expected: PeriodCloseMessage
-    issued: ProviderInvoice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Failure:
-    row: OutboxRow
-    error: str
-
-
-@dataclass(slots=True, kw_only=True)
-class _Sent:
-    """What became of a batch: messages that need nothing more, an invoice to record, the message that failed."""
-
-    delivered: list[int] = field(default_factory=list)
-    closed: _Closed | None = None
-    failure: _Failure | None = None
-
-
-async def _deliver_batch(database: Database, provider: BillingProvider, clock: Clock, *, subscription_id: str) -> _Sent:
-    batch = await database.read(lambda tx: _read_batch(tx, subscription_id))
-    if not batch.rows:
-        return _Sent()
+    delivery = _Delivery(database, provider, clock)
     try:
-        sent = await ask_provider(_send, provider, batch)
-        reach(OUTBOX_SENT)
-    except Unavailable as error:
-        sent = _Sent(failure=_Failure(row=batch.rows[0], error=error.message))
-    if sent.closed is not None:
-        await _keep_invoice(database, clock, sent, closed=sent.closed)
-    if sent.failure is not None:
-        row = sent.failure.row
-        _log.warning("outbox.delivery_failed", key=row.key, attempts=row.attempts + 1, error=sent.failure.error)
-    return sent
+        return await delivery.run()
+    finally:
+        delivery.close()
 
 
-def _ready(now: datetime) -> Callable[[Transaction], list[str]]:
-    return lambda tx: ready_subscriptions(tx, now=now, limit=_ROUND_SUBSCRIPTIONS)
+class _Delivery:
+    """One pass: turns that are read ahead, threads that take them, and marks of what became of them, together."""
 
+    def __init__(self, database: Database, provider: BillingProvider, clock: Clock) -> None:
+        self._database = database
+        self._provider = provider
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(DELIVERY_THREADS, thread_name_prefix="delivery")
+        self._running: dict[asyncio.Task[list[Sent]], list[str]] = {}
+        self._passed_over: set[str] = set()
 
-def _read_batch(transaction: Transaction, subscription_id: str) -> _Batch:
-    rows = waiting_rows(transaction, subscription_id, limit=DELIVERY_BATCH_ROWS)
-    for index, row in enumerate(rows):
-        if row.kind == PERIOD_CLOSE:
-            rows = rows[: index + 1]
-            break
-    return _Batch(customer=read_billed_customer(transaction, subscription_id), rows=rows)
+    async def run(self) -> int:
+        """Go on until nothing is left that can be delivered now."""
+        delivered = 0
+        while True:
+            for subscription_ids, turns in await self._database.read(self._next_turns):
+                self._running[asyncio.create_task(self._take(turns))] = subscription_ids
+            if not self._running:
+                return delivered
+            # All that ends together is marked together.
+            done, _ = await asyncio.wait(self._running, timeout=_MARK_EVERY_S)
+            outcomes = []
+            for task in done:
+                subscription_ids, sent = self._running.pop(task), task.result()
+                self._passed_over.update(of for of, each in zip(subscription_ids, sent, strict=True) if each.is_nothing)
+                outcomes += sent
+            if outcomes:
+                await self._database.write(_mark(outcomes, self._clock.now()))
+            delivered += sum(len(sent.delivered) for sent in outcomes)
 
+    def close(self) -> None:
+        """Let go of the threads; one that hangs ends by itself."""
+        for task in self._running:
+            task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-def _send(provider: BillingProvider, batch: _Batch) -> _Sent:
-    """Call the provider for every message until one fails. Runs on a thread of its own."""
-    sent = _Sent()
-    row = batch.rows[0]
-    if batch.customer is None:
-        sent.failure = _Failure(row=row, error=f"there is no subscription {row.subscription_id!r}")
-        return sent
-    try:
-        provider.ensure_subscription(_provider_subscription(batch.customer))
-        for row in batch.rows:
-            _send_message(provider, batch.customer, row, sent=sent)
-    except FaregateError as error:
-        sent.failure = _Failure(row=row, error=error.message)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one subscription, the others go on
-        _log.exception("outbox.delivery_crashed", key=row.key)
-        sent.failure = _Failure(row=row, error=f"{type(error).__name__}: {error}")
-    return sent
-
-
-def _send_message(provider: BillingProvider, customer: BilledCustomer, row: OutboxRow, *, sent: _Sent) -> None:
-    match decode_message(row.kind, row.payload):
-        case UsageMessage() as usage:
-            provider.report_usage(_meter_event(row, customer, usage))
-            sent.delivered.append(row.outbox_id)
-        case CreditMessage() as credit:
-            provider.create_credit_grant(_provider_grant(credit))
-            sent.delivered.append(row.outbox_id)
-        case PeriodCloseMessage() as close:
-            rated = tuple(_rated_line(line) for line in close.lines if line.rated)
-            issued = provider.close_period(
-                close.subscription_id,
-                close.period,
-                issued_at=close.issued_at,
-                rated=rated,
-                coupons=tuple(_coupon(discount) for discount in close.discounts),
+    def _next_turns(self, transaction: Transaction) -> list[tuple[list[str], list[Turn]]]:
+        free = DELIVERY_TURNS - len(self._running)
+        busy = self._passed_over.union(*self._running.values())
+        if free <= 0:
+            return []
+        found = ready_subscriptions(transaction, now=self._clock.now(), limit=free + len(busy))
+        waiting = [
+            (f"{row.application_id}/{row.company_id or row.subscription_id}", row.subscription_id)
+            for row in found
+            if row.subscription_id not in busy
+        ]
+        customers = read_billed_customers(transaction, [subscription_id for _, subscription_id in waiting])
+        return [
+            (
+                subscription_ids,
+                [
+                    read_turn(transaction, each, clock=self._clock, customer=customers.get(each))
+                    for each in subscription_ids
+                ],
             )
-            sent.closed = _Closed(row=row, expected=close, issued=issued)
-        case other:
-            assert_never(other)
+            for subscription_ids in lanes(waiting).values()
+        ]
+
+    async def _take(self, turns: Sequence[Turn]) -> list[Sent]:
+        """Take a customer's turns, one after the other."""
+        return [await self._take_one(turn) for turn in turns]
+
+    async def _take_one(self, turn: Turn) -> Sent:
+        sent = Sent()
+        try:
+            await ask_provider_on(self._threads, partial(self._send, turn, sent))
+            reach(OUTBOX_SENT)
+        except Unavailable as error:
+            sent = sent.copy()
+            row = next_unsent(turn, sent)
+            if row is not None:
+                sent.failures.append(Failure(row=row, error=error.message))
+        if sent.closed is not None:
+            await _keep_invoice(self._database, self._clock, sent, closed=sent.closed)
+        _tell(sent)
+        return sent
+
+    def _send(self, turn: Turn, sent: Sent) -> None:
+        until_ms = self._clock.steady_ms() + PROVIDER_TIMEOUT_S * 1_000 * _NO_MORE_CALLS_AFTER
+        send_turn(self._provider, turn, sent, is_late=lambda: self._clock.steady_ms() > until_ms)
 
 
-async def _keep_invoice(database: Database, clock: Clock, sent: _Sent, *, closed: _Closed) -> None:
+def _tell(sent: Sent) -> None:
+    for failure in sent.failures:
+        row = failure.row
+        if failure.final is None:
+            _log.warning("outbox.delivery_failed", key=row.key, attempts=row.attempts + 1, error=failure.error)
+        else:
+            _log.error("usage.report_failed", key=row.key, failure=failure.final.value, error=failure.error)
+
+
+async def _keep_invoice(database: Database, clock: Clock, sent: Sent, *, closed: Closed) -> None:
     def keep(transaction: Transaction) -> None:
         now = business_now(transaction, closed.row.application_id, clock)
         record_invoice(transaction, closed.expected, closed.issued, now=now)
@@ -178,71 +161,20 @@ async def _keep_invoice(database: Database, clock: Clock, sent: _Sent, *, closed
     try:
         await database.write(keep)
     except FaregateError as error:
-        sent.failure = _Failure(row=closed.row, error=error.message)
+        sent.failures.append(Failure(row=closed.row, error=error.message))
     else:
         sent.delivered.append(closed.row.outbox_id)
 
 
-def _mark(outcomes: list[_Sent], now: datetime) -> Callable[[Transaction], None]:
+def _mark(outcomes: Sequence[Sent], now: datetime) -> Callable[[Transaction], None]:
     def mark(transaction: Transaction) -> None:
         mark_delivered(transaction, [outbox_id for sent in outcomes for outbox_id in sent.delivered], now)
-        for sent in outcomes:
-            if sent.failure is not None:
-                row = sent.failure.row
+        for failure in (failure for sent in outcomes for failure in sent.failures):
+            row = failure.row
+            if failure.final is not None:
+                mark_given_up(transaction, row.outbox_id, failure=failure.final, error=failure.error, now=now)
+            else:
                 retry_at = now + retry_delay(row.attempts, row.outbox_id)
-                mark_failed(transaction, row.outbox_id, error=sent.failure.error, retry_at=retry_at)
+                mark_failed(transaction, row.outbox_id, error=failure.error, retry_at=retry_at)
 
     return mark
-
-
-def _provider_subscription(billed: BilledCustomer) -> ProviderSubscription:
-    subscription = billed.subscription
-    return ProviderSubscription(
-        lookup_key=subscription.subscription_id,
-        customer=_customer(billed),
-        customer_name=billed.company_name,
-        currency=subscription.currency.code,
-        prices=tuple(
-            provider_price(price, product=billed.plan_name) for price in billed.prices if is_rated_by_provider(price)
-        ),
-        billing_cycle_anchor=subscription.started_at,
-        payment_terms=subscription.payment_terms,
-    )
-
-
-def _rated_line(line: ExpectedLine) -> RatedLine:
-    return RatedLine(price=line.line_id, description=line.description, quantity=line.quantity, amount=line.amount)
-
-
-def _coupon(discount: ExpectedDiscount) -> ProviderCoupon:
-    return ProviderCoupon(
-        lookup_key=discount.redemption_id,
-        name=discount.name,
-        percent_off=discount.percent_off,
-        amount_off=discount.amount_off,
-    )
-
-
-def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:
-    return MeterEvent(
-        identifier=row.key,
-        customer=_customer(customer),
-        price=usage.price_id,
-        value=usage.value,
-        timestamp=usage.timestamp,
-    )
-
-
-def _provider_grant(credit: CreditMessage) -> ProviderGrant:
-    unit = currency(credit.currency)
-    return ProviderGrant(
-        lookup_key=credit.grant_id,
-        subscription=credit.subscription_id,
-        currency=credit.currency,
-        value=EXACT.scaleb(Decimal(credit.amount), unit.minor_places - unit.ledger_places),
-        category=credit.kind,
-    )
-
-
-def _customer(billed: BilledCustomer) -> str:
-    return provider_customer(billed.application_id, billed.subscription.company_id)

@@ -27,7 +27,7 @@ from faregate.services.provider_customers import provider_customer
 from faregate.services.retries import retry_delay
 from faregate.services.top_ups import begin_top_up, due_top_ups
 from faregate.storage.applications import list_applications
-from faregate.storage.closing import read_billed_customer
+from faregate.storage.closing import read_billed_customers
 from faregate.storage.database import Database, Transaction
 from faregate.storage.metered import read_subscriptions
 from faregate.storage.top_ups import (
@@ -125,7 +125,7 @@ class TopUpRunner:
 
 
 def _charge(transaction: Transaction, row: TopUpRow) -> ProviderCharge:
-    billed = read_billed_customer(transaction, row.subscription_id)
+    billed = read_billed_customers(transaction, [row.subscription_id]).get(row.subscription_id)
     assert billed is not None  # noqa: S101 - subscriptions are never deleted
     unit = billed.subscription.currency
     return ProviderCharge(

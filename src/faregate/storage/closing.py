@@ -10,6 +10,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 
 from faregate.domain.catalog.price import Price
+from faregate.domain.catalog.versions import PriceSeries, PriceVersion
 from faregate.domain.customers.subscription import Subscription
 from faregate.storage.database import Transaction
 from faregate.storage.ledger import PriceTotal, total_from_row
@@ -153,8 +154,8 @@ def totals_of_period(transaction: Transaction, subscription_id: str, period_star
     return [total_from_row(row) for row in transaction.execute(statement)]
 
 
-def read_billed_customer(transaction: Transaction, subscription_id: str) -> BilledCustomer | None:
-    """Return who a subscription is, with every version of its plan's prices in its currency, in id order."""
+def read_billed_customers(transaction: Transaction, subscription_ids: Collection[str]) -> dict[str, BilledCustomer]:
+    """Return who subscriptions are, with every version of their plans' prices in their currency, in id order."""
     statement = (
         select(subscription, company.c.name.label("company_name"), plan.c.name.label("plan_name"))
         .join(
@@ -163,22 +164,27 @@ def read_billed_customer(transaction: Transaction, subscription_id: str) -> Bill
             & (company.c.company_id == subscription.c.company_id),
         )
         .join(plan, plan.c.plan_id == subscription.c.plan_id)
-        .where(subscription.c.subscription_id == subscription_id)
+        .where(subscription.c.subscription_id.in_(subscription_ids))
     )
-    row = transaction.execute(statement).first()
-    if row is None:
-        return None
-    subscribed = subscription_from_row(row)
-    versions = [(one, version) for one in series_of_plan(transaction, row.plan_id) for version in one.every_version]
-    return BilledCustomer(
-        application_id=row.application_id,
-        subscription=subscribed,
-        company_name=row.company_name,
-        plan_name=row.plan_name,
-        prices=tuple(
-            one.price(version, subscribed.currency) for one, version in versions if subscribed.currency in version.terms
-        ),
-    )
+    versions: dict[str, list[tuple[PriceSeries, PriceVersion]]] = {}
+    found = {}
+    for row in transaction.execute(statement):
+        if row.plan_id not in versions:
+            series = series_of_plan(transaction, row.plan_id)
+            versions[row.plan_id] = [(one, version) for one in series for version in one.every_version]
+        subscribed = subscription_from_row(row)
+        found[row.subscription_id] = BilledCustomer(
+            application_id=row.application_id,
+            subscription=subscribed,
+            company_name=row.company_name,
+            plan_name=row.plan_name,
+            prices=tuple(
+                one.price(version, subscribed.currency)
+                for one, version in versions[row.plan_id]
+                if subscribed.currency in version.terms
+            ),
+        )
+    return found
 
 
 def _open_periods(transaction: Transaction, *conditions: ColumnElement[bool]) -> list[OpenPeriod]:

@@ -672,10 +672,28 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("last_error", Text),
     Column("retry_at", Instant),
+    Column("usage_at", Instant),
+    Column("failed_at", Instant),
+    Column("failure", Text),
+    Column("resends", Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 _waiting = outbox.c.delivered_at.is_(None)
-Index("outbox_waiting", outbox.c.outbox_id, sqlite_where=_waiting, postgresql_where=_waiting)
+Index(
+    "outbox_waiting",
+    outbox.c.subscription_id,
+    outbox.c.outbox_id,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+_is_usage = outbox.c.usage_at.is_not(None)
+Index(
+    "outbox_usage",
+    outbox.c.application_id,
+    outbox.c.usage_at,
+    sqlite_where=_is_usage,
+    postgresql_where=_is_usage,
+)
 
 invoice = Table(
     "invoice",
