@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 _WAITING = sa.text("delivered_at IS NULL")
 _IS_USAGE = sa.text("usage_at IS NOT NULL")
