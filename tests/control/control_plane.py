@@ -21,6 +21,7 @@ from faregate.storage.tables import charge, event_log, set_aside
 T = TypeVar("T")
 
 GATEWAY_TOKEN = "fg_gateway_of_the_tests"  # noqa: S105 - made up
+WEBHOOK_SECRET = "whsec_of_the_tests"  # noqa: S105 - made up
 GATEWAY = "gw_of_the_tests"
 
 
@@ -145,7 +146,13 @@ class StateStream:
 @contextmanager
 def started(data: Path, database_url: str | None = None) -> Iterator[Handle]:
     """Run a control plane while the context lasts."""
-    settings = ControlSettings(port=0, data=data, database_url=database_url, gateway_token=GATEWAY_TOKEN)
+    settings = ControlSettings(
+        port=0,
+        data=data,
+        database_url=database_url,
+        gateway_token=GATEWAY_TOKEN,
+        stripe_webhook_secrets=(WEBHOOK_SECRET,),
+    )
     started_up = threading.Event()
     box: list[Handle | BaseException] = []
     stops: list[Callable[[], object]] = []

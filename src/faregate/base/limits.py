@@ -172,3 +172,12 @@ MAX_ALERT_ATTEMPTS: Final = 50
 
 ALERT_TIMEOUT_S: Final = 15
 """How long one delivery of an alert may take."""
+
+MAX_WEBHOOK_BODY_BYTES: Final = 1 << 20
+"""One webhook of the billing provider."""
+
+WEBHOOK_TOLERANCE: Final = timedelta(seconds=300)
+"""How long ago the billing provider may have signed a webhook."""
+
+MAX_EVENT_ATTEMPTS: Final = 100
+"""How often an event of the billing provider is worked on before it has failed: about eight hours."""

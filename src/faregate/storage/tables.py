@@ -1000,3 +1000,38 @@ state_change = Table(
     Index("state_change_kind", "kind", "version"),
     sqlite_autoincrement=True,
 )
+
+provider_event = Table(
+    "provider_event",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("is_live", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", Instant),
+    Column("worked_at", Instant),
+    Column("failed_at", Instant),
+    Column("outcome", Text, nullable=False),
+    Column("last_error", Text),
+    Index("provider_event_newest", "application_id", "received_at", "event_id"),
+)
+_unworked = and_(provider_event.c.worked_at.is_(None), provider_event.c.failed_at.is_(None))
+Index(
+    "provider_event_waiting",
+    provider_event.c.received_at,
+    provider_event.c.event_id,
+    sqlite_where=_unworked,
+    postgresql_where=_unworked,
+)
+
+provider_cursor = Table(
+    "provider_cursor",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("polled_to", Instant, nullable=False),
+)

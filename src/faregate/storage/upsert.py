@@ -32,6 +32,13 @@ def upsert(transaction: Transaction, table: Table, rows: Sequence[Mapping[str, o
         transaction.execute(_statement(transaction.dialect.name, table, tuple(rows[0])), rows)
 
 
+def insert_new(transaction: Transaction, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write the rows whose primary key does not exist yet; all rows name the same columns."""
+    if rows:
+        statement = sqlite.insert(table) if transaction.dialect.name == "sqlite" else postgresql.insert(table)
+        transaction.execute(statement.on_conflict_do_nothing(), rows)
+
+
 @cache
 def _statement(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
     """Build the statement once: there are as many as tables that are written so."""

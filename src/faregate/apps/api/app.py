@@ -27,6 +27,7 @@ from faregate.apps.api import (
     limits,
     meters,
     overspend,
+    provider_events,
     reratings,
     subscriptions,
     top_ups,
@@ -66,6 +67,7 @@ _WITH_TOKEN: Final = [
     *usage.HANDLERS,
     *billing.HANDLERS,
     *explanations.HANDLERS,
+    *provider_events.HANDLERS,
 ]
 
 

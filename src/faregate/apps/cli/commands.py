@@ -31,6 +31,7 @@ def up(
     smtp_user: options.SmtpUser = None,
     smtp_password: options.SmtpPassword = None,
     smtp_from: options.SmtpFrom = None,
+    stripe_webhook_secret: options.StripeWebhookSecret = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -49,7 +50,7 @@ def up(
     ```
     """
     from faregate.apps.cli.up import UpSettings, run_up
-    from faregate.apps.control.settings import smtp_settings
+    from faregate.apps.control.settings import smtp_settings, webhook_secrets
 
     return run_up(
         UpSettings(
@@ -70,6 +71,7 @@ def up(
                 password=smtp_password,
                 sender=smtp_from,
             ),
+            stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
             log_format=log_format,
             log_level=log_level,
         )
@@ -91,6 +93,7 @@ def serve(
     smtp_user: options.SmtpUser = None,
     smtp_password: options.SmtpPassword = None,
     smtp_from: options.SmtpFrom = None,
+    stripe_webhook_secret: options.StripeWebhookSecret = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -104,7 +107,7 @@ def serve(
     ```
     """
     from faregate.apps.cli.processes import run_serve
-    from faregate.apps.control.settings import ControlSettings, smtp_settings
+    from faregate.apps.control.settings import ControlSettings, smtp_settings, webhook_secrets
     from faregate.apps.secret_files import ensure_gateway_token
 
     settings = ControlSettings(
@@ -123,6 +126,7 @@ def serve(
             password=smtp_password,
             sender=smtp_from,
         ),
+        stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
     )
     return run_serve(settings, log_format, log_level)
 

@@ -61,6 +61,10 @@ SmtpSecurityOption = Annotated[
 SmtpUser = Annotated[str | None, Parameter(help="Whom to sign in as at the mail server.")]
 SmtpPassword = Annotated[str | None, Parameter(help="Password at the mail server; better in the environment.")]
 SmtpFrom = Annotated[str | None, Parameter(help="Address that e-mail is from.")]
+StripeWebhookSecret = Annotated[
+    str | None,
+    Parameter(help="What Stripe signs its webhooks with (whsec_...); while it is rolled, both, with a comma between."),
+]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
 ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
 LostGateways = Annotated[

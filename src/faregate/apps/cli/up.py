@@ -30,6 +30,7 @@ class UpSettings:
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
     smtp: SmtpSettings | None = None
+    stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     log_format: LogFormat
     log_level: LogLevel
 
@@ -94,6 +95,8 @@ def _environment(settings: UpSettings) -> dict[str, str]:
     }
     if settings.smtp is not None:
         told |= _smtp(settings.smtp)
+    if settings.stripe_webhook_secrets:
+        told["STRIPE_WEBHOOK_SECRET"] = ",".join(settings.stripe_webhook_secrets)
     if settings.database_url is not None:
         told["DATABASE_URL"] = settings.database_url
     return dict(os.environ) | dict(settings.variable) | {f"FAREGATE_{name}": value for name, value in told.items()}

@@ -37,7 +37,7 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
 _STATE_PATH: Final = "/gateway/v1/state"
-_OF_MACHINES: Final = ("/gateway/", "/v1/", SANDBOX_PREFIX)
+_OF_MACHINES: Final = ("/gateway/", "/v1/", "/webhooks/", SANDBOX_PREFIX)
 """Under these no page is: an unknown path there is answered as programs read it."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -198,7 +198,7 @@ class Dispatcher:
         self._counters.requests[area if area in _AREAS else "other", int(status)] += 1
 
 
-_AREAS: Final = frozenset({"api", "gateway", "healthz", "metrics", "readyz", "v1"})
+_AREAS: Final = frozenset({"api", "gateway", "healthz", "metrics", "readyz", "v1", "webhooks"})
 
 
 async def _guarded(handler: Handler, request: Request) -> Answer:

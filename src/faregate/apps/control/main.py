@@ -38,6 +38,7 @@ from faregate.apps.control.sandbox_webhooks import SandboxWebhooks
 from faregate.apps.control.serving import listening
 from faregate.apps.control.settings import ControlSettings
 from faregate.apps.control.state_feed import StateFeed
+from faregate.apps.control.webhook_link import WebhookLink
 from faregate.apps.garbage import collect_rarely
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_sandbox_key
@@ -177,8 +178,17 @@ class _Parts:
             watch=self._watch,
         )
         collector = Collector(database=database, intake=self._intake, applying=self._applying, counters=counters)
+        webhooks = WebhookLink(
+            database=database,
+            clock=clock,
+            secrets=lambda: settings.stripe_webhook_secrets,
+            after_commit=_nothing,
+        )
         self.dispatcher = Dispatcher(
-            routes=_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
+            routes={
+                **_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
+                "/webhooks/stripe": {"POST": webhooks.take},
+            },
             api=create_api(database, clock, provider, after_append=self._applying.wake, call_back=self._feed.call_back),
             web=create_web(database, clock),
             sandbox=SandboxLink(sandbox).answer,

@@ -39,7 +39,7 @@ class ControlSettings:
     """Port 0 takes a free one. Without a `database_url`, state is kept in SQLite in the `data` folder.
 
     `lost_gateways`: what becomes of the units of a gateway that was not there for `lost_gateway_grace_s`.
-    Without `smtp`, no e-mail is sent.
+    Without `smtp`, no e-mail is sent. `stripe_webhook_secrets`: any of them may have signed a webhook.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +50,7 @@ class ControlSettings:
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
     smtp: SmtpSettings | None = None
+    stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
@@ -59,6 +60,17 @@ class ControlSettings:
 def database_url_of(data: Path, given: str | None) -> str:
     """Return the SQLAlchemy URL of the database: the given one, or SQLite in the data folder."""
     return given or f"sqlite:///{data / DATABASE_FILE}"
+
+
+def webhook_secrets(given: str | None) -> tuple[str, ...]:
+    """Return the secrets of a setting: one, or, while it is rolled, several with commas between.
+
+    Raises `ConfigurationError`, without what was given, for what is none.
+    """
+    secrets = tuple(secret for part in (given or "").split(",") if (secret := part.strip()))
+    if not all(secret.startswith("whsec_") for secret in secrets):
+        raise ConfigurationError("stripe_webhook_secret is no signing secret: those begin with whsec_")
+    return secrets
 
 
 def smtp_settings(
