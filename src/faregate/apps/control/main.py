@@ -160,6 +160,8 @@ class _Parts:
             rate_desk=self._rate_desk,
             gateway_token=settings.gateway_token,
         )
+        sandbox_link = SandboxLink(sandbox)
+        self._sandboxing = Ticking(tick=sandbox_link.work, counters=counters)
         callers = CallerLink(database=database, clock=clock, applying=self._applying, link=link)
         self._watch = GatewayWatch(
             database=database,
@@ -191,7 +193,7 @@ class _Parts:
             },
             api=create_api(database, clock, provider, after_append=self._applying.wake, call_back=self._feed.call_back),
             web=create_web(database, clock),
-            sandbox=SandboxLink(sandbox).answer,
+            sandbox=sandbox_link.answer,
             link=link,
             feed=self._feed,
             counters=counters,
@@ -212,6 +214,7 @@ class _Parts:
             self._rate_desk.run(),
             self._alerting.run(),
             self._sandbox_webhooks.run(),
+            self._sandboxing.run(),
             prune_state_changes(self._database),
             fill_meters(self._database, self._clock),
             keep_margins(self._database, MarginKeeper(), lambda: self._applying.behind > 0),

@@ -24,6 +24,11 @@ class SandboxLink:
         body = await read_body(request, MAX_API_BODY_BYTES)
         return await asyncio.to_thread(_answered, self._sandbox, request, body)
 
+    async def work(self) -> None:
+        """Do what the sandbox's time makes due, on a thread."""
+        if self._sandbox.has_work():
+            await asyncio.to_thread(_worked, self._sandbox)
+
 
 def _answered(sandbox: Sandbox, request: Request, body: bytes) -> Answer:
     # It loads Stripe's SDK, ten megabytes: a control plane whose sandbox nobody asks does without.
@@ -44,3 +49,9 @@ def _answered(sandbox: Sandbox, request: Request, body: bytes) -> Answer:
             (name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-type"
         ),
     )
+
+
+def _worked(sandbox: Sandbox) -> None:
+    from faregate.providers.sandbox.due import work_due  # noqa: PLC0415 - as in `_answered`
+
+    work_due(sandbox)

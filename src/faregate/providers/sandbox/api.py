@@ -11,8 +11,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from faregate.providers.sandbox import customers, events, meters, prices, products, webhook_endpoints
+from faregate.providers.sandbox import (
+    coupons,
+    customers,
+    events,
+    meters,
+    prices,
+    products,
+    test_clocks,
+    webhook_endpoints,
+)
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox
+from faregate.providers.sandbox.due import work_due
 from faregate.providers.sandbox.expanding import expanded
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.forms import decode_form
@@ -20,9 +30,19 @@ from faregate.providers.sandbox.parameters import check_parameters
 from faregate.providers.sandbox.store import KeptAnswer
 from faregate.providers.stripe_version import API_VERSION
 
+_MODULES: Final = (
+    coupons,
+    customers,
+    events,
+    meters,
+    prices,
+    products,
+    test_clocks,
+    webhook_endpoints,
+)
 _ROUTES: Final = [
     (route, re.compile(re.escape(route.path).replace(r"\{\}", "([^/]+)")))
-    for module in (products, prices, customers, meters, events, webhook_endpoints)
+    for module in _MODULES
     for route in module.ROUTES
 ]
 _MOST_KEY: Final = 255
@@ -48,12 +68,13 @@ class HttpAnswer(NamedTuple):
 
 
 def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
-    """Answer one request, in one transaction; what is refused changes nothing."""
+    """Answer one request, in one transaction, after what is due by then; what is refused changes nothing."""
     request_id = sandbox.new_id("req")
     headers = {"content-type": "application/json", "request-id": request_id, "stripe-version": API_VERSION}
     try:
         _authorize(sandbox, request)
         route, ids = _route(request)
+        work_due(sandbox)
         with sandbox.store.transaction():
             kept = _kept(sandbox, request)
             if kept is not None:

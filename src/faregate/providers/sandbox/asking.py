@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from faregate.base.clock import Clock, SystemClock, to_microseconds
 from faregate.base.ids import IdSource
@@ -22,6 +22,7 @@ class Sandbox:
     """One test account, for whoever shows its `key`.
 
     `clock` is the account's time, which may be advanced; `machine` the time in which webhooks are sent and sent again.
+    `instant` holds the time where work is done that was due then, and where a customer lives on a test clock.
     """
 
     key: str = field(repr=False)
@@ -31,10 +32,20 @@ class Sandbox:
     machine: Clock = field(default_factory=SystemClock)
     listeners: list[Callable[[], None]] = field(default_factory=list)
     """Called, on any thread, when a webhook waits to be sent."""
+    instant: int | None = None
 
     def now(self) -> int:
         """Return the time in whole seconds since 1970, as Stripe has it."""
-        return int(self.clock.now().timestamp())
+        return int(self.clock.now().timestamp()) if self.instant is None else self.instant
+
+    def has_work(self) -> bool:
+        """Return whether anything is due: a look-up in an index."""
+        found = self.store.next_due("")
+        return found is not None and found.at <= self.now()
+
+    def at(self, instant: int) -> Self:
+        """Return the same account at an instant."""
+        return replace(self, instant=instant)
 
     def machine_ms(self) -> int:
         """Return the machine's time in milliseconds since 1970."""

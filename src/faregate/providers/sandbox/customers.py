@@ -12,17 +12,20 @@ from stripe.params._customer_update_params import CustomerUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
 from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.times import TEST_CLOCK, in_time_of
 
 _TAKEN: Final = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping", "tax_exempt")
-_NOT_HERE: Final = frozenset(
-    {"cash_balance", "source", "tax", "tax_id_data", "test_clock", "balance", "payment_method"}
-)
+_MOST_ON_A_CLOCK: Final = 3
+_NOT_HERE: Final = frozenset({"cash_balance", "source", "tax", "tax_id_data", "balance", "payment_method"})
 
 
 def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a customer."""
     sent = asked.parameters
     _refuse_what_is_not_here(sent)
+    clock = sent.get("test_clock")
+    if clock is not None:
+        sandbox = sandbox.at(_clock_with_place(sandbox, clock)["frozen_time"])
     body: Json = {
         "id": sandbox.new_id("cus"),
         "object": "customer",
@@ -36,9 +39,10 @@ def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
         "livemode": False,
         "metadata": sent.get("metadata", {}),
         "tax_exempt": "none",
+        "test_clock": clock,
     }
     body |= {name: sent.get(name, body.get(name)) for name in _TAKEN}
-    sandbox.store.add(body)
+    sandbox.store.add(body, test_clock=clock)
     sandbox.tell("customer.created", body)
     return body
 
@@ -62,9 +66,14 @@ def change_customer(sandbox: Sandbox, asked: Asked) -> Json:
 def delete_customer(sandbox: Sandbox, asked: Asked) -> Json:
     """Delete a customer, for good; its usage stays."""
     body = live_customer(sandbox, asked.ids[0], param="id")
+    remove_customer(in_time_of(sandbox, body), body)
+    return {"id": body["id"], "object": "customer", "deleted": True}
+
+
+def remove_customer(sandbox: Sandbox, body: Json) -> None:
+    """Let there be no such customer any more."""
     sandbox.store.put(body | {"deleted": True})
     sandbox.tell("customer.deleted", body)
-    return {"id": body["id"], "object": "customer", "deleted": True}
 
 
 def list_customers(sandbox: Sandbox, asked: Asked) -> Json:
@@ -72,7 +81,11 @@ def list_customers(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
 
     def wanted(body: Json) -> bool:
-        return not body.get("deleted") and sent.get("email", body["email"]) == body["email"]
+        return (
+            not body.get("deleted")
+            and sent.get("email", body["email"]) == body["email"]
+            and sent.get("test_clock", body["test_clock"]) == body["test_clock"]
+        )
 
     return page_of(asked, sandbox.store.newest_first("customer"), wanted)
 
@@ -83,6 +96,18 @@ def live_customer(sandbox: Sandbox, identifier: str, *, param: str = "customer")
     if body.get("deleted"):
         raise refused(f"No such customer: '{identifier}'", param=param, code="resource_missing")
     return body
+
+
+def _clock_with_place(sandbox: Sandbox, identifier: str) -> Json:
+    """Return a test clock that may have another customer."""
+    clock = sandbox.store.get(TEST_CLOCK, identifier, param="test_clock")
+    living = [each for each in sandbox.store.find("customer", "test_clock", identifier) if not each.get("deleted")]
+    if len(living) >= _MOST_ON_A_CLOCK:
+        message = f"A test clock can have at most {_MOST_ON_A_CLOCK} customers."
+        raise refused(message, param="test_clock", code="test_clock_limit_exceeded")
+    if clock["status"] != "ready":
+        raise refused("The test clock is still advancing; wait until it is ready.", param="test_clock")
+    return clock
 
 
 def _refuse_what_is_not_here(sent: Json) -> None:

@@ -67,6 +67,16 @@ CREATE TABLE IF NOT EXISTS signing_secret (
     until_ms INTEGER,
     PRIMARY KEY (receiver, secret)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS due (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    clock TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    work TEXT NOT NULL,
+    id TEXT NOT NULL,
+    UNIQUE (id, work)
+) STRICT;
+CREATE INDEX IF NOT EXISTS due_next ON due (clock, at, place);
 """
 
 
@@ -76,6 +86,14 @@ class KeptAnswer(NamedTuple):
     request: str
     status: int
     body: str
+
+
+class DueWork(NamedTuple):
+    """What is to be done with an object at an instant, in seconds; `work` names it."""
+
+    at: int
+    work: str
+    id: str
 
 
 class Store(SqliteFile):
@@ -153,3 +171,21 @@ class Store(SqliteFile):
             "INSERT INTO kept_answer (idempotency_key, request, status, body, created) VALUES (?, ?, ?, ?, ?)",
             (idempotency_key, *answer, created),
         )
+
+    def plan(self, work: str, identifier: str, *, at: int, clock: str) -> None:
+        """Do a work of an object at an instant of a clock (its id; empty: the account's), instead of when it was."""
+        self.forget(work, identifier)
+        self.connection.execute(
+            "INSERT INTO due (clock, at, work, id) VALUES (?, ?, ?, ?)", (clock, at, work, identifier)
+        )
+
+    def forget(self, work: str, identifier: str) -> None:
+        """Plan a work no more."""
+        self.connection.execute("DELETE FROM due WHERE id = ? AND work = ?", (identifier, work))
+
+    def next_due(self, clock: str) -> DueWork | None:
+        """Return what is due first on a clock; of one instant, what was planned first."""
+        row = self.connection.execute(
+            "SELECT at, work, id FROM due WHERE clock = ? ORDER BY at, place LIMIT 1", (clock,)
+        ).fetchone()
+        return None if row is None else DueWork(*row)

@@ -1,0 +1,51 @@
+"""What the sandbox's time makes due, done in order of time, each at the instant at which it was due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from faregate.providers.sandbox import test_clocks
+from faregate.providers.sandbox.asking import Sandbox
+
+WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
+    **test_clocks.WORKS,
+}
+"""What each work does with the object that has the id, in the sandbox at the instant at which it was due."""
+
+_AT_ONCE: Final = 100
+"""Works of one transaction: others get their turn, and a crash repeats no more than these."""
+
+
+def work_due(sandbox: Sandbox) -> int:
+    """Do all that is due, and return how much it was. A look-up in an index where there is nothing."""
+    done = 0
+    while sandbox.has_work():
+        with sandbox.store.transaction():
+            done += _do_some(sandbox)
+    return done
+
+
+def _do_some(sandbox: Sandbox) -> int:
+    now = sandbox.now()
+    for done in range(_AT_ONCE):
+        found = sandbox.store.next_due("")
+        if found is None or found.at > now:
+            return done
+        if found.work == test_clocks.ADVANCE:
+            _advance(sandbox, found.id)
+            continue
+        sandbox.store.forget(found.work, found.id)
+        WORKS[found.work](sandbox.at(found.at), found.id)
+    return _AT_ONCE
+
+
+def _advance(sandbox: Sandbox, clock: str) -> None:
+    """Do the next work on a test clock that advances; where nothing is left, it has arrived."""
+    target = test_clocks.target_of(sandbox, clock)
+    found = sandbox.store.next_due(clock)
+    if found is None or found.at > target:
+        test_clocks.arrive(sandbox, clock)
+        return
+    sandbox.store.forget(found.work, found.id)
+    WORKS[found.work](sandbox.at(found.at), found.id)

@@ -1,0 +1,31 @@
+"""Whose time it is, and what is to be done when: a customer lives on the account's clock, or on a test clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from faregate.providers.sandbox.asking import Sandbox
+from faregate.providers.sandbox.faults import Json
+
+TEST_CLOCK: Final = "test_helpers.test_clock"
+
+
+def now_of(sandbox: Sandbox, customer: Json) -> int:
+    """Return a customer's time: its test clock's, if it has one."""
+    return in_time_of(sandbox, customer).now()
+
+
+def in_time_of(sandbox: Sandbox, customer: Json) -> Sandbox:
+    """Return the account in a customer's time; work that is done at its due instant stays there."""
+    clock = customer.get("test_clock")
+    if clock is None or sandbox.instant is not None:
+        return sandbox
+    return sandbox.at(sandbox.store.get(TEST_CLOCK, clock)["frozen_time"])
+
+
+def plan(sandbox: Sandbox, work: str, body: Json, *, at: int | None) -> None:
+    """Do a work of `due.WORKS` with an object at an instant of its clock (`body["test_clock"]`); None: no more."""
+    if at is None:
+        sandbox.store.forget(work, body["id"])
+    else:
+        sandbox.store.plan(work, body["id"], at=at, clock=body.get("test_clock") or "")
