@@ -108,7 +108,13 @@ async def running_control_plane(
         closing(Store(settings.data / SANDBOX_FILE)) as store,
     ):
         first_secrets = await prepare(database, data=settings.data, clock=clock)
-        sandbox = Sandbox(key=ensure_sandbox_key(settings.data), store=store, clock=clock, new_id=new_id)
+        sandbox = Sandbox(
+            key=ensure_sandbox_key(settings.data),
+            store=store,
+            clock=clock,
+            new_id=new_id,
+            pages_url=f"{origin(reachable(settings.host), port)}/sandbox/pay",
+        )
         parts = _Parts(database=database, provider=provider, sandbox=sandbox, clock=clock, settings=settings)
         async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port):
             yield RunningControlPlane(

@@ -12,31 +12,43 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from faregate.providers.sandbox import (
+    charges,
     coupons,
     customers,
+    disputes,
     events,
     meters,
+    payment_intents,
+    payment_methods,
     prices,
     products,
+    refunds,
+    setup_intents,
     test_clocks,
     webhook_endpoints,
 )
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox
 from faregate.providers.sandbox.due import work_due
 from faregate.providers.sandbox.expanding import expanded
-from faregate.providers.sandbox.faults import Json, StripeFault, refused
+from faregate.providers.sandbox.faults import Declined, StripeFault, refused
 from faregate.providers.sandbox.forms import decode_form
 from faregate.providers.sandbox.parameters import check_parameters
 from faregate.providers.sandbox.store import KeptAnswer
 from faregate.providers.stripe_version import API_VERSION
 
 _MODULES: Final = (
+    charges,
     coupons,
     customers,
+    disputes,
     events,
     meters,
+    payment_intents,
+    payment_methods,
     prices,
     products,
+    refunds,
+    setup_intents,
     test_clocks,
     webhook_endpoints,
 )
@@ -79,19 +91,23 @@ def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
             kept = _kept(sandbox, request)
             if kept is not None:
                 return HttpAnswer(kept.status, headers | {"idempotent-replayed": "true"}, kept.body.encode())
-            body = _answered(sandbox, request, route=route, ids=ids)
-            _keep(sandbox, request, status=HTTPStatus.OK, body=body)
+            status, body = _answered(sandbox, request, route=route, ids=ids)
+            _keep(sandbox, request, status=status, body=body)
     except StripeFault as fault:
         return HttpAnswer(fault.status, headers, json.dumps(fault.document()).encode())
-    return HttpAnswer(HTTPStatus.OK, headers, body)
+    return HttpAnswer(status, headers, body)
 
 
-def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> bytes:
+def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> tuple[int, bytes]:
     sent = decode_form(request.query if request.method == "GET" else request.body)
     parameters = check_parameters(route.parameters, sent)
     expand = parameters.pop("expand", [])
-    body: Json = route.answer(sandbox, Asked(url=request.path, ids=ids, parameters=parameters))
-    return json.dumps(expanded(sandbox.store, body, expand)).encode()
+    asked = Asked(url=request.path, ids=ids, parameters=parameters)
+    try:
+        body = route.answer(sandbox, asked)
+    except Declined as declined:
+        return declined.status, json.dumps(declined.document()).encode()
+    return HTTPStatus.OK, json.dumps(expanded(sandbox.store, body, expand)).encode()
 
 
 def _authorize(sandbox: Sandbox, request: HttpRequest) -> None:

@@ -33,6 +33,8 @@ class Sandbox:
     listeners: list[Callable[[], None]] = field(default_factory=list)
     """Called, on any thread, when a webhook waits to be sent."""
     instant: int | None = None
+    pages_url: str = "http://127.0.0.1/sandbox/pay"
+    """Where the hosted pages are, without a slash at its end."""
 
     def now(self) -> int:
         """Return the time in whole seconds since 1970, as Stripe has it."""
@@ -51,8 +53,11 @@ class Sandbox:
         """Return the machine's time in milliseconds since 1970."""
         return to_microseconds(self.machine.now()) // 1_000
 
-    def tell(self, kind: str, changed: Json, previous: Json | None = None) -> None:
-        """Write an event down: what `/v1/events` lists and webhooks bring. `previous`: what the changed fields were."""
+    def tell(self, kind: str, changed: Json, previous: Json | None = None, *, at: int | None = None) -> None:
+        """Write an event down: what `/v1/events` lists and webhooks bring.
+
+        `previous`: what the changed fields were; `at`: when it happened, where that is not now.
+        """
         data: Json = {"object": changed}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -60,7 +65,7 @@ class Sandbox:
             "id": self.new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self.now(),
+            "created": self.now() if at is None else at,
             "data": data,
             "livemode": False,
             "request": {"id": None, "idempotency_key": None},
@@ -121,6 +126,21 @@ def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] 
 
 def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:
     return {"object": "list", "data": rows, "has_more": has_more, "url": url}
+
+
+def refuse_others(sent: Json, known: frozenset[str], what: str) -> None:
+    """Refuse what Stripe takes and the sandbox does not, by its name."""
+    for name in sorted(sent.keys() - known):
+        raise refused(f"The sandbox does not know `{name}` of {what}", param=name)
+
+
+def created_in(wanted: int | Json | None, created: int) -> bool:
+    """Return whether an instant is in a filter `created` of a list: a second, or bounds."""
+    if wanted is None or isinstance(wanted, int):
+        return wanted in {None, created}
+    gt, gte, lt, lte = (wanted.get(name) for name in ("gt", "gte", "lt", "lte"))
+    is_after = (gt is None or created > gt) and (gte is None or created >= gte)
+    return is_after and (lt is None or created < lt) and (lte is None or created <= lte)
 
 
 def changed(sandbox: Sandbox, body: Json, fields: Json, *, event: str) -> Json:

@@ -12,11 +12,13 @@ from stripe.params._customer_update_params import CustomerUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
 from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.payment_methods import attach, payment_method_named, require_of_customer
 from faregate.providers.sandbox.times import TEST_CLOCK, in_time_of
 
 _TAKEN: Final = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping", "tax_exempt")
 _MOST_ON_A_CLOCK: Final = 3
-_NOT_HERE: Final = frozenset({"cash_balance", "source", "tax", "tax_id_data", "balance", "payment_method"})
+_NOT_HERE: Final = frozenset({"cash_balance", "source", "tax", "tax_id_data", "balance"})
+_DEFAULT: Final = "invoice_settings[default_payment_method]"
 
 
 def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
@@ -42,9 +44,16 @@ def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
         "test_clock": clock,
     }
     body |= {name: sent.get(name, body.get(name)) for name in _TAKEN}
+    default = body["invoice_settings"]["default_payment_method"]
+    body["invoice_settings"]["default_payment_method"] = None
     sandbox.store.add(body, test_clock=clock)
     sandbox.tell("customer.created", body)
-    return body
+    if "payment_method" in sent:
+        method = payment_method_named(sandbox, sent["payment_method"], param="payment_method")
+        method = attach(sandbox, method, body)
+        # A test token names a new payment method each time: the default is the one that was attached.
+        default = method["id"] if default == sent["payment_method"] else default
+    return body if default is None else _with_default(sandbox, body, default)
 
 
 def get_customer(sandbox: Sandbox, asked: Asked) -> Json:
@@ -60,6 +69,10 @@ def change_customer(sandbox: Sandbox, asked: Asked) -> Json:
     _refuse_what_is_not_here(fields)
     if "invoice_settings" in fields:
         fields["invoice_settings"] = body["invoice_settings"] | fields["invoice_settings"]
+        default = fields["invoice_settings"]["default_payment_method"] or None
+        if default is not None:
+            require_of_customer(sandbox, default, body, param=_DEFAULT)
+        fields["invoice_settings"]["default_payment_method"] = default
     return changed(sandbox, body, fields, event="customer.updated")
 
 
@@ -108,6 +121,13 @@ def _clock_with_place(sandbox: Sandbox, identifier: str) -> Json:
     if clock["status"] != "ready":
         raise refused("The test clock is still advancing; wait until it is ready.", param="test_clock")
     return clock
+
+
+def _with_default(sandbox: Sandbox, body: Json, default: str) -> Json:
+    require_of_customer(sandbox, default, body, param=_DEFAULT)
+    after = body | {"invoice_settings": body["invoice_settings"] | {"default_payment_method": default}}
+    sandbox.store.put(after)
+    return after
 
 
 def _refuse_what_is_not_here(sent: Json) -> None:

@@ -9,7 +9,17 @@ from faregate.providers.sandbox.store import Store
 
 _DEEPEST: Final = 4
 _HIDDEN: Final = {"price": ("tiers",)}
-_KINDS: Final = {"product": "product", "customer": "customer", "meter": "billing.meter"}
+_KINDS: Final = {
+    "charge": "charge",
+    "customer": "customer",
+    "default_payment_method": "payment_method",
+    "latest_charge": "charge",
+    "meter": "billing.meter",
+    "payment_intent": "payment_intent",
+    "payment_method": "payment_method",
+    "product": "product",
+    "setup_intent": "setup_intent",
+}
 """What a field with an id names."""
 
 

@@ -34,6 +34,24 @@ class StripeFault(Exception):
         return {"error": {name: value for name, value in fields.items() if value is not None}}
 
 
+class Declined(StripeFault):
+    """A payment that was tried and failed: what was tried stays, and a repeat is answered the same."""
+
+    def __init__(self, message: str, *, code: str, decline_code: str | None, objects: Json) -> None:
+        super().__init__(message, status=HTTPStatus.PAYMENT_REQUIRED, kind="card_error", code=code)
+        self._more = {"decline_code": decline_code, "doc_url": doc_url(code)} | objects
+
+    def document(self) -> Json:
+        """Return the body of the answer, with the objects that it is about."""
+        error: Json = super().document()["error"]
+        return {"error": error | {name: value for name, value in self._more.items() if value is not None}}
+
+
+def doc_url(code: str) -> str:
+    """Return where Stripe explains an error."""
+    return f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"
+
+
 def missing(kind: str, identifier: str, *, param: str = "id") -> StripeFault:
     """Return the refusal of an id that names nothing."""
     message = f"No such {kind}: '{identifier}'"

@@ -1,0 +1,176 @@
+"""How a payment goes: tried, asked about, on its way, taken or declined (docs.stripe.com/payments/paymentintents).
+
+requires_payment_method -> requires_confirmation -> requires_action | processing -> succeeded | requires_payment_method
+"""
+
+from __future__ import annotations
+
+from faregate.providers.sandbox.asking import Sandbox
+from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED, Authentication, Decline, card_of_fingerprint
+from faregate.providers.sandbox.charges import make_charge, settle_charge
+from faregate.providers.sandbox.disputes import open_dispute
+from faregate.providers.sandbox.faults import Declined, Json, doc_url
+from faregate.providers.sandbox.payment_methods import attach, decline_of
+
+_NOT_AUTHENTICATED = "payment_intent_authentication_failure"
+_NOT_AUTHENTICATED_MESSAGE = (
+    "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new PaymentMethod"
+    " to attempt to fulfill this PaymentIntent again."
+)
+
+
+def attempt(
+    sandbox: Sandbox,
+    intent: Json,
+    method: Json,
+    *,
+    off_session: bool,
+    at: int,
+    return_url: str | None = None,
+    waits: bool = True,
+) -> Json:
+    """Try to take a payment, and return the intent as it is then; a decline is in its `last_payment_error`.
+
+    `waits`: whether a payment from a bank account is on its way for a while.
+    """
+    intent = intent | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
+    if _asks_holder(sandbox, method, off_session=off_session):
+        if off_session:
+            return _failed(sandbox, intent, method, decline=AUTHENTICATION_REQUIRED, at=at)
+        url = f"{sandbox.pages_url}/authentication/{intent['id']}"
+        action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
+        return _moved(
+            sandbox,
+            intent | {"status": "requires_action", "next_action": action, "last_payment_error": None},
+            event="payment_intent.requires_action",
+            at=at,
+        )
+    return _charged(sandbox, intent, method, at=at, waits=waits)
+
+
+def authenticate(sandbox: Sandbox, intent: Json, *, confirmed: bool, at: int) -> Json:
+    """Go on with a payment whose holder was asked, and said yes or no."""
+    method = sandbox.store.get("payment_method", intent["payment_method"])
+    if confirmed:
+        return _charged(sandbox, intent | {"next_action": None}, method, at=at)
+    error = payment_error(_NOT_AUTHENTICATED, _NOT_AUTHENTICATED_MESSAGE, method, kind="invalid_request_error")
+    after = intent | {
+        "last_payment_error": error,
+        "next_action": None,
+        "payment_method": None,
+        "status": "requires_payment_method",
+    }
+    return _moved(sandbox, after, event="payment_intent.payment_failed", at=at)
+
+
+def settle(sandbox: Sandbox, intent: Json, *, at: int) -> Json:
+    """End a payment that was on its way from a bank account."""
+    method = sandbox.store.get("payment_method", intent["payment_method"])
+    charge = sandbox.store.get("charge", intent["latest_charge"])
+    decline = decline_of(sandbox, method)
+    settle_charge(sandbox, charge, decline=decline, at=at)
+    if decline is None:
+        return _succeeded(sandbox, intent, charge=charge["id"], at=at)
+    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"], at=at)
+
+
+def payment_error(
+    code: str, message: str, method: Json, *, kind: str = "card_error", decline_code: str | None = None
+) -> Json:
+    """Return what `last_payment_error` and `last_setup_error` show."""
+    error = {"code": code, "doc_url": doc_url(code), "message": message, "payment_method": method, "type": kind}
+    return error if decline_code is None else error | {"decline_code": decline_code}
+
+
+def raise_decline(intent: Json) -> None:
+    """Raise `Declined` for an intent of which the last attempt failed; its error is Stripe's answer."""
+    error = intent["last_payment_error"]
+    if intent["status"] == "requires_payment_method" and error is not None:
+        objects = {"charge": error.get("charge"), "payment_intent": intent, "payment_method": error["payment_method"]}
+        raise Declined(error["message"], code=error["code"], decline_code=error.get("decline_code"), objects=objects)
+
+
+def asks_holder(sandbox: Sandbox, method: Json, *, setting_up: bool) -> bool:
+    """Return whether a card's holder is asked, when it is set up or when a payment is made in their presence."""
+    if setting_up and method["type"] == "card":
+        kind = card_of_fingerprint(method["card"]["fingerprint"]).authentication
+        return kind in {Authentication.ALWAYS, Authentication.UNLESS_SET_UP}
+    return _asks_holder(sandbox, method, off_session=False)
+
+
+def _asks_holder(sandbox: Sandbox, method: Json, *, off_session: bool) -> bool:
+    if method["type"] != "card":
+        return False
+    kind = card_of_fingerprint(method["card"]["fingerprint"]).authentication
+    return (
+        kind is Authentication.ALWAYS
+        or (kind is Authentication.ON_SESSION and not off_session)
+        or (kind is Authentication.UNLESS_SET_UP and not (off_session and _is_set_up(sandbox, method)))
+    )
+
+
+def _is_set_up(sandbox: Sandbox, method: Json) -> bool:
+    """Return whether the holder agreed to payments without them, by a setup intent or with an earlier payment."""
+    setups = sandbox.store.find("setup_intent", "payment_method", method["id"])
+    payments = sandbox.store.find("payment_intent", "payment_method", method["id"])
+    return any(body["status"] == "succeeded" for body in setups) or any(
+        body["status"] == "succeeded" and body["setup_future_usage"] == "off_session" for body in payments
+    )
+
+
+def _charged(sandbox: Sandbox, intent: Json, method: Json, *, at: int, waits: bool = False) -> Json:
+    if method["type"] != "card" and waits:
+        charge = make_charge(sandbox, intent, method, status="pending", decline=None, at=at)
+        after = intent | {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
+        return _moved(sandbox, after, event="payment_intent.processing", at=at)
+    decline = decline_of(sandbox, method)
+    if decline is not None:
+        return _failed(sandbox, intent, method, decline=decline, at=at)
+    charge = make_charge(sandbox, intent, method, status="succeeded", decline=None, at=at)
+    after = _succeeded(sandbox, intent, charge=charge["id"], at=at)
+    if method["type"] == "card":
+        card = card_of_fingerprint(method["card"]["fingerprint"])
+        if card.dispute is not None:
+            open_dispute(sandbox, charge, reason=card.dispute, is_inquiry=card.is_inquiry, at=at)
+    return after
+
+
+def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str, at: int) -> Json:
+    method = sandbox.store.get("payment_method", intent["payment_method"])
+    after = intent | {
+        "amount_received": intent["amount"],
+        "last_payment_error": None,
+        "latest_charge": charge,
+        "next_action": None,
+        "status": "succeeded",
+    }
+    after = _moved(sandbox, after, event="payment_intent.succeeded", at=at)
+    if intent["customer"] is not None and intent["setup_future_usage"] is not None:
+        attach(sandbox, method, sandbox.store.get("customer", intent["customer"]))
+    elif method["customer"] is None:
+        sandbox.store.index(method, was_used=method["id"])
+    return after
+
+
+def _failed(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, at: int) -> Json:
+    charge = make_charge(sandbox, intent, method, status="failed", decline=decline, at=at)
+    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"], at=at)
+
+
+def _failed_with(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, charge: str, at: int) -> Json:
+    error = payment_error(decline.code, decline.message, method, decline_code=decline.decline_code)
+    after = intent | {
+        "last_payment_error": error | {"charge": charge},
+        "latest_charge": charge,
+        "next_action": None,
+        "payment_method": None,
+        "status": "requires_payment_method",
+    }
+    return _moved(sandbox, after, event="payment_intent.payment_failed", at=at)
+
+
+def _moved(sandbox: Sandbox, intent: Json, *, event: str, at: int) -> Json:
+    sandbox.store.put(intent)
+    sandbox.store.index(intent, payment_method=intent["payment_method"])
+    sandbox.tell(event, intent, at=at)
+    return intent
