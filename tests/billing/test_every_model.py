@@ -99,7 +99,7 @@ def test_debits_our_line_and_the_providers_are_one_amount(price: object, tokens:
     [
         (PerUnit(amount=Decimal("0.015")), UNADJUSTED, [3, 4], 11, True),
         (Flat(amount=Decimal(20)), UNADJUSTED, [], 2_000, False),
-        (Package(amount=ONE, size=Decimal(10), rounding=PackageRounding.DOWN), UNADJUSTED, [9, 12], 200, False),
+        (Package(amount=ONE, size=Decimal(10), rounding=PackageRounding.DOWN), UNADJUSTED, [9, 12], 200, True),
         (
             Graduated(tiers=(Tier(up_to=Decimal(5), unit=ONE), Tier(up_to=None, unit=Decimal("0.5"), flat=ONE))),
             UNADJUSTED,

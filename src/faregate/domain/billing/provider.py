@@ -21,6 +21,7 @@ class ProviderScheme(StrEnum):
     """How a provider comes from a period's total to an amount."""
 
     PACKAGE = "package"
+    PACKAGE_DOWN = "package_down"
     PER_UNIT = "per_unit"
     GRADUATED = "graduated"
     VOLUME = "volume"
@@ -39,8 +40,8 @@ class ProviderTier:
 class ProviderPrice:
     """A metered price that the provider rates by itself; amounts in minor units.
 
-    `package`: `unit_amount` for every begun `divide_by` units of a period's total. `per_unit`: `unit_amount` for every
-    unit. `graduated` and `volume`: by `tiers`.
+    `package`: `unit_amount` for every begun `divide_by` units of a period's total; `package_down`: every full ones.
+    `per_unit`: `unit_amount` for every unit. `graduated` and `volume`: by `tiers`.
     """
 
     lookup_key: str

@@ -62,7 +62,9 @@ def ensure_price(connection: sqlite3.Connection, wanted: ProviderPrice, new_id: 
         (new_id("price"), wanted.lookup_key, wanted.product, wanted.nickname, *terms),
     )
     row = connection.execute("SELECT * FROM price WHERE lookup_key = ?", (wanted.lookup_key,)).fetchone()
-    if wanted.scheme is not ProviderScheme.PACKAGE:
+    if wanted.scheme is ProviderScheme.PACKAGE_DOWN:
+        connection.execute("INSERT INTO price_rounded_down (price) VALUES (?) ON CONFLICT DO NOTHING", (row["id"],))
+    elif wanted.scheme is not ProviderScheme.PACKAGE:
         connection.execute(
             "INSERT INTO price_scheme (price, scheme, tiers) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             (row["id"], *scheme),
@@ -78,7 +80,10 @@ def ensure_price(connection: sqlite3.Connection, wanted: ProviderPrice, new_id: 
 def read_scheme(connection: sqlite3.Connection, price: str) -> tuple[str, str]:
     """Return how a price is rated, and its tiers as text."""
     row = connection.execute("SELECT scheme, tiers FROM price_scheme WHERE price = ?", (price,)).fetchone()
-    return (ProviderScheme.PACKAGE.value, _NO_TIERS) if row is None else (row["scheme"], row["tiers"])
+    if row is not None:
+        return row["scheme"], row["tiers"]
+    down = connection.execute("SELECT 1 FROM price_rounded_down WHERE price = ?", (price,)).fetchone()
+    return (ProviderScheme.PACKAGE if down is None else ProviderScheme.PACKAGE_DOWN).value, _NO_TIERS
 
 
 def read_steps(tiers: str) -> list[PriceStep]:

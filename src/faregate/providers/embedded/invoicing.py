@@ -14,7 +14,9 @@ from faregate.base.ids import IdSource
 from faregate.base.periods import Period
 from faregate.domain.billing.provider import ProviderCoupon, ProviderScheme, RatedLine
 from faregate.providers.embedded.arithmetic import (
+    added_up,
     graduated_line,
+    half_away_from_zero,
     numeral,
     package_line,
     taken_off,
@@ -123,6 +125,10 @@ def _line(connection: sqlite3.Connection, price: sqlite3.Row, values: list[str])
     match ProviderScheme(scheme):
         case ProviderScheme.PACKAGE:
             return package_line(values, unit_amount=price["unit_amount_decimal"], divide_by=price["divide_by"])
+        case ProviderScheme.PACKAGE_DOWN:
+            quantity = added_up(values)
+            packages = max(0, quantity // price["divide_by"])
+            return quantity, half_away_from_zero(packages * Fraction(price["unit_amount_decimal"]))
         case ProviderScheme.PER_UNIT:
             return unit_line(values, unit_amount=price["unit_amount_decimal"])
         case ProviderScheme.GRADUATED:

@@ -1,6 +1,6 @@
 """The provider's tables. Instants are microseconds, exact numbers are numerals, amounts are minor units.
 
-A price without a row in `price_scheme` is by packages.
+A price without a row in `price_scheme` is by packages, begun ones unless it is in `price_rounded_down`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS price_scheme (
     price TEXT PRIMARY KEY,
     scheme TEXT NOT NULL CHECK (scheme IN ('per_unit', 'graduated', 'volume')),
     tiers TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS price_rounded_down (
+    price TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS subscription (
