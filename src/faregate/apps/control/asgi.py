@@ -50,6 +50,8 @@ class Answer:
     body: bytes = b""
     content_type: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    is_cut: bool = False
+    """The connection is closed before the answer's end: the caller never learns what it was."""
 
 
 def to_request(scope: Scope, receive: Receive) -> Request:
@@ -70,11 +72,12 @@ def json_answer(value: object, status: int = HTTPStatus.OK) -> Answer:
 
 async def send_answer(answer: Answer, send: Send) -> None:
     """Send a whole answer."""
-    headers = [(b"content-length", str(len(answer.body)).encode()), *answer.headers]
+    length = len(answer.body) + (1 if answer.is_cut else 0)
+    headers = [(b"content-length", str(length).encode()), *answer.headers]
     if answer.body:
         headers.append((b"content-type", answer.content_type))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.is_cut})
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:

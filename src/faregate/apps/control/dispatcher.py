@@ -24,7 +24,7 @@ from faregate.apps.control.asgi import (
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.gateway_link import GatewayLink, stated_follower
 from faregate.apps.control.problems import error_answer, fault_answer, method_answer, nothing_here, stopping_answer
-from faregate.apps.control.sandbox_link import SANDBOX_PREFIX
+from faregate.apps.control.sandbox_link import SANDBOX_PREFIXES
 from faregate.apps.control.state_feed import Follower, StateFeed
 from faregate.base.errors import FaregateError, TooLarge
 from faregate.base.limits import MAX_API_BODY_BYTES
@@ -37,7 +37,7 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Path -> method -> handler."""
 
 _STATE_PATH: Final = "/gateway/v1/state"
-_OF_MACHINES: Final = ("/gateway/", "/v1/", "/webhooks/", SANDBOX_PREFIX)
+_OF_MACHINES: Final = ("/gateway/", "/v1/", "/webhooks/", *SANDBOX_PREFIXES)
 """Under these no page is: an unknown path there is answered as programs read it."""
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -138,7 +138,7 @@ class Dispatcher:
 
     async def _handle(self, request: Request) -> Answer:
         handlers = self._routes.get(request.path)
-        if handlers is None and request.path.startswith(SANDBOX_PREFIX):
+        if handlers is None and request.path.startswith(SANDBOX_PREFIXES):
             return await _guarded(self._sandbox, request)
         if handlers is None:
             return nothing_here(request.path)

@@ -9,7 +9,7 @@ from faregate.apps.control.asgi import Answer, Request, read_body
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.providers.sandbox.asking import Sandbox
 
-SANDBOX_PREFIX: Final = "/sandbox/v1/"
+SANDBOX_PREFIXES: Final = ("/sandbox/v1/", "/sandbox/v2/", "/sandbox/control/")
 _BASE: Final = "/sandbox"
 
 
@@ -22,7 +22,9 @@ class SandboxLink:
     async def answer(self, request: Request) -> Answer:
         """Answer one request of Stripe's API."""
         body = await read_body(request, MAX_API_BODY_BYTES)
-        return await asyncio.to_thread(_answered, self._sandbox, request, body)
+        late_ms, answered = await asyncio.to_thread(_answered, self._sandbox, request, body)
+        await asyncio.sleep(late_ms / 1_000)
+        return answered
 
     async def work(self) -> None:
         """Do what the sandbox's time makes due, on a thread."""
@@ -30,7 +32,7 @@ class SandboxLink:
             await asyncio.to_thread(_worked, self._sandbox)
 
 
-def _answered(sandbox: Sandbox, request: Request, body: bytes) -> Answer:
+def _answered(sandbox: Sandbox, request: Request, body: bytes) -> tuple[int, Answer]:
     # It loads Stripe's SDK, ten megabytes: a control plane whose sandbox nobody asks does without.
     from faregate.providers.sandbox.api import HttpRequest, answer  # noqa: PLC0415
 
@@ -42,9 +44,10 @@ def _answered(sandbox: Sandbox, request: Request, body: bytes) -> Answer:
         body=body,
     )
     answered = answer(sandbox, asked)
-    return Answer(
+    return answered.late_ms, Answer(
         status=answered.status,
-        body=answered.body,
+        body=b"" if answered.is_lost else answered.body,
+        is_cut=answered.is_lost,
         headers=tuple(
             (name.encode(), value.encode()) for name, value in answered.headers.items() if name != "content-type"
         ),

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -17,6 +17,7 @@ from faregate.providers.sandbox import (
     customers,
     disputes,
     events,
+    faulty,
     meters,
     payment_intents,
     payment_methods,
@@ -28,10 +29,13 @@ from faregate.providers.sandbox import (
     webhook_endpoints,
 )
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox
+from faregate.providers.sandbox.control import CONTROL_PREFIX, controlled
 from faregate.providers.sandbox.due import work_due
 from faregate.providers.sandbox.expanding import expanded
 from faregate.providers.sandbox.faults import Declined, StripeFault, refused
+from faregate.providers.sandbox.faulty import RequestFault
 from faregate.providers.sandbox.forms import decode_form
+from faregate.providers.sandbox.live import RequestLine
 from faregate.providers.sandbox.parameters import check_parameters
 from faregate.providers.sandbox.store import KeptAnswer
 from faregate.providers.stripe_version import API_VERSION
@@ -58,6 +62,7 @@ _ROUTES: Final = [
     for route in module.ROUTES
 ]
 _MOST_KEY: Final = 255
+_METER_EVENTS: Final = "/v1/billing/meter_events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,30 +77,103 @@ class HttpRequest:
 
 
 class HttpAnswer(NamedTuple):
-    """An answer: status, further headers, and JSON."""
+    """An answer: status, further headers, and JSON; whether it is to be lost on its way, and how late it is to be."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    is_lost: bool = False
+    late_ms: int = 0
 
 
 def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
     """Answer one request, in one transaction, after what is due by then; what is refused changes nothing."""
     request_id = sandbox.new_id("req")
     headers = {"content-type": "application/json", "request-id": request_id, "stripe-version": API_VERSION}
+    error: StripeFault | None = None
+    rule: RequestFault | None = None
     try:
         _authorize(sandbox, request)
+        if request.path.startswith(CONTROL_PREFIX):
+            return HttpAnswer(HTTPStatus.OK, headers, _controlled(sandbox, request))
         route, ids = _route(request)
+        rule, error = _struck(sandbox, request)
+        if error is not None:
+            raise error
         work_due(sandbox)
-        with sandbox.store.transaction():
-            kept = _kept(sandbox, request)
-            if kept is not None:
-                return HttpAnswer(kept.status, headers | {"idempotent-replayed": "true"}, kept.body.encode())
-            status, body = _answered(sandbox, request, route=route, ids=ids)
-            _keep(sandbox, request, status=status, body=body)
+        with sandbox.live.alone(_held_by(request)):
+            answered = _worked(sandbox, request, route=route, ids=ids)
     except StripeFault as fault:
-        return HttpAnswer(fault.status, headers, json.dumps(fault.document()).encode())
-    return HttpAnswer(status, headers, body)
+        error, answered = fault, HttpAnswer(fault.status, _advice(fault), json.dumps(fault.document()).encode())
+    answered = answered._replace(headers=headers | answered.headers)
+    if rule is not None:
+        answered = answered._replace(is_lost=rule.answer == "lost", late_ms=rule.late_ms)
+    sandbox.live.requests.append(_line(sandbox, request, answered, error=error, rule=rule))
+    return answered
+
+
+def _worked(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> HttpAnswer:
+    with sandbox.store.transaction():
+        kept = _kept(sandbox, request)
+        if kept is not None:
+            return HttpAnswer(kept.status, {"idempotent-replayed": "true"}, kept.body.encode())
+        status, body = _answered(sandbox, request, route=route, ids=ids)
+        _keep(sandbox, request, status=status, body=body)
+    return HttpAnswer(status, {}, body)
+
+
+def _struck(sandbox: Sandbox, request: HttpRequest) -> tuple[RequestFault | None, StripeFault | None]:
+    """Return the rule that strikes the request, and what it is refused with for that."""
+    second = sandbox.machine_ms() // 1_000
+    with sandbox.store.transaction():
+        rule = faulty.strike(
+            sandbox.store, method=request.method, path=request.path, second=second, rates=sandbox.live.rates
+        )
+        fault = None if rule is None else faulty.refusal_of(rule)
+        if rule is not None and fault is not None and faulty.is_kept(rule):
+            if _kept(sandbox, request) is not None:
+                return rule, None
+            _keep(sandbox, request, status=fault.status, body=json.dumps(fault.document()).encode())
+    return rule, fault
+
+
+def _held_by(request: HttpRequest) -> Hashable | None:
+    """Return what one request alone may hold at a time: of a meter's events, those of a customer."""
+    if request.method != "POST" or request.path != _METER_EVENTS:
+        return None
+    form = decode_form(request.body)
+    payload = form.get("payload")
+    values = payload.values() if isinstance(payload, dict) else ()
+    return (str(form.get("event_name")), *sorted(str(value) for value in values if str(value).startswith("cus_")))
+
+
+def _advice(fault: StripeFault) -> dict[str, str]:
+    return {} if fault.should_retry is None else {"stripe-should-retry": str(fault.should_retry).lower()}
+
+
+def _line(
+    sandbox: Sandbox,
+    request: HttpRequest,
+    answered: HttpAnswer,
+    *,
+    error: StripeFault | None,
+    rule: RequestFault | None,
+) -> RequestLine:
+    return RequestLine(
+        at_ms=sandbox.machine_ms(),
+        method=request.method,
+        path=request.path,
+        status=answered.status,
+        request_id=answered.headers["request-id"],
+        idempotency_key=request.headers.get("idempotency-key"),
+        error=None if error is None else error.message,
+        fault=None if rule is None else rule.answer,
+    )
+
+
+def _controlled(sandbox: Sandbox, request: HttpRequest) -> bytes:
+    shown = controlled(sandbox, method=request.method, path=request.path, body=request.body)
+    return json.dumps(shown).encode()
 
 
 def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> tuple[int, bytes]:

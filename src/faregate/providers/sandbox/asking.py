@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -9,7 +10,8 @@ from typing import Final, Self
 from faregate.base.clock import Clock, SystemClock, to_microseconds
 from faregate.base.ids import IdSource
 from faregate.providers.sandbox import deliveries
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.live import Live
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe_version import API_VERSION
 
@@ -32,6 +34,7 @@ class Sandbox:
     machine: Clock = field(default_factory=SystemClock)
     listeners: list[Callable[[], None]] = field(default_factory=list)
     """Called, on any thread, when a webhook waits to be sent."""
+    live: Live = field(default_factory=Live)
     instant: int | None = None
     pages_url: str = "http://127.0.0.1/sandbox/pay"
     """Where the hosted pages are, without a slash at its end."""
@@ -80,6 +83,19 @@ class Sandbox:
         for listener in self.listeners if waiting else []:
             listener()
         return waiting
+
+    def send_again(self, place: int) -> None:
+        """Let a delivery be made once more; raises `StripeFault` where there is none."""
+        if not deliveries.send_again(self.store, place, now_ms=self.machine_ms()):
+            raise missing("delivery", str(place))
+        for listener in self.listeners:
+            listener()
+
+    def roll_secret(self, receiver: str, *, keep_old_ms: int) -> str:
+        """Sign for a receiver with a new secret, and with the old ones for so long still; return the new one."""
+        secret = f"whsec_{secrets.token_urlsafe(24)}"
+        deliveries.add_secret(self.store, receiver, secret, old_until_ms=self.machine_ms() + keep_old_ms)
+        return secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

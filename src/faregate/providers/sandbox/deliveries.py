@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from faregate.providers.sandbox import faulty
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.store import Store
 
@@ -52,9 +53,15 @@ class Outcome(NamedTuple):
 def queue(store: Store, event: Json, *, now_ms: int) -> int:
     """Let an event be sent to every receiver that wants it; return to how many."""
     wanting = [receiver["id"] for receiver in _receivers(store, event) if _wants(receiver, event)]
+    waiting = 0
     for receiver in wanting:
-        _add(store, event=event["id"], receiver=receiver, due_ms=now_ms)
-    return len(wanting)
+        delays_ms = faulty.delays_ms(store, event["type"])
+        for delay_ms in delays_ms:
+            _add(store, event=event["id"], receiver=receiver, due_ms=now_ms + delay_ms)
+        if not delays_ms:
+            _add(store, event=event["id"], receiver=receiver, due_ms=now_ms, state="dropped")
+        waiting += bool(delays_ms)
+    return waiting
 
 
 def due(store: Store, *, now_ms: int, busy: Iterable[str]) -> dict[str, list[Due]]:
@@ -104,6 +111,23 @@ def send_again(store: Store, place: int, *, now_ms: int) -> bool:
     return True
 
 
+def newest_first(store: Store, limit: int = 100) -> list[Json]:
+    """Return the latest deliveries, each with its event's type."""
+    rows = store.connection.execute(
+        "SELECT delivery.place, event, receiver, state, attempts, due_ms, attempted_ms, status, error,"
+        " json_extract(object.body, '$.type') AS type"
+        " FROM delivery LEFT JOIN object ON object.id = delivery.event ORDER BY delivery.place DESC LIMIT ?",
+        (limit,),
+    )
+    return [dict(row) for row in rows]
+
+
+def is_receiver(store: Store, identifier: str) -> bool:
+    """Return whether there is an endpoint or a destination of this id."""
+    body = store.known(identifier)
+    return body is not None and body["object"] in {WEBHOOK_ENDPOINT, EVENT_DESTINATION}
+
+
 def add_secret(store: Store, receiver: str, secret: str, *, old_until_ms: int) -> None:
     """Sign with a secret from now on, and with those before it until `old_until_ms`."""
     store.connection.execute(
@@ -139,9 +163,9 @@ def _wants(receiver: Json, event: Json) -> bool:
     return receiver["status"] == "enabled" and (event["type"] in types or "*" in types)
 
 
-def _add(store: Store, *, event: str, receiver: str, due_ms: int) -> None:
+def _add(store: Store, *, event: str, receiver: str, due_ms: int, state: str = "pending") -> None:
     store.connection.execute(
-        "INSERT INTO delivery (event, receiver, state, due_ms) VALUES (?, ?, 'pending', ?)", (event, receiver, due_ms)
+        "INSERT INTO delivery (event, receiver, state, due_ms) VALUES (?, ?, ?, ?)", (event, receiver, state, due_ms)
     )
 
 

@@ -10,7 +10,10 @@ Json = dict[str, Any]
 
 
 class StripeFault(Exception):
-    """What a request is refused with: `kind` and `code` are Stripe's, `param` the parameter as it was sent."""
+    """What a request is refused with: `kind` and `code` are Stripe's, `param` the parameter as it was sent.
+
+    `should_retry` is what the header `Stripe-Should-Retry` says, if there is one.
+    """
 
     def __init__(
         self,
@@ -20,6 +23,7 @@ class StripeFault(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -27,6 +31,7 @@ class StripeFault(Exception):
         self.kind = kind
         self.code = code
         self.param = param
+        self.should_retry = should_retry
 
     def document(self) -> Json:
         """Return the body of the answer."""

@@ -61,6 +61,14 @@ CREATE TABLE IF NOT EXISTS delivery (
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (receiver, due_ms, place) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event);
 
+CREATE TABLE IF NOT EXISTS fault (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    rule TEXT NOT NULL,
+    seen INTEGER NOT NULL DEFAULT 0,
+    struck INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS signing_secret (
     receiver TEXT NOT NULL,
     secret TEXT NOT NULL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -46,7 +45,7 @@ def make_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
         "url": checked_url(sent["url"], param="url"),
     }
     sandbox.store.add(body)
-    return body | {"secret": roll_secret(sandbox, body["id"], keep_old_ms=0)}
+    return body | {"secret": sandbox.roll_secret(body["id"], keep_old_ms=0)}
 
 
 def get_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
@@ -83,13 +82,6 @@ def delete_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
 def list_endpoints(sandbox: Sandbox, asked: Asked) -> Json:
     """List endpoints."""
     return page_of(asked, sandbox.store.newest_first(WEBHOOK_ENDPOINT))
-
-
-def roll_secret(sandbox: Sandbox, receiver: str, *, keep_old_ms: int) -> str:
-    """Sign for a receiver with a new secret, and with the old ones for so long still; return the new one."""
-    secret = f"whsec_{secrets.token_urlsafe(24)}"
-    deliveries.add_secret(sandbox.store, receiver, secret, old_until_ms=sandbox.machine_ms() + keep_old_ms)
-    return secret
 
 
 def checked_url(url: str, *, param: str) -> str:
