@@ -1,8 +1,10 @@
 """A world with a billing provider: what tests of billing do, and a provider that fails where a test says."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,6 +25,7 @@ from faregate.domain.billing.provider import (
     ProviderSubscription,
     RatedLine,
 )
+from faregate.domain.billing.provider_links import ProviderLinks
 from faregate.domain.catalog.price import Price
 from faregate.domain.governance.rule import Cohort
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -163,6 +166,12 @@ class FaultyProvider:
     before: Fault = _no_fault
     after: Fault = _no_fault
 
+    def account(self) -> str:
+        return self.inner.account()
+
+    def linked(self, links: ProviderLinks) -> FaultyProvider:
+        return replace(self, inner=self.inner.linked(links))
+
     def ensure_subscription(self, wanted: ProviderSubscription) -> None:
         self.before("ensure_subscription", wanted.lookup_key)
         self.inner.ensure_subscription(wanted)
@@ -185,10 +194,14 @@ class FaultyProvider:
         *,
         issued_at: datetime,
         rated: tuple[RatedLine, ...] = (),
+        metered: tuple[RatedLine, ...] = (),
         coupons: tuple[ProviderCoupon, ...] = (),
+        credit: int = 0,
     ) -> ProviderInvoice:
         self.before("close_period", subscription)
-        invoice = self.inner.close_period(subscription, period, issued_at=issued_at, rated=rated, coupons=coupons)
+        invoice = self.inner.close_period(
+            subscription, period, issued_at=issued_at, rated=rated, metered=metered, coupons=coupons, credit=credit
+        )
         self.after("close_period", subscription)
         return invoice
 

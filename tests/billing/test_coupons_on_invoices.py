@@ -261,9 +261,11 @@ class Forgetful(FaultyProvider):
         *,
         issued_at: datetime,
         rated: tuple[RatedLine, ...] = (),
+        metered: tuple[RatedLine, ...] = (),
         coupons: tuple[ProviderCoupon, ...] = (),
+        credit: int = 0,
     ) -> ProviderInvoice:
-        del coupons
+        del metered, coupons, credit
         return super().close_period(subscription, period, issued_at=issued_at, rated=rated)
 
 

@@ -11,6 +11,7 @@ from faregate.base.errors import Conflict, InvalidInput, NotFound, Unavailable
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import MeterEvent, ProviderGrant, ProviderPrice, ProviderSubscription
+from faregate.domain.customers.prepaid_billing import PrepaidBilling
 from faregate.providers.embedded.provider import EmbeddedProvider
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,6 +30,7 @@ def provider(tmp_path: Path) -> Iterator[EmbeddedProvider]:
 def price(lookup_key: str = "prc_in", *, unit_amount: str = "50", divide_by: int = 1_000_000) -> ProviderPrice:
     return ProviderPrice(
         lookup_key=lookup_key,
+        product_id="pln_1",
         product="Plan",
         nickname=lookup_key,
         currency="USD",
@@ -48,7 +50,10 @@ def subscribe(
             currency="USD",
             prices=prices or (price(),),
             billing_cycle_anchor=START,
+            cycle=None,
+            ends_at=None,
             payment_terms=timedelta(days=14),
+            prepaid_billing=PrepaidBilling.MIRROR,
         )
     )
 
@@ -57,7 +62,15 @@ def report(
     provider: EmbeddedProvider, value: str, *, identifier: str = "evt_1", at: datetime = START, key: str = "prc_in"
 ) -> None:
     provider.report_usage(
-        MeterEvent(identifier=identifier, customer="app/acme", price=key, value=Decimal(value), timestamp=at)
+        MeterEvent(
+            identifier=identifier,
+            customer="app/acme",
+            subscription="sub_1",
+            price=key,
+            value=Decimal(value),
+            timestamp=at,
+            period=MARCH,
+        )
     )
 
 

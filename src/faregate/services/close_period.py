@@ -222,11 +222,16 @@ class InvoiceCredit:
     most: int
     least: int
 
+    by_the_end: int
+
     @classmethod
     def of(
         cls, transaction: Transaction, subscription: Subscription, *, earlier: list[Invoice], period: Period
     ) -> InvoiceCredit:
-        """Return the credit that a period's invoice may use, after the earlier invoices of the subscription."""
+        """Return the credit that a period's invoice may use, after the earlier invoices of the subscription.
+
+        `by_the_end`: what stood at the period's end, which is neither the most nor the least.
+        """
         posted = credit_posted(transaction, subscription.subscription_id)
         used = sum(invoice.credit_applied for invoice in earlier)
         unit = subscription.currency
@@ -237,7 +242,18 @@ class InvoiceCredit:
         return cls(
             most=left(sum(amount for at, amount in posted if amount > 0 or at < period.end)),
             least=left(sum(amount for at, amount in posted if amount < 0 or at < period.end)),
+            by_the_end=left(sum(amount for at, amount in posted if at < period.end)),
         )
+
+
+def credit_for_invoice(transaction: Transaction, subscription: Subscription, expected: PeriodCloseMessage) -> int:
+    """Return the minor units of credit that pay a period's invoice by our ledger; below zero what it gives back.
+
+    All earlier invoices of the subscription are recorded.
+    """
+    earlier = invoices_of_subscription(transaction, subscription.subscription_id)
+    credit = InvoiceCredit.of(transaction, subscription, earlier=earlier, period=expected.period)
+    return min(expected.total, credit.by_the_end)
 
 
 def _require_equal(expected: PeriodCloseMessage, issued: ProviderInvoice, credit: InvoiceCredit) -> None:

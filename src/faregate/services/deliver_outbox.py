@@ -1,8 +1,8 @@
 """Deliver what the billing provider must be told: in bounded parallel, outside any transaction, repeat-safe.
 
 One call at a time is made for a customer, and none waits for another's. Customers, prices and subscriptions are not
-messages: the provider is asked to have them before each turn, under our ids. A crash between a call and its mark
-repeats the call; its key makes that harmless.
+messages: the provider is asked to have them before each turn, under our ids, and what it made is linked in the
+transaction that marks the messages. A crash between a call and its mark repeats the call; its key makes that harmless.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from faregate.services.delivery_turn import (
     read_turn,
     send_turn,
 )
-from faregate.services.provider_calls import ask_provider_on
+from faregate.services.provider_calls import ask_provider, ask_provider_on
 from faregate.services.retries import retry_delay
 from faregate.storage.closing import read_billed_customers
 from faregate.storage.database import Database, Transaction
 from faregate.storage.outbox import mark_delivered, mark_failed, mark_given_up, ready_subscriptions
+from faregate.storage.provider_links import keep_links
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +53,12 @@ async def deliver_outbox(database: Database, provider: BillingProvider, clock: C
     A failed message is counted with its error and tried again after a growing delay; it holds back what is behind it
     in its own subscription. A report of usage that is refused is kept as such, and holds back the period's close only.
     """
-    delivery = _Delivery(database, provider, clock)
+    try:
+        account = await ask_provider(provider.account)
+    except FaregateError as error:
+        _log.warning("outbox.provider_away", error=error.message)
+        return 0
+    delivery = _Delivery(database, provider, clock, account=account)
     try:
         return await delivery.run()
     finally:
@@ -62,7 +68,8 @@ async def deliver_outbox(database: Database, provider: BillingProvider, clock: C
 class _Delivery:
     """One pass: turns that are read ahead, threads that take them, and marks of what became of them, together."""
 
-    def __init__(self, database: Database, provider: BillingProvider, clock: Clock) -> None:
+    def __init__(self, database: Database, provider: BillingProvider, clock: Clock, *, account: str) -> None:
+        self._account = account
         self._database = database
         self._provider = provider
         self._clock = clock
@@ -86,7 +93,7 @@ class _Delivery:
                 self._passed_over.update(of for of, each in zip(subscription_ids, sent, strict=True) if each.is_nothing)
                 outcomes += sent
             if outcomes:
-                await self._database.write(_mark(outcomes, self._clock.now()))
+                await self._database.write(_mark(outcomes, self._clock.now(), account=self._account))
             delivered += sum(len(sent.delivered) for sent in outcomes)
 
     def close(self) -> None:
@@ -111,7 +118,7 @@ class _Delivery:
             (
                 subscription_ids,
                 [
-                    read_turn(transaction, each, clock=self._clock, customer=customers.get(each))
+                    read_turn(transaction, each, clock=self._clock, customer=customers.get(each), account=self._account)
                     for each in subscription_ids
                 ],
             )
@@ -166,8 +173,10 @@ async def _keep_invoice(database: Database, clock: Clock, sent: Sent, *, closed:
         sent.delivered.append(closed.row.outbox_id)
 
 
-def _mark(outcomes: Sequence[Sent], now: datetime) -> Callable[[Transaction], None]:
+def _mark(outcomes: Sequence[Sent], now: datetime, *, account: str) -> Callable[[Transaction], None]:
     def mark(transaction: Transaction) -> None:
+        for sent in outcomes:
+            keep_links(transaction, sent.links.made, application_id=sent.application_id, account=account, now=now)
         mark_delivered(transaction, [outbox_id for sent in outcomes for outbox_id in sent.delivered], now)
         for failure in (failure for sent in outcomes for failure in sent.failures):
             row = failure.row

@@ -18,6 +18,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import Conflict, FaregateError, InvalidInput, TooLarge
 from faregate.base.limits import DELIVERY_BATCH_ROWS
 from faregate.base.money import EXACT, currency
+from faregate.base.periods import Period
 from faregate.domain.billing.provider import (
     BillingProvider,
     MeterEvent,
@@ -27,8 +28,11 @@ from faregate.domain.billing.provider import (
     ProviderSubscription,
     RatedLine,
 )
+from faregate.domain.billing.provider_cycle import provider_cycle
+from faregate.domain.billing.provider_links import ProviderLinks, item_link_id, price_link_id
 from faregate.domain.billing.provider_usage import UsageFailure, is_reportable, report_identifier
 from faregate.services.business_clock import business_now
+from faregate.services.close_period import credit_for_invoice
 from faregate.services.provider_customers import provider_customer
 from faregate.services.provider_messages import (
     PERIOD_CLOSE,
@@ -44,6 +48,7 @@ from faregate.services.unsent_usage import folded, unsent_lines, unsent_units
 from faregate.storage.closing import BilledCustomer
 from faregate.storage.database import Transaction
 from faregate.storage.outbox import OutboxRow, undelivered_usage, waiting_rows
+from faregate.storage.provider_links import read_links
 
 _log = structlog.get_logger(__name__)
 
@@ -55,10 +60,14 @@ _OLD: Final = "the provider takes no usage of more than 35 days ago; the period'
 class Turn:
     """What a subscription's turn is about. `missing`: usage that only the period's close can bill, by price.
 
-    `blocked`: the close that is next waits for a report that failed for good, which is named.
+    `blocked`: the close that is next waits for a report that failed for good, which is named. `links`: what is known of
+    the provider's objects. `credit`: minor units that pay the invoice of the close. `now` is business time.
     """
 
     customer: BilledCustomer | None
+    now: datetime
+    links: ProviderLinks
+    credit: int
     usage: list[OutboxRow]
     others: list[OutboxRow]
     too_old: list[OutboxRow]
@@ -96,6 +105,8 @@ class Sent:
     delivered: list[int] = field(default_factory=list)
     closed: Closed | None = None
     failures: list[Failure] = field(default_factory=list)
+    application_id: str = ""
+    links: ProviderLinks = field(default_factory=ProviderLinks)
 
     @property
     def is_nothing(self) -> bool:
@@ -104,22 +115,58 @@ class Sent:
 
     def copy(self) -> Sent:
         """Return what is known now, whatever a thread that is late adds."""
-        return Sent(delivered=list(self.delivered), closed=self.closed, failures=list(self.failures))
+        return Sent(
+            delivered=list(self.delivered),
+            closed=self.closed,
+            failures=list(self.failures),
+            application_id=self.application_id,
+            links=self.links,
+        )
 
 
-def read_turn(transaction: Transaction, subscription_id: str, *, clock: Clock, customer: BilledCustomer | None) -> Turn:
-    """Return what a subscription's next turn is about."""
+def read_turn(
+    transaction: Transaction, subscription_id: str, *, clock: Clock, customer: BilledCustomer | None, account: str
+) -> Turn:
+    """Return what a subscription's next turn is about, at an account of the provider's."""
     usage = _due(waiting_rows(transaction, subscription_id, usage=True, limit=DELIVERY_BATCH_ROWS), clock)
     others = _due(waiting_rows(transaction, subscription_id, usage=False, limit=DELIVERY_BATCH_ROWS), clock)
     now = clock.now() if customer is None else business_now(transaction, customer.application_id, clock)
     too_old = [row for row in usage if _is_too_old(row, now)]
     usage = [row for row in usage if row not in too_old]
     close = next((index for index, row in enumerate(others) if row.kind == PERIOD_CLOSE), None)
-    turn = Turn(customer=customer, usage=usage, others=others, too_old=too_old, missing={}, blocked=None)
+    turn = Turn(
+        customer=customer,
+        now=now,
+        links=ProviderLinks() if customer is None else _read_links(transaction, customer, account=account),
+        credit=0,
+        usage=usage,
+        others=others,
+        too_old=too_old,
+        missing={},
+        blocked=None,
+    )
     if close is None:
         return turn
     lacking = undelivered_usage(transaction, subscription_id, before=others[close].outbox_id)
+    if customer is not None:
+        turn = replace(turn, credit=_credit(transaction, customer, others[close]))
     return _with_close(turn, close, lacking=lacking, now=now)
+
+
+def _read_links(transaction: Transaction, customer: BilledCustomer, *, account: str) -> ProviderLinks:
+    subscription, currency_code = customer.subscription, customer.subscription.currency.code
+    ids = [_customer(customer), subscription.subscription_id, subscription.plan_id]
+    for price in customer.prices:
+        ids += [price.price_id, price_link_id(price.price_id, currency_code)]
+        ids.append(item_link_id(subscription.subscription_id, price.price_id))
+    known = read_links(transaction, application_id=customer.application_id, account=account, our_ids=ids)
+    return ProviderLinks(known)
+
+
+def _credit(transaction: Transaction, customer: BilledCustomer, row: OutboxRow) -> int:
+    message = decode_message(row.kind, row.payload)
+    assert isinstance(message, PeriodCloseMessage)  # noqa: S101 - its kind says so
+    return credit_for_invoice(transaction, customer.subscription, message)
 
 
 def _with_close(turn: Turn, close: int, *, lacking: list[OutboxRow], now: datetime) -> Turn:
@@ -170,7 +217,8 @@ def send_turn(provider: BillingProvider, turn: Turn, sent: Sent, *, is_late: Cal
         row = turn.rows[0]
         sent.failures.append(Failure(row=row, error=f"there is no subscription {row.subscription_id!r}"))
         return
-    _Sending(provider, turn.customer, turn=turn, sent=sent, is_late=is_late).run()
+    sent.application_id, sent.links = turn.customer.application_id, turn.links
+    _Sending(provider.linked(turn.links), turn.customer, turn=turn, sent=sent, is_late=is_late).run()
 
 
 class _Sending:
@@ -193,7 +241,7 @@ class _Sending:
 
     def run(self) -> None:
         """Send usage, then all else."""
-        wanted = _subscription(self._customer)
+        wanted = _subscription(self._customer, self._turn.now)
         if not self._went_through(lambda _: self._provider.ensure_subscription(wanted), self._turn.rows[0]):
             return
         has_all_usage = self._send_usage()
@@ -254,23 +302,34 @@ class _Sending:
             close.period,
             issued_at=close.issued_at,
             rated=(*(_rated_line(line) for line in close.lines if line.rated), *unsent),
+            metered=tuple(_rated_line(line) for line in close.lines if not line.rated),
             coupons=tuple(_coupon(discount) for discount in close.discounts),
+            credit=self._turn.credit,
         )
         return Closed(row=row, expected=close, issued=replace(issued, lines=folded(issued.lines, unsent, close.lines)))
 
 
-def _subscription(billed: BilledCustomer) -> ProviderSubscription:
+def _customer(billed: BilledCustomer) -> str:
+    return provider_customer(billed.application_id, billed.subscription.company_id)
+
+
+def _subscription(billed: BilledCustomer, now: datetime) -> ProviderSubscription:
     subscription = billed.subscription
     return ProviderSubscription(
         lookup_key=subscription.subscription_id,
-        customer=provider_customer(billed.application_id, subscription.company_id),
+        customer=_customer(billed),
         customer_name=billed.company_name,
         currency=subscription.currency.code,
         prices=tuple(
-            provider_price(price, product=billed.plan_name) for price in billed.prices if is_rated_by_provider(price)
+            provider_price(price, product_id=subscription.plan_id, product=billed.plan_name)
+            for price in billed.prices
+            if is_rated_by_provider(price)
         ),
         billing_cycle_anchor=subscription.started_at,
+        cycle=provider_cycle(subscription, now),
+        ends_at=subscription.cycle.ends_at,
         payment_terms=subscription.payment_terms,
+        prepaid_billing=subscription.prepaid_billing,
     )
 
 
@@ -290,10 +349,12 @@ def _coupon(discount: ExpectedDiscount) -> ProviderCoupon:
 def _meter_event(row: OutboxRow, customer: BilledCustomer, usage: UsageMessage) -> MeterEvent:
     return MeterEvent(
         identifier=report_identifier(row.key, resends=row.resends),
-        customer=provider_customer(customer.application_id, customer.subscription.company_id),
+        customer=_customer(customer),
+        subscription=usage.subscription_id,
         price=usage.price_id,
         value=usage.value,
         timestamp=usage.timestamp,
+        period=customer.subscription.period_at(usage.period_start) or Period(usage.period_start, usage.timestamp),
     )
 
 

@@ -15,6 +15,9 @@ from typing import Protocol
 
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
+from faregate.domain.billing.provider_cycle import ProviderCycle
+from faregate.domain.billing.provider_links import ProviderLinks
+from faregate.domain.customers.prepaid_billing import PrepaidBilling
 
 
 class ProviderScheme(StrEnum):
@@ -42,9 +45,11 @@ class ProviderPrice:
 
     `package`: `unit_amount` for every begun `divide_by` units of a period's total; `package_down`: every full ones.
     `per_unit`: `unit_amount` for every unit. `graduated` and `volume`: by `tiers`.
+    `product_id` and `product`: our id and name of the plan.
     """
 
     lookup_key: str
+    product_id: str
     product: str
     nickname: str
     currency: str
@@ -56,7 +61,7 @@ class ProviderPrice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatedLine:
-    """A line that the provider cannot rate: its amount is ours, in minor units, and may be below zero.
+    """A line as we rate it: its amount is ours, in minor units, and may be below zero.
 
     `price`: our id of the line on its invoice; the price's where it is the price's own usage in the period.
     """
@@ -90,7 +95,10 @@ class ProviderDiscount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSubscription:
-    """A customer on prices, billed monthly from `billing_cycle_anchor`; an invoice is due `payment_terms` after."""
+    """A customer on prices, billed from `billing_cycle_anchor`; an invoice is due `payment_terms` after.
+
+    `cycle`: how the provider makes the same periods from now on; None where it cannot, or where there are none left.
+    """
 
     lookup_key: str
     customer: str
@@ -98,18 +106,26 @@ class ProviderSubscription:
     currency: str
     prices: tuple[ProviderPrice, ...]
     billing_cycle_anchor: datetime
+    cycle: ProviderCycle | None
+    ends_at: datetime | None
     payment_terms: timedelta
+    prepaid_billing: PrepaidBilling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterEvent:
-    """Raw units of a price used by a customer, counted in the period that holds `timestamp`, once an `identifier`."""
+    """Raw units of a price used by a customer, counted in the period that holds `timestamp`, once an `identifier`.
+
+    `period` is ours, of `subscription`: the provider's begins and ends in whole seconds, or where it was told of it.
+    """
 
     identifier: str
     customer: str
+    subscription: str
     price: str
     value: Decimal
     timestamp: datetime
+    period: Period
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +204,15 @@ class ProviderInvoice:
 class BillingProvider(Protocol):
     """The calls that services make. `Unavailable`: repeating may help; any other `FaregateError`: it will not."""
 
+    def account(self) -> str:
+        """Return the provider's id of the account that is billed through; its links are kept under that."""
+
+    def linked(self, links: ProviderLinks) -> BillingProvider:
+        """Return the provider with what is known of its objects; what it makes is added to `links`.
+
+        Of a subscription, `ensure_subscription` is the first call on the same links.
+        """
+
     def ensure_subscription(self, wanted: ProviderSubscription) -> None:
         """Make customer, prices and subscription where they do not stand yet; add prices the subscription lacks."""
 
@@ -204,11 +229,15 @@ class BillingProvider(Protocol):
         *,
         issued_at: datetime,
         rated: tuple[RatedLine, ...] = (),
+        metered: tuple[RatedLine, ...] = (),
         coupons: tuple[ProviderCoupon, ...] = (),
+        credit: int = 0,
     ) -> ProviderInvoice:
         """Finalize a period's invoice from usage received and `rated` lines; return the same one for every repeat.
 
-        `coupons` come off in their order, each from what the earlier ones left, before credit pays.
+        `coupons` come off in their order, each from what the earlier ones left, before credit pays. `metered`: what the
+        provider rates itself, as we do: what a provider without such a period bills. `credit`: minor units of credit
+        that pay the invoice by our ledger.
         """
 
     def pay_invoice(self, invoice_id: str, *, paid_at: datetime) -> ProviderInvoice:

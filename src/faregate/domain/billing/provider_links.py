@@ -8,7 +8,10 @@ from enum import StrEnum
 
 
 class LinkKind(StrEnum):
-    """What is linked, by the provider's name of it. `subscription_item`: under `subscription id/price id`."""
+    """What is linked, by the provider's name of it.
+
+    Ids of ours are our own, but for `price_link_id` and `item_link_id`. A meter is a price version's.
+    """
 
     CUSTOMER = "customer"
     PRODUCT = "product"
@@ -22,6 +25,16 @@ class LinkKind(StrEnum):
     COUPON = "coupon"
     PAYMENT_INTENT = "payment_intent"
     CHECKOUT_SESSION = "checkout_session"
+
+
+def price_link_id(price_id: str, currency: str) -> str:
+    """Return our id of a version of a price in one currency, of which the provider has a price each."""
+    return f"{price_id}/{currency}"
+
+
+def item_link_id(subscription_id: str, price_id: str) -> str:
+    """Return our id of a price on a subscription."""
+    return f"{subscription_id}/{price_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

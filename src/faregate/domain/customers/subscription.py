@@ -13,6 +13,7 @@ from faregate.base.money import Currency
 from faregate.base.periods import MONTHLY, Alignment, Cadence, Period, PeriodCalendar, share_of
 from faregate.domain.catalog.price import Price
 from faregate.domain.catalog.versions import PriceList, PriceSeries
+from faregate.domain.customers.prepaid_billing import PrepaidBilling
 from faregate.domain.pricing.adjusting import free_of_charge
 from faregate.domain.pricing.proration import prorated_price
 
@@ -57,7 +58,10 @@ MONTHLY_CYCLE: Final = BillingCycle()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """`started_at` anchors the billing periods; an invoice is due `payment_terms` after it is made."""
+    """`started_at` anchors the billing periods; an invoice is due `payment_terms` after it is made.
+
+    `prepaid_billing`: how the billing provider's invoices know of its credit.
+    """
 
     subscription_id: str
     company_id: str
@@ -67,6 +71,7 @@ class Subscription:
     started_at: datetime
     payment_terms: timedelta
     cycle: BillingCycle = MONTHLY_CYCLE
+    prepaid_billing: PrepaidBilling = PrepaidBilling.MIRROR
 
     def period_at(self, instant: datetime) -> Period | None:
         """Return the billing period that holds `instant`; None before the subscription starts and after it has ended.

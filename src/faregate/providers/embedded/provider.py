@@ -26,6 +26,7 @@ from faregate.domain.billing.provider import (
     ProviderSubscription,
     RatedLine,
 )
+from faregate.domain.billing.provider_links import ProviderLinks
 from faregate.providers.embedded import catalog, invoicing, payments, usage
 from faregate.providers.embedded.connection import ProviderFile
 
@@ -50,6 +51,15 @@ class EmbeddedProvider:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def account(self) -> str:
+        """Return what stands for the one account of the file."""
+        return "embedded"
+
+    def linked(self, links: ProviderLinks) -> EmbeddedProvider:
+        """Return the provider itself: it finds everything by our ids, and needs no links."""
+        del links
+        return self
 
     def ensure_subscription(self, wanted: ProviderSubscription) -> None:
         """Make customer, prices and subscription where they do not stand yet; add prices the subscription lacks."""
@@ -81,13 +91,17 @@ class EmbeddedProvider:
         *,
         issued_at: datetime,
         rated: tuple[RatedLine, ...] = (),
+        metered: tuple[RatedLine, ...] = (),
         coupons: tuple[ProviderCoupon, ...] = (),
+        credit: int = 0,
     ) -> ProviderInvoice:
         """Finalize a period's invoice from the usage received and `rated` lines; return the same one for every repeat.
 
         `coupons` come off in their order, each from what the earlier ones left, before credit pays.
-        Open, or paid at once where nothing is due; due the subscription's payment terms after `issued_at`.
+        Open, or paid at once where nothing is due; due the subscription's payment terms after `issued_at`. It rates
+        every period by itself and has all credit as grants: `metered` and `credit` say nothing new.
         """
+        del metered, credit
         with self._file.transaction() as connection:
             row = catalog.read_subscription(connection, subscription)
             invoice_id = invoicing.finalize(
