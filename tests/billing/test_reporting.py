@@ -8,11 +8,15 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
-from faregate.base.errors import InvalidInput, NotFound, Unavailable
+from faregate.base.errors import Conflict, InvalidInput, NotFound, Unavailable
+from faregate.base.ids import new_id
 from faregate.domain.billing.provider import MeterEvent
+from faregate.domain.billing.provider_usage import MeterError
+from faregate.services.change import Change
+from faregate.services.usage_reports import keep_meter_errors, resend_all_reports, resend_report
 from faregate.storage import tables
 from tests.billing.desk import Desk, FaultyProvider
-from tests.services.world import NOW
+from tests.services.world import APP, NOW
 
 APRIL = datetime(2026, 4, 1, tzinfo=UTC)
 AFTER = NOW + timedelta(minutes=10)
@@ -174,3 +178,79 @@ def test_a_report_whose_instant_is_missing_is_named(postpaid: Desk) -> None:
 
 def _dead_line(method: str, key: str) -> None:
     raise Unavailable(f"the line is dead at {method} of {key}")
+
+
+def resend(desk: Desk, of: str | None = None) -> object:
+    change = Change(application_id=APP, now=desk.world.clock.now(), new_id=new_id)
+    with desk.world.database.begin() as transaction:
+        return resend_all_reports(transaction, change) if of is None else resend_report(transaction, change, of)
+
+
+def lose(desk: Desk, identifier: str) -> int:
+    error = MeterError(identifier=identifier, code="archived_meter", message="the meter takes no events")
+    with desk.world.database.begin() as transaction:
+        return keep_meter_errors(transaction, [error], now=desk.world.clock.now())
+
+
+def alerts(desk: Desk) -> list[tuple[object, object, object, object]]:
+    return [(row["kind"], row["source_id"], row["company_id"], row["measured"]) for row in desk.world.rows("alert")]
+
+
+def test_refused_reports_are_sent_again_under_a_new_identifier_and_the_period_closes(postpaid: Desk) -> None:
+    postpaid.use(1_000_000, 1)
+    provider = Refusing(postpaid.provider, refused=KEY)
+    postpaid.close_month(APRIL, provider)
+    assert alerts(postpaid) == [("usage_report", "rpt_1", "acme", Decimal(1_000_000))]
+    provider.refused = "nothing"
+    assert resend(postpaid) == 1
+    postpaid.tick(provider)
+    assert provider.taken == ["mtr_out:acme:2026-03-10T12:00:00.000000Z", f"{KEY}:s1"]
+    assert [invoice.total for invoice in postpaid.invoices()] == [200]
+    assert resend(postpaid) == 0
+
+
+def test_a_report_that_the_provider_lost_is_kept_as_such_until_it_is_sent_again(postpaid: Desk) -> None:
+    postpaid.use(1_000_000, 0)
+    postpaid.move(AFTER)
+    provider = Refusing(postpaid.provider)
+    postpaid.tick(provider)
+    with postpaid.provider._file.transaction() as connection:
+        connection.execute("DELETE FROM meter_event")
+    assert [lose(postpaid, KEY), lose(postpaid, KEY), lose(postpaid, "somebody-else's")] == [1, 0, 0]
+    assert failures(postpaid) == [(KEY, "lost")]
+    postpaid.close_month(APRIL, provider)
+    assert postpaid.invoices() == []
+    resend(postpaid, "rpt_1")
+    assert lose(postpaid, KEY) == 0
+    postpaid.tick(provider)
+    assert provider.taken == [KEY, f"{KEY}:s1"]
+    assert [invoice.total for invoice in postpaid.invoices()] == [50]
+    assert lose(postpaid, f"{KEY}:s1") == 1
+
+
+def test_a_report_that_keeps_failing_raises_one_alert_and_is_tried_on(postpaid: Desk) -> None:
+    postpaid.use(1, 0)
+    counted = []
+    for minute in range(8):
+        postpaid.move(AFTER + timedelta(minutes=minute))
+        postpaid.tick(FaultyProvider(postpaid.provider, before=_dead_line))
+        counted.append(len(alerts(postpaid)))
+    assert counted == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert alerts(postpaid)[0][:2] == ("usage_report", "rpt_1")
+    assert postpaid.waiting()[0]["failure"] is None
+
+
+def test_only_what_the_provider_lacks_and_may_still_take_is_sent_again(postpaid: Desk) -> None:
+    postpaid.use(1, 1)
+    provider = Refusing(postpaid.provider, refused=KEY)
+    postpaid.move(AFTER)
+    postpaid.tick(provider)
+    for of, told in (("rpt_2", "the provider has this report"), ("rpt_9", "no usage report"), ("7", "no usage report")):
+        with pytest.raises((Conflict, NotFound), match=told):
+            resend(postpaid, of)
+    postpaid.close_month(APRIL, provider)
+    postpaid.move(NOW + timedelta(days=40))
+    postpaid.tick(provider)
+    assert failures(postpaid) == [(KEY, "too_old")]
+    with pytest.raises(Conflict, match="no provider takes"):
+        resend(postpaid, "rpt_1")

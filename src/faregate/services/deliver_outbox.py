@@ -35,9 +35,10 @@ from faregate.services.delivery_turn import (
 )
 from faregate.services.provider_calls import ask_provider, ask_provider_on
 from faregate.services.retries import retry_delay
+from faregate.services.usage_reports import ALARMED_ATTEMPT, fail_report, raise_alert
 from faregate.storage.closing import read_billed_customers
 from faregate.storage.database import Database, Transaction
-from faregate.storage.outbox import mark_delivered, mark_failed, mark_given_up, ready_subscriptions
+from faregate.storage.outbox import mark_delivered, mark_failed, ready_subscriptions
 from faregate.storage.provider_links import keep_links
 
 _log = structlog.get_logger(__name__)
@@ -154,8 +155,6 @@ def _tell(sent: Sent) -> None:
         row = failure.row
         if failure.final is None:
             _log.warning("outbox.delivery_failed", key=row.key, attempts=row.attempts + 1, error=failure.error)
-        else:
-            _log.error("usage.report_failed", key=row.key, failure=failure.final.value, error=failure.error)
 
 
 async def _keep_invoice(database: Database, clock: Clock, sent: Sent, *, closed: Closed) -> None:
@@ -181,8 +180,10 @@ def _mark(outcomes: Sequence[Sent], now: datetime, *, account: str) -> Callable[
         for failure in (failure for sent in outcomes for failure in sent.failures):
             row = failure.row
             if failure.final is not None:
-                mark_given_up(transaction, row.outbox_id, failure=failure.final, error=failure.error, now=now)
+                fail_report(transaction, row, failure.final, error=failure.error, now=now)
             else:
+                if row.usage_at is not None and row.attempts + 1 == ALARMED_ATTEMPT:
+                    raise_alert(transaction, row, now=now)
                 retry_at = now + retry_delay(row.attempts, row.outbox_id)
                 mark_failed(transaction, row.outbox_id, error=failure.error, retry_at=retry_at)
 

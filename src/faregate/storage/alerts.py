@@ -25,10 +25,11 @@ from faregate.storage.tables import (
 
 
 class AlertKind(StrEnum):
-    """What was crossed: a percentage of a limit, or a balance's threshold."""
+    """What was crossed, a percentage of a limit or a balance's threshold; or usage that the provider does not have."""
 
     LIMIT = "limit"
     BALANCE = "balance"
+    USAGE_REPORT = "usage_report"
 
 
 class DestinationKind(StrEnum):
@@ -42,8 +43,9 @@ class DestinationKind(StrEnum):
 class AlertRow:
     """A crossing. `measured`: what is used, or what the balance is; `amount`: the limit, or the threshold; in `unit`.
 
-    `source_id`: the limit or balance alert. `percent` is None where a threshold is an amount. `period_end` is None
-    where a period does not end, and of balances.
+    Of a report of usage: its units, 0, and its price. `source_id`: the limit, the balance alert or the report.
+    `percent` is None where a threshold is an amount. `period_end` is None where a period does not end, of balances, and
+    of reports, whose `period_start` is the instant of their usage.
     """
 
     alert_id: str

@@ -32,6 +32,7 @@ from faregate.apps.api import (
     subscriptions,
     top_ups,
     usage,
+    usage_reports,
 )
 from faregate.apps.api.bodies import JsonBody
 from faregate.apps.api.call import Backend, authenticate
@@ -66,6 +67,7 @@ _WITH_TOKEN: Final = [
     *coupons.HANDLERS,
     *usage.HANDLERS,
     *billing.HANDLERS,
+    *usage_reports.HANDLERS,
     *explanations.HANDLERS,
     *provider_events.HANDLERS,
 ]

@@ -20,6 +20,7 @@ from faregate.apps.cli import (
     meter_commands,
     rerate_command,
     restored_command,
+    usage_report_commands,
 )
 from faregate.apps.cli.sources import sources
 from faregate.base.errors import ConfigurationError, FaregateError
@@ -42,6 +43,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     cost_commands.incident_credit,
     rerate_command.rerate,
     audit_command.audit,
+    usage_report_commands.usage_reports,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
@@ -70,6 +72,8 @@ _ASKED_EACH_TIME: Final = frozenset(
         "undo",
         "settle",
         "units",
+        "status",
+        "resend",
     }
 )
 """Parameters that belong to one call of a command, not into a settings file."""

@@ -8,7 +8,7 @@ import ssl
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 from pyreqwest.client import ClientBuilder
@@ -24,13 +24,17 @@ from faregate.wire.api.alerts import AlertView
 from faregate.wire.webhooks import signed_headers
 
 _CONNECT_WITHIN: Final = timedelta(seconds=5)
-_TYPES: Final = {AlertKind.LIMIT: "limit.reached", AlertKind.BALANCE: "balance.low"}
+_TYPES: Final = {
+    AlertKind.LIMIT: "limit.reached",
+    AlertKind.BALANCE: "balance.low",
+    AlertKind.USAGE_REPORT: "usage_report.failed",
+}
 _FIRST_SUCCESS: Final = 200
 _FIRST_OTHER: Final = 300
 
 
 class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What is posted; `type` is `limit.reached` or `balance.low`."""
+    """What is posted; `type` is `limit.reached`, `balance.low` or `usage_report.failed`."""
 
     type: str
     data: AlertView
@@ -116,7 +120,15 @@ class EmailSender:
 
 
 def _subject(alert: AlertRow) -> str:
-    what = f"{alert.percent}% of {alert.name}" if alert.kind is AlertKind.LIMIT else f"{alert.name}: balance is low"
+    match alert.kind:
+        case AlertKind.LIMIT:
+            what = f"{alert.percent}% of {alert.name}"
+        case AlertKind.BALANCE:
+            what = f"{alert.name}: balance is low"
+        case AlertKind.USAGE_REPORT:
+            what = f"usage report {alert.source_id} failed"
+        case other:
+            assert_never(other)
     # A subject's id is what an event called it; a header is one line (RFC 5322).
     return " ".join(f"[Faregate] {what}, {alert.subject} {alert.subject_id}".split())
 
@@ -130,6 +142,13 @@ def _text(alert: AlertRow) -> str:
             f"{alert.amount:f} {alert.unit} ({alert.percent}%) of the limit {alert.name!r}."
         )
         return f"{first}\n\nPeriod: {alert.period_start:%Y-%m-%d %H:%M}{until}\nAlert: {alert.alert_id}\n"
+    if alert.kind is AlertKind.USAGE_REPORT:
+        return (
+            f"The billing provider does not have {alert.measured:f} units of {alert.unit} that company "
+            f"{alert.company_id} used on {alert.period_start:%Y-%m-%d %H:%M} UTC. See why, mend it, and send it "
+            "again:\n\n"
+            f"    faregate usage-reports --resend {alert.source_id}\n\nAlert: {alert.alert_id}\n"
+        )
     threshold = f"{alert.percent}% of the last grant of " if alert.percent is not None else ""
     return (
         f"The balance of subscription {alert.subject_id} of company {alert.company_id} is {alert.measured:f} "

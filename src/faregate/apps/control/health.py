@@ -12,6 +12,7 @@ from faregate.apps.control.applying import Applying
 from faregate.apps.control.asgi import Answer, Request, json_answer
 from faregate.storage.database import Database
 from faregate.storage.events import log_head
+from faregate.storage.usage_reports import count_reports
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -54,6 +55,10 @@ class Health:
         else:
             metering = "ok"
         return {"database": "ok", "metering": metering}
+
+    async def unreported_usage(self) -> dict[str, int]:
+        """Return how many reports of usage the billing provider lacks, by status; nothing where none is lacking."""
+        return await self._database.read(count_reports)
 
     async def log_head(self) -> int | None:
         """Return the position of the newest event, None where the database does not answer in time."""

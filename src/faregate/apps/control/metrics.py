@@ -13,6 +13,7 @@ from faregate.apps.control.gateway_watch import GatewayWatch
 from faregate.apps.control.health import Health
 from faregate.apps.control.intake import Intake
 from faregate.apps.control.state_feed import StateFeed
+from faregate.domain.billing.provider_usage import UsageFailure
 
 _CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,6 +54,8 @@ class Metrics:
         bounds = [({"route_id": route, "price_id": price}, n) for (route, price), n in self._applying.bounds.items()]
         queued: Samples = [({}, self._intake.queued_bytes)]
         unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
+        lacking = {} if head is None else await self._health.unreported_usage()
+        unreported = [({"status": status}, lacking.get(status, 0)) for status in ("waiting", *UsageFailure)]
         spent = [
             ({"cause": cause, "currency": code}, amount) for (cause, code), amount in self._watch.overspent.items()
         ]
@@ -76,6 +79,7 @@ class Metrics:
                 [({}, len(self._watch.lost))],
             ),
             _gauge("faregate_suspended_amount", "Money that lost gateways hold, in major units.", suspended),
+            _gauge("faregate_usage_reports", "Reports of usage that the billing provider lacks.", unreported),
             _gauge("faregate_state_version", "Newest version of the state.", [({}, self._feed.version)]),
         ]
 

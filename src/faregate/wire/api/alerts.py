@@ -20,14 +20,15 @@ EmailAddress = Annotated[str, Meta(min_length=3, max_length=254, pattern=_EMAIL_
 
 
 class AlertView(Struct, frozen=True, kw_only=True):
-    """A limit that reached a percentage, or a balance that fell below a threshold.
+    """A limit that reached a percentage, a balance that fell below a threshold, or usage that the provider lacks.
 
     `measured` is what was used, or what the balance was; `amount` the limit, or the threshold; both in `unit`: a
-    currency, `requests`, `tokens`, or a meter's id. `percent` is null where the threshold is an amount.
+    currency, `requests`, `tokens`, or a meter's id. `percent` is null where the threshold is an amount. Of a usage
+    report they are its units, 0, and its price's id, and `source_id` is the report's.
     """
 
     alert_id: str
-    kind: Literal["limit", "balance"]
+    kind: Literal["limit", "balance", "usage_report"]
     source_id: str
     name: str
     subject: str

@@ -1,0 +1,116 @@
+"""Reports of usage among the messages of the outbox: listed, counted, and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+
+from faregate.domain.billing.provider_usage import UsageFailure
+from faregate.storage.database import Transaction
+from faregate.storage.outbox import OutboxRow, outbox_row
+from faregate.storage.tables import outbox
+
+_IS_USAGE = outbox.c.usage_at.is_not(None)
+_UNDELIVERED = outbox.c.delivered_at.is_(None)
+_HAS_FAILED = or_(outbox.c.attempts > 0, outbox.c.failed_at.is_not(None))
+_RESENDABLE = outbox.c.failure.in_([UsageFailure.REFUSED.value, UsageFailure.LOST.value])
+
+
+def list_reports(
+    transaction: Transaction,
+    application_id: str,
+    *,
+    status: str | None,
+    subscription_id: str | None,
+    after: int,
+    limit: int,
+) -> list[OutboxRow]:
+    """Return reports in the order they were written; `status`: `waiting`, `sent`, or one of `UsageFailure`."""
+    conditions = [outbox.c.application_id == application_id, _IS_USAGE, outbox.c.outbox_id > after]
+    if status is not None:
+        conditions.append(_has_status(status))
+    if subscription_id is not None:
+        conditions.append(outbox.c.subscription_id == subscription_id)
+    statement = select(outbox).where(*conditions).order_by(outbox.c.outbox_id).limit(limit)
+    return [outbox_row(row) for row in transaction.execute(statement)]
+
+
+def reports_between(
+    transaction: Transaction, application_id: str, *, from_at: datetime, to_at: datetime
+) -> list[OutboxRow]:
+    """Return the reports of usage in [from_at, to_at), in the order they were written."""
+    statement = (
+        select(outbox)
+        .where(
+            outbox.c.application_id == application_id,
+            _IS_USAGE,
+            outbox.c.usage_at >= from_at,
+            outbox.c.usage_at < to_at,
+        )
+        .order_by(outbox.c.outbox_id)
+    )
+    return [outbox_row(row) for row in transaction.execute(statement)]
+
+
+def find_report(transaction: Transaction, application_id: str, outbox_id: int) -> OutboxRow | None:
+    """Return a report by the id of its message."""
+    statement = select(outbox).where(
+        outbox.c.application_id == application_id, outbox.c.outbox_id == outbox_id, _IS_USAGE
+    )
+    row = transaction.execute(statement).first()
+    return None if row is None else outbox_row(row)
+
+
+def reports_of_keys(transaction: Transaction, keys: Collection[str]) -> list[OutboxRow]:
+    """Return the reports with these keys."""
+    statement = select(outbox).where(outbox.c.key.in_(keys), _IS_USAGE)
+    return [outbox_row(row) for row in transaction.execute(statement)]
+
+
+def count_reports(transaction: Transaction) -> dict[str, int]:
+    """Return how many reports the provider lacks, of all applications: by how they failed, else `waiting`."""
+    status = func.coalesce(outbox.c.failure, "waiting")
+    statement = select(status, func.count()).where(_UNDELIVERED, _IS_USAGE).group_by(status)
+    return {row[0]: row[1] for row in transaction.execute(statement)}
+
+
+def send_again(transaction: Transaction, application_id: str, *, outbox_id: int | None = None) -> int:
+    """Let one report, or all, go out again now: those that failed for good under a new identifier; return how many.
+
+    What waits in the same subscriptions goes at once too.
+    """
+    which = _HAS_FAILED if outbox_id is None else outbox.c.outbox_id == outbox_id
+    resendable = or_(outbox.c.failed_at.is_(None), _RESENDABLE)
+    of = (outbox.c.application_id == application_id, _IS_USAGE, _UNDELIVERED, resendable, which)
+    found = transaction.execute(select(outbox.c.outbox_id, outbox.c.subscription_id).where(*of)).all()
+    if not found:
+        return 0
+    transaction.execute(
+        update(outbox)
+        .where(*of)
+        .values(
+            resends=case((outbox.c.failed_at.is_not(None), outbox.c.resends + 1), else_=outbox.c.resends),
+            attempts=case((outbox.c.failed_at.is_not(None), 0), else_=outbox.c.attempts),
+            failed_at=None,
+            failure=None,
+            retry_at=None,
+        )
+    )
+    transaction.execute(
+        update(outbox)
+        .where(_UNDELIVERED, outbox.c.subscription_id.in_({row.subscription_id for row in found}))
+        .values(retry_at=None)
+    )
+    return len(found)
+
+
+def _has_status(status: str) -> ColumnElement[bool]:
+    match status:
+        case "waiting":
+            return and_(_UNDELIVERED, outbox.c.failed_at.is_(None))
+        case "sent":
+            return outbox.c.delivered_at.is_not(None)
+        case _:
+            return and_(_UNDELIVERED, outbox.c.failure == status)
