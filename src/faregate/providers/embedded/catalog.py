@@ -11,7 +11,7 @@ from faregate.base.clock import to_microseconds
 from faregate.base.errors import Conflict, NotFound
 from faregate.base.ids import IdSource
 from faregate.domain.billing.provider import ProviderPrice, ProviderScheme, ProviderSubscription, ProviderTier
-from faregate.providers.embedded.arithmetic import PriceStep
+from faregate.providers.arithmetic import PriceStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

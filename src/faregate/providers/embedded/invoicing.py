@@ -13,7 +13,7 @@ from faregate.base.errors import Conflict, NotFound
 from faregate.base.ids import IdSource
 from faregate.base.periods import Period
 from faregate.domain.billing.provider import ProviderCoupon, ProviderScheme, RatedLine
-from faregate.providers.embedded.arithmetic import (
+from faregate.providers.arithmetic import (
     added_up,
     graduated_line,
     half_away_from_zero,

@@ -12,6 +12,7 @@ from faregate.base.ids import IdSource
 from faregate.providers.sandbox import deliveries
 from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.live import Live
+from faregate.providers.sandbox.showing import as_shown
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe_version import API_VERSION
 
@@ -61,9 +62,9 @@ class Sandbox:
 
         `previous`: what the changed fields were; `at`: when it happened, where that is not now.
         """
-        data: Json = {"object": changed}
+        data: Json = {"object": as_shown(changed)}
         if previous is not None:
-            data["previous_attributes"] = previous
+            data["previous_attributes"] = as_shown(previous)
         event = {
             "id": self.new_id("evt"),
             "object": "event",

@@ -28,18 +28,21 @@ def make_customer(sandbox: Sandbox, asked: Asked) -> Json:
     clock = sent.get("test_clock")
     if clock is not None:
         sandbox = sandbox.at(_clock_with_place(sandbox, clock)["frozen_time"])
+    identifier = sandbox.new_id("cus")
     body: Json = {
-        "id": sandbox.new_id("cus"),
+        "id": identifier,
         "object": "customer",
         "balance": 0,
         "created": sandbox.now(),
         "currency": None,
         "default_source": None,
         "delinquent": False,
+        "invoice_prefix": sent.get("invoice_prefix", identifier[-8:].upper()),
         "invoice_settings": {"custom_fields": None, "default_payment_method": None, "footer": None}
         | sent.get("invoice_settings", {}),
         "livemode": False,
         "metadata": sent.get("metadata", {}),
+        "next_invoice_sequence": sent.get("next_invoice_sequence", 1),
         "tax_exempt": "none",
         "test_clock": clock,
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from faregate.providers.sandbox import test_clocks
+from faregate.providers.sandbox import invoice_payments, test_clocks
 from faregate.providers.sandbox.asking import Sandbox
 
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
+    **invoice_payments.WORKS,
     **test_clocks.WORKS,
 }
 """What each work does with the object that has the id, in the sandbox at the instant at which it was due."""

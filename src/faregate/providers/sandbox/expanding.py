@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.showing import as_shown
 from faregate.providers.sandbox.store import Store
 
 _DEEPEST: Final = 4
-_HIDDEN: Final = {"price": ("tiers",)}
+_HIDDEN: Final = {"price": ("tiers",), "invoice": ("payments",)}
 _KINDS: Final = {
     "charge": "charge",
     "customer": "customer",
     "default_payment_method": "payment_method",
+    "invoice": "invoice",
     "latest_charge": "charge",
+    "latest_invoice": "invoice",
     "meter": "billing.meter",
     "payment_intent": "payment_intent",
     "payment_method": "payment_method",
@@ -29,7 +32,7 @@ def expanded(store: Store, body: Json, paths: list[str]) -> Json:
         if path.count(".") >= _DEEPEST:
             raise refused(f"You cannot expand more than {_DEEPEST} levels: {path}", param="expand")
     shown: Json = _shown(store, body, [path.split(".") for path in paths])
-    return shown
+    return as_shown(shown)
 
 
 def _shown(store: Store, value: Any, paths: list[list[str]]) -> Any:  # noqa: ANN401 - any part of an answer

@@ -1,4 +1,4 @@
-"""The provider's own sums: whole numbers and fractions, sharing nothing with the code whose results they check."""
+"""The providers' own sums: whole numbers and fractions, sharing nothing with the code whose results they check."""
 
 from __future__ import annotations
 
@@ -59,6 +59,57 @@ def taken_off(left: int, *, percent_off: str | None, amount_off: int | None) -> 
     """Return what a coupon takes off `left` minor units: a share of them or an amount, never more than there is."""
     off = half_away_from_zero(left * Fraction(percent_off) / 100) if percent_off is not None else amount_off or 0
     return max(0, min(off, left))
+
+
+@dataclass(frozen=True, slots=True)
+class TierPart:
+    """What one tier comes to: `quantity` units at `unit_amount`, or, with no unit amount, its flat amount."""
+
+    tier: int
+    quantity: Fraction
+    unit_amount: Fraction | None
+    amount: int
+
+
+def tier_parts(quantity: Fraction, steps: Sequence[PriceStep], *, is_graduated: bool) -> list[TierPart]:
+    """Return the parts of a tiered line: they add up to the line that is rounded once, half away from zero.
+
+    Graduated: each unit at its own tier's price. Volume: all units at the price of the tier that the total falls in.
+    """
+    exact: list[tuple[int, Fraction, Fraction | None, Fraction]] = []
+    done = Fraction(0)
+    for tier, step in enumerate(steps):
+        is_last = step.up_to is None or quantity <= step.up_to
+        if quantity <= done or (not is_graduated and not is_last):
+            continue
+        top = quantity if step.up_to is None else min(quantity, step.up_to)
+        units = top - done if is_graduated else quantity
+        exact.append((tier, units, step.unit_amount, units * step.unit_amount))
+        if step.flat_amount:
+            exact.append((tier, Fraction(0), None, step.flat_amount))
+        done = top if is_graduated else quantity
+    amounts = rounded_together([amount for *_, amount in exact])
+    return [TierPart(*part[:3], amount) for part, amount in zip(exact, amounts, strict=True)]
+
+
+def rounded_together(amounts: Iterable[Fraction]) -> list[int]:
+    """Return whole amounts whose sum is the rounded sum: each is the step between two rounded running totals."""
+    rounded = []
+    total, done = Fraction(0), 0
+    for amount in amounts:
+        total += amount
+        rounded.append(half_away_from_zero(total) - done)
+        done += rounded[-1]
+    return rounded
+
+
+def apportioned(amount: int, weights: Sequence[int]) -> list[int]:
+    """Return an amount's parts in proportion to weights, none below zero.
+
+    Where the amount is not above the weights' sum, no part is above its weight.
+    """
+    whole = sum(weights)
+    return rounded_together(Fraction(amount * weight, whole) if whole else Fraction(0) for weight in weights)
 
 
 def added_up(values: Iterable[str]) -> Fraction:
