@@ -1,20 +1,18 @@
-"""`faregate usage-reports`: a table of reports, and sending those again that failed."""
+"""`faregate usage-reports`: a line for each report, and sending those again that failed."""
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from faregate.apps.cli.answering import answered, print_json
 from faregate.apps.cli.management import ask
 from faregate.wire.api.common import Page
 from faregate.wire.api.usage_reports import UsageReportStatus, UsageReportView
 
-_ROWS = 200
+_ROWS: Final = 200
 
 
 def run_usage_reports(
@@ -36,21 +34,13 @@ def _run(status: UsageReportStatus | None, resend: str | None, url: str, *, toke
 
 
 def _show(found: Page[UsageReportView]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    # Whole, however narrow the terminal is: it is what `--resend` takes.
-    columns = ("status", "company", "price", "units", "usage at", "attempts", "error")
-    table = Table(Column("report", no_wrap=True), *columns)
     for row in found.data:
-        table.add_row(
-            row.report_id,
-            row.status.value,
-            escape(row.company_id),
-            escape(row.price_id),
-            row.value,
-            f"{row.usage_at:%Y-%m-%d %H:%M}",
-            str(row.attempts),
-            escape(row.last_error or "-"),
+        error = "" if row.last_error is None else f": {row.last_error}"
+        print(
+            f"{row.report_id} {row.status.value}: {row.value} units of {row.price_id} by {row.company_id}"
+            f" at {row.usage_at:%Y-%m-%d %H:%M} UTC, failed {row.attempts} times{error}"
         )
-    console.print(table if found.data else "No such report.")
+    if not found.data:
+        print("No such report.")
     if found.next_cursor is not None:
-        console.print(f"The first {_ROWS}; there are more.")
+        print(f"The first {_ROWS}; there are more.")
