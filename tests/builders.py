@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from faregate.base.money import currency
+from faregate.domain.billing.invoice import InvoiceStatus
+from faregate.domain.billing.standing import Collection, InvoiceStanding, SubscriptionStanding
 from faregate.domain.catalog.adjustments import Adjustments
 from faregate.domain.catalog.models import Package, PricingModel
 from faregate.domain.catalog.price import UNADJUSTED, BillingPeriod, Price, TaxBehavior
@@ -208,3 +210,57 @@ def gateway_facts(*, request_id: str = "req_1", attempt: int = 1, sequence: int 
         "attempt": attempt,
         "route_id": "rte_1",
     }
+
+
+def an_invoice_standing(
+    *,
+    invoice_id: str = "in_1",
+    customer_id: str = "cus_1",
+    status: InvoiceStatus | None = InvoiceStatus.OPEN,
+    collection: Collection = Collection.CHARGE_AUTOMATICALLY,
+    amount_remaining: int = 250,
+    attempts: int = 0,
+    due_at: datetime | None = None,
+    paid_at: datetime | None = None,
+) -> InvoiceStanding:
+    return InvoiceStanding(
+        invoice_id=invoice_id,
+        customer_id=customer_id,
+        number="ACME-0001",
+        currency="USD",
+        status=status,
+        collection=collection,
+        amount_due=250,
+        amount_paid=250 - amount_remaining,
+        amount_remaining=amount_remaining,
+        attempts=attempts,
+        created_at=NOON,
+        due_at=due_at,
+        paid_at=paid_at,
+        page_url="https://invoice.stripe.test/in_1",
+    )
+
+
+def a_subscription_standing(
+    *,
+    provider_subscription_id: str = "sub_at_stripe",
+    customer_id: str = "cus_1",
+    faregate_id: str = "",
+    status: str = "active",
+    cancel_at: datetime | None = None,
+    ended_at: datetime | None = None,
+) -> SubscriptionStanding:
+    return SubscriptionStanding(
+        provider_subscription_id=provider_subscription_id,
+        customer_id=customer_id,
+        faregate_id=faregate_id,
+        status=status,
+        product_ids=("prod_1",),
+        currency="USD",
+        started_at=NOON,
+        trial_ends_at=None,
+        cancel_at=cancel_at,
+        ended_at=ended_at,
+        collection=Collection.CHARGE_AUTOMATICALLY,
+        days_until_due=None,
+    )

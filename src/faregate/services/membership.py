@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from faregate.domain.billing.invoice import is_overdue
 from faregate.domain.governance.rule import Cohort
-from faregate.storage.billing import companies_with_due_invoices, due_invoices
 from faregate.storage.database import Transaction
 from faregate.storage.governance import exhausted_companies, read_memberships, write_membership
+from faregate.storage.provider_standings import overdue_companies
 from faregate.storage.state_feed import membership_id, record_change
 
 
@@ -18,13 +17,12 @@ def refresh_membership(
 ) -> None:
     """Put companies into the cohorts they belong to at the business time `now`, and take them out of the others.
 
-    `no_available_credits`: a prepaid subscription of the company is exhausted. `unpaid_invoices`: an invoice of it is
-    overdue.
+    `no_available_credits`: a prepaid subscription of the company is exhausted. `unpaid_invoices`: an invoice or a
+    subscription of it is overdue (domain/billing/overdue.py).
     """
     current = read_memberships(transaction, application_id, company_ids)
     exhausted = exhausted_companies(transaction, application_id, company_ids)
-    due = due_invoices(transaction, application_id, now=now, company_ids=company_ids)
-    overdue = {invoice.company_id for invoice in due if is_overdue(invoice, now)}
+    overdue = overdue_companies(transaction, application_id, now=now, company_ids=company_ids)
     for company_id in sorted(set(company_ids)):
         cohorts = frozenset(
             cohort
@@ -37,8 +35,8 @@ def refresh_membership(
 
 
 def newly_due_companies(transaction: Transaction, application_id: str, *, now: datetime) -> set[str]:
-    """Return the companies with an invoice that came due and that are not in the overdue cohort: to be refreshed."""
-    due = companies_with_due_invoices(transaction, application_id, now=now)
+    """Return the companies that owe money too long and are not in the overdue cohort: to be refreshed."""
+    due = overdue_companies(transaction, application_id, now=now)
     if not due:
         return set()
     current = read_memberships(transaction, application_id, due)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from faregate.storage.billing import companies_with_due_invoices
 from faregate.storage.database import Transaction
 from faregate.storage.overview import (
     count_companies,
@@ -13,6 +12,7 @@ from faregate.storage.overview import (
     count_failed_messages,
     count_set_aside,
 )
+from faregate.storage.provider_standings import overdue_companies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ def read_overview(transaction: Transaction, application_id: str, *, now: datetim
     return Overview(
         companies=count_companies(transaction, application_id),
         exhausted=count_exhausted_accounts(transaction, application_id),
-        overdue=len(companies_with_due_invoices(transaction, application_id, now=now)),
+        overdue=len(overdue_companies(transaction, application_id, now=now)),
         set_aside=count_set_aside(transaction, application_id),
         failing=count_failed_messages(transaction, application_id),
     )

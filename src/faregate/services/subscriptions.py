@@ -76,6 +76,14 @@ def cancel_subscription(
     return _changed(transaction, change, row, changed=row.subscription.cancelled(change.now, at_period_end=at_end))
 
 
+def move_end(transaction: Transaction, change: Change, *, subscription_id: str, ends_at: datetime | None) -> None:
+    """Let a subscription end when the billing provider says, or go on (None); what is invoiced stays as it is."""
+    row = find_existing(transaction, change.application_id, subscription_id)
+    moved = row.subscription.ending(None if ends_at is None else max(ends_at, row.billed_until))
+    if moved != row.subscription:
+        _changed(transaction, change, row, changed=moved)
+
+
 def pause_subscription(transaction: Transaction, change: Change, subscription_id: str) -> SubscriptionRow:
     """Pause a subscription from now on; `Conflict` where it is paused."""
     row = find_existing(transaction, change.application_id, subscription_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -10,8 +10,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceLine, InvoiceStatus
+from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceLine, InvoicePayment, InvoiceStatus
 from faregate.storage.database import Transaction
+from faregate.storage.provider_standings import mark_standing_paid, read_payments
 from faregate.storage.tables import invoice, invoice_discount
 from faregate.storage.upsert import chunks
 
@@ -49,11 +50,19 @@ def insert_invoice(transaction: Transaction, application_id: str, issued: Invoic
 
 
 def set_invoice_paid(transaction: Transaction, invoice_id: str, paid_at: datetime) -> None:
-    """Record when an open invoice was paid; a paid one stays as it is."""
+    """Record when an invoice was paid; a paid one stays as it is."""
+    set_invoice_status(transaction, invoice_id, InvoiceStatus.PAID, paid_at=paid_at)
+    mark_standing_paid(transaction, invoice_id, paid_at=paid_at)
+
+
+def set_invoice_status(
+    transaction: Transaction, invoice_id: str, status: InvoiceStatus, *, paid_at: datetime | None
+) -> None:
+    """Record how our copy of an invoice stands now, if there is one; a paid one stays as it is."""
     transaction.execute(
         update(invoice)
-        .where(invoice.c.invoice_id == invoice_id, invoice.c.status == InvoiceStatus.OPEN.value)
-        .values(status=InvoiceStatus.PAID.value, paid_at=paid_at)
+        .where(invoice.c.invoice_id == invoice_id, invoice.c.status != InvoiceStatus.PAID.value)
+        .values(status=status.value, paid_at=paid_at)
     )
 
 
@@ -78,38 +87,13 @@ def list_invoice_rows(
     return _invoices(transaction, *conditions, limit=limit)
 
 
-def due_invoices(
-    transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str]
-) -> list[Invoice]:
-    """Return the companies' open invoices whose due time is not after `now`."""
-    return _invoices(
-        transaction,
-        invoice.c.application_id == application_id,
-        invoice.c.company_id.in_(company_ids),
-        invoice.c.status == InvoiceStatus.OPEN.value,
-        invoice.c.due_at <= now,
-    )
-
-
-def companies_with_due_invoices(transaction: Transaction, application_id: str, *, now: datetime) -> set[str]:
-    """Return the companies that have an open invoice whose due time is not after `now`."""
-    statement = (
-        select(invoice.c.company_id)
-        .where(
-            invoice.c.application_id == application_id,
-            invoice.c.status == InvoiceStatus.OPEN.value,
-            invoice.c.due_at <= now,
-        )
-        .distinct()
-    )
-    return set(transaction.execute(statement).scalars())
-
-
 def _invoices(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Invoice]:
     statement = select(invoice).where(*conditions).order_by(invoice.c.invoice_id).limit(limit)
     rows = transaction.execute(statement).all()
-    discounts = _discounts(transaction, [row.invoice_id for row in rows])
-    return [_invoice(row, discounts.get(row.invoice_id, ())) for row in rows]
+    invoice_ids = [row.invoice_id for row in rows]
+    discounts = _discounts(transaction, invoice_ids)
+    payments = read_payments(transaction, invoice_ids)
+    return [_invoice(row, discounts.get(row.invoice_id, ()), payments.get(row.invoice_id)) for row in rows]
 
 
 def _discounts(transaction: Transaction, invoice_ids: Sequence[str]) -> dict[str, tuple[InvoiceDiscount, ...]]:
@@ -125,7 +109,9 @@ def _discounts(transaction: Transaction, invoice_ids: Sequence[str]) -> dict[str
     return found
 
 
-def _invoice(row: Row[tuple[object, ...]], discounts: tuple[InvoiceDiscount, ...]) -> Invoice:
+def _invoice(
+    row: Row[tuple[object, ...]], discounts: tuple[InvoiceDiscount, ...], payment: InvoicePayment | None
+) -> Invoice:
     return Invoice(
         invoice_id=row.invoice_id,
         number=row.number,
@@ -142,4 +128,5 @@ def _invoice(row: Row[tuple[object, ...]], discounts: tuple[InvoiceDiscount, ...
         due_at=row.due_at,
         paid_at=row.paid_at,
         discounts=discounts,
+        payment=payment,
     )

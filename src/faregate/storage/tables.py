@@ -1029,6 +1029,54 @@ Index(
     postgresql_where=_unworked,
 )
 
+provider_invoice = Table(
+    "provider_invoice",
+    metadata,
+    Column("invoice_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("number", Text),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("amount_due", Units, nullable=False),
+    Column("amount_paid", Units, nullable=False),
+    Column("amount_remaining", Units, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("paid_at", Instant),
+    Column("overdue_from", Instant),
+    Column("page_url", Text),
+)
+Index(
+    "provider_invoice_overdue",
+    provider_invoice.c.application_id,
+    provider_invoice.c.overdue_from,
+    sqlite_where=provider_invoice.c.overdue_from.is_not(None),
+    postgresql_where=provider_invoice.c.overdue_from.is_not(None),
+)
+
+provider_subscription = Table(
+    "provider_subscription",
+    metadata,
+    Column("provider_subscription_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("subscription_id", Text),
+    Column("status", Text, nullable=False),
+    Column("overdue_from", Instant),
+    Column("cancel_at", Instant),
+    Column("ended_at", Instant),
+)
+Index(
+    "provider_subscription_overdue",
+    provider_subscription.c.application_id,
+    provider_subscription.c.overdue_from,
+    sqlite_where=provider_subscription.c.overdue_from.is_not(None),
+    postgresql_where=provider_subscription.c.overdue_from.is_not(None),
+)
+
 provider_cursor = Table(
     "provider_cursor",
     metadata,

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from faregate.base.money import currency, minor_to_ledger_units
 from faregate.base.periods import Period
-from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceStatus, closing_entries, is_overdue
+from faregate.domain.billing.invoice import (
+    Invoice,
+    InvoiceDiscount,
+    InvoicePayment,
+    InvoiceStatus,
+    closing_entries,
+    is_overdue,
+)
 from faregate.domain.catalog.models import Package
 from faregate.domain.catalog.price import BillingPeriod, Price, TaxBehavior
 from faregate.domain.pricing.rating import Totals, debit_total, line_amount, whole
@@ -96,3 +103,21 @@ def test_what_a_period_owes_beyond_its_usage_is_never_less_than_nothing(price: P
     assert debit_total(price, totals) + due + rounding == minor_to_ledger_units(
         line_amount(price, totals), price.currency
     )
+
+
+def test_what_the_provider_said_of_a_payment_decides_whether_an_invoice_is_overdue() -> None:
+    def said(overdue_from: datetime | None) -> Invoice:
+        payment = InvoicePayment(
+            amount_paid=50, amount_remaining=200, attempts=1, overdue_from=overdue_from, page_url=None
+        )
+        return replace(OPEN, payment=payment)
+
+    assert is_overdue(said(DUE), DUE)
+    assert not is_overdue(said(DUE), DUE - timedelta(microseconds=1))
+    assert not is_overdue(said(None), DUE + timedelta(days=99))
+    assert said(None).amount_paid == 50
+
+
+def test_all_that_is_due_is_paid_of_a_paid_invoice() -> None:
+    assert OPEN.amount_paid == 0
+    assert replace(OPEN, status=InvoiceStatus.PAID).amount_paid == 250

@@ -181,3 +181,10 @@ def test_a_first_part_of_a_calendar_period_owes_its_share_and_later_ones_all() -
         (after_a_trial, begun, "22.75"),
     ):
         assert rate_period(subscription.as_paid(price, period_start=period_start), {}) == Decimal(amount)
+
+
+def test_an_end_can_be_moved_and_taken_back() -> None:
+    end = NOON + 5 * DAY
+    ending = subscribed(BillingCycle()).ending(end)
+    assert not ending.lives_at(end)
+    assert ending.ending(None) == subscribed(BillingCycle())

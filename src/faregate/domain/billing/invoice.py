@@ -18,10 +18,15 @@ RatedTotals = tuple[tuple[DimensionKey, Decimal], ...]
 
 
 class InvoiceStatus(StrEnum):
-    """`open` waits for payment; `paid` is settled, by credit or by money."""
+    """`open` waits for payment; `paid` is settled, by credit or by money.
+
+    The provider may also say that nobody owes it any more (`void`), or that nobody will pay it (`uncollectible`).
+    """
 
     OPEN = "open"
     PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,17 @@ class InvoiceDiscount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePayment:
+    """What the provider last said of an invoice's payment, in minor units; `overdue_from`: billing/overdue.py."""
+
+    amount_paid: int
+    amount_remaining: int
+    attempts: int
+    overdue_from: datetime | None
+    page_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
     """All amounts in minor units: `total` = lines - discounts = `credit_applied` + `amount_due`."""
 
@@ -72,15 +88,25 @@ class Invoice:
     due_at: datetime
     paid_at: datetime | None
     discounts: tuple[InvoiceDiscount, ...] = ()
+    payment: InvoicePayment | None = None
 
     @property
     def subtotal(self) -> int:
         """Return the sum of the lines, before coupons."""
         return self.total + sum(discount.amount for discount in self.discounts)
 
+    @property
+    def amount_paid(self) -> int:
+        """Return what was paid of what is due."""
+        if self.payment is not None:
+            return self.payment.amount_paid
+        return self.amount_due if self.status is InvoiceStatus.PAID else 0
+
 
 def is_overdue(invoice: Invoice, now: datetime) -> bool:
-    """Return whether the invoice is open, something is due, and its due time has passed."""
+    """Return whether it is overdue by what the provider said, or, where it said nothing yet, by its due time."""
+    if invoice.payment is not None:
+        return invoice.payment.overdue_from is not None and invoice.payment.overdue_from <= now
     return invoice.status is InvoiceStatus.OPEN and invoice.amount_due > 0 and invoice.due_at <= now
 
 

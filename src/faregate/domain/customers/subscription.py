@@ -124,6 +124,10 @@ class Subscription:
         period = self._live_period(now)
         return self._with(replace(self.cycle, ends_at=period.end if at_period_end else now))
 
+    def ending(self, ends_at: datetime | None) -> Subscription:
+        """Return the subscription ending at an instant, or going on without an end."""
+        return self._with(replace(self.cycle, ends_at=ends_at))
+
     def paused(self, now: datetime) -> Subscription:
         """Return the subscription paused from now on; periods go on. `Conflict` where it is paused or has ended."""
         self._live_period(now)

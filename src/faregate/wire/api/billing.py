@@ -73,7 +73,11 @@ class InvoiceDiscountView(Struct, frozen=True, kw_only=True):
 
 
 class InvoiceView(Struct, frozen=True, kw_only=True):
-    """An invoice: `subtotal`, the sum of lines, less `discounts` is `total` = `credit_applied` + `amount_due`."""
+    """An invoice: `subtotal`, the sum of lines, less `discounts` is `total` = `credit_applied` + `amount_due`.
+
+    What was paid of it, what remains, how often an automatic payment was tried, and the page where it can be paid are
+    as the billing provider last said.
+    """
 
     invoice_id: str
     number: str
@@ -93,6 +97,10 @@ class InvoiceView(Struct, frozen=True, kw_only=True):
     issued_at: Instant
     due_at: Instant
     paid_at: Instant | None
+    amount_paid: DecimalText
+    amount_remaining: DecimalText
+    payment_attempts: int
+    page_url: str | None
 
 
 class UnitsInLeasesView(Struct, frozen=True, kw_only=True):
@@ -168,6 +176,7 @@ class NewTokenView(Struct, frozen=True, kw_only=True):
 def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
     """Return an invoice as it travels; whether it is overdue is told at the business time `now`."""
     unit = currency(invoice.currency)
+    payment = invoice.payment
 
     def major(minor_units: int) -> str:
         amount: Decimal = from_minor_units(minor_units, unit)
@@ -192,6 +201,12 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         issued_at=invoice.issued_at,
         due_at=invoice.due_at,
         paid_at=invoice.paid_at,
+        amount_paid=major(invoice.amount_paid),
+        amount_remaining=major(
+            invoice.amount_due - invoice.amount_paid if payment is None else payment.amount_remaining
+        ),
+        payment_attempts=0 if payment is None else payment.attempts,
+        page_url=None if payment is None else payment.page_url,
     )
 
 

@@ -1,0 +1,151 @@
+"""Stripe's events, and the objects that they name as they stand now.
+
+Sources: https://docs.stripe.com/api/events/list and the pages of the objects; periods stand on a subscription's items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from faregate.base.clock import from_microseconds, to_microseconds
+from faregate.base.errors import Unavailable
+from faregate.domain.billing.invoice import InvoiceStatus
+from faregate.domain.billing.provider_events import ProviderEvent
+from faregate.domain.billing.standing import Collection, CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.providers.stripe.client import asked
+
+if TYPE_CHECKING:
+    from stripe import Customer, Event, Invoice, Product, StripeClient, StripeObject, Subscription
+
+T = TypeVar("T")
+
+FAREGATE_ID: Final = "faregate_id"
+_SECOND_US: Final = 1_000_000
+_PAGE: Final = 100
+_DRAFT: Final = "draft"
+
+
+class StripeReadings:
+    """Reads one account; see `ProviderReadings`. `client`: made by the first call."""
+
+    def __init__(self, client: Callable[[], StripeClient], *, account: Callable[[], str]) -> None:
+        self._client = client
+        self._account = account
+
+    def account(self) -> str:
+        """Return the account that the key is of."""
+        return self._account()
+
+    def events_since(self, since: datetime) -> list[ProviderEvent]:
+        """Return the events of an instant and later, all pages of them."""
+        client = self._client()
+
+        def read() -> list[Event]:
+            page = client.v1.events.list({"created": {"gte": to_microseconds(since) // _SECOND_US}, "limit": _PAGE})
+            return list(page.auto_paging_iter())
+
+        return [_event(event) for event in asked(read)]
+
+    def read_customer(self, customer_id: str) -> CustomerStanding:
+        """Return a customer, a deleted one too."""
+        customer = asked(lambda: self._client().v1.customers.retrieve(customer_id))
+        if getattr(customer, "deleted", False):
+            return CustomerStanding(customer_id=customer.id, faregate_id="", name="", is_deleted=True)
+        return CustomerStanding(customer_id=customer.id, faregate_id=faregate_id(customer), name=_name(customer))
+
+    def read_invoice(self, invoice_id: str) -> InvoiceStanding:
+        """Return an invoice."""
+        return _invoice(asked(lambda: self._client().v1.invoices.retrieve(invoice_id)))
+
+    def read_subscription(self, provider_subscription_id: str) -> SubscriptionStanding:
+        """Return a subscription, one that ended too."""
+        return _subscription(asked(lambda: self._client().v1.subscriptions.retrieve(provider_subscription_id)))
+
+
+def faregate_id(thing: Customer | Subscription) -> str:
+    """Return our id, which stands in an object's metadata; the empty string where there is none."""
+    metadata = getattr(thing, "metadata", None)
+    return "" if metadata is None else str(metadata.to_dict().get(FAREGATE_ID, ""))
+
+
+def instant(seconds: int) -> datetime:
+    """Return Stripe's seconds since 1970 as an instant."""
+    return from_microseconds(seconds * _SECOND_US)
+
+
+def id_of(expandable: str | StripeObject | None) -> str:
+    """Return an object's id, whether it is expanded or not."""
+    if expandable is None:
+        return ""
+    return expandable if isinstance(expandable, str) else str(getattr(expandable, "id", ""))
+
+
+def _event(event: Event) -> ProviderEvent:
+    return ProviderEvent(
+        event_id=event.id,
+        kind=event.type,
+        object_id=str(getattr(event.data.object, "id", "")),
+        is_live=event.livemode,
+        created_at=instant(event.created),
+    )
+
+
+def _invoice(invoice: Invoice) -> InvoiceStanding:
+    paid_at = invoice.status_transitions.paid_at
+    return InvoiceStanding(
+        invoice_id=_identified(invoice.id),
+        customer_id=id_of(invoice.customer),
+        number=invoice.number,
+        currency=invoice.currency.upper(),
+        status=None if invoice.status in {None, _DRAFT} else InvoiceStatus(invoice.status),
+        collection=Collection(invoice.collection_method),
+        amount_due=invoice.amount_due,
+        amount_paid=invoice.amount_paid,
+        amount_remaining=invoice.amount_remaining,
+        attempts=invoice.attempt_count if invoice.attempted else 0,
+        created_at=instant(invoice.created),
+        due_at=_instant_or_none(invoice.due_date),
+        paid_at=_instant_or_none(paid_at),
+        page_url=getattr(invoice, "hosted_invoice_url", None),
+    )
+
+
+def _subscription(subscription: Subscription) -> SubscriptionStanding:
+    products: list[str | Product] = [item.price.product for item in subscription["items"].data]
+    return SubscriptionStanding(
+        provider_subscription_id=subscription.id,
+        customer_id=id_of(subscription.customer),
+        faregate_id=faregate_id(subscription),
+        status=subscription.status,
+        product_ids=tuple(dict.fromkeys(id_of(product) for product in products)),
+        currency=subscription.currency.upper(),
+        started_at=instant(subscription.start_date),
+        trial_ends_at=_instant_or_none(subscription.trial_end),
+        cancel_at=_instant_or_none(subscription.cancel_at) or _end_of_period(subscription),
+        ended_at=_instant_or_none(subscription.ended_at),
+        collection=Collection(subscription.collection_method),
+        days_until_due=subscription.days_until_due,
+    )
+
+
+def _end_of_period(subscription: Subscription) -> datetime | None:
+    """Return when a subscription ends that is to end with its period."""
+    if not subscription.cancel_at_period_end:
+        return None
+    return max(instant(item.current_period_end) for item in subscription["items"].data)
+
+
+def _name(customer: Customer) -> str:
+    return getattr(customer, "name", None) or getattr(customer, "email", None) or ""
+
+
+def _instant_or_none(seconds: int | None) -> datetime | None:
+    return None if seconds is None else instant(seconds)
+
+
+def _identified(identifier: str | None) -> str:
+    if identifier is None:
+        raise Unavailable("Stripe answered with an object that has no id")
+    return identifier

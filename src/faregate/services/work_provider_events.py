@@ -1,0 +1,201 @@
+"""Work on what the billing provider told of: read the object again, and take over how it stands.
+
+Events of one object are worked on together: one reading, outside any transaction, answers all that came before it. It
+is taken over and the events are marked in one transaction, so that a crash reads again and nothing is done twice. What
+fails is tried again after a growing delay and delays nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, assert_never
+
+import structlog
+
+from faregate.base.clock import Clock
+from faregate.base.errors import FaregateError, NotFound
+from faregate.base.ids import IdSource
+from faregate.base.limits import MAX_DETAIL_CHARACTERS, MAX_EVENT_ATTEMPTS
+from faregate.domain.billing.provider_events import EventSubject, subject_of
+from faregate.domain.billing.provider_readings import ProviderReadings
+from faregate.domain.billing.standing import CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.services.business_clock import business_now
+from faregate.services.change import Change
+from faregate.services.provider_calls import ask_provider
+from faregate.services.provider_companies import adopt_customer, company_of_customer
+from faregate.services.provider_standings import take_invoice, take_subscription
+from faregate.services.retries import retry_delay
+from faregate.storage.database import Database, Transaction
+from faregate.storage.provider_events import EventRow, mark_event_failed, mark_events_worked, waiting_events
+from faregate.storage.provider_standings import CompanyPlace
+
+_log: Final = structlog.get_logger(__name__)
+
+_ROUND: Final = 200
+_AT_ONCE: Final = 8
+
+Standing = InvoiceStanding | SubscriptionStanding
+OtherWork = Callable[[list[EventRow]], Awaitable[str]]
+"""Works on events that name one object; returns what came of them."""
+
+
+class _Object(NamedTuple):
+    subject: EventSubject
+    object_id: str
+
+
+class EventWorker:
+    """Works on all events that wait, a round at a time. `others`: subjects that somebody else works on."""
+
+    def __init__(
+        self,
+        database: Database,
+        readings: ProviderReadings,
+        clock: Clock,
+        *,
+        new_id: IdSource,
+        others: Mapping[EventSubject, OtherWork] | None = None,
+    ) -> None:
+        self._database = database
+        self._readings = readings
+        self._clock = clock
+        self._new_id = new_id
+        self._others = others or {}
+        self._account = ""
+
+    async def run(self) -> int:
+        """Work on every event that is due; return how many were worked off."""
+        worked = 0
+        if not await self._database.read(lambda tx: waiting_events(tx, now=self._clock.now(), limit=1)):
+            return 0
+        self._account = await ask_provider(self._readings.account)
+        while rows := await self._database.read(lambda tx: waiting_events(tx, now=self._clock.now(), limit=_ROUND)):
+            turns = asyncio.Semaphore(_AT_ONCE)
+            done = await asyncio.gather(*(self._work(each, of, turns) for each, of in _by_object(rows).items()))
+            worked += sum(done)
+        return worked
+
+    async def _work(self, named: _Object, rows: list[EventRow], turns: asyncio.Semaphore) -> int:
+        async with turns:
+            try:
+                await self._work_on(named, rows)
+            except NotFound as error:
+                # Deleted there since, or of another account or mode: nothing more will come of it.
+                await self._mark(rows, f"the provider does not have it: {error.message}")
+            except FaregateError as error:
+                return await self._postpone(rows, error.message)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one object, the others go on
+                _log.exception("provider_event.crashed", object_id=named.object_id)
+                return await self._postpone(rows, f"{type(error).__name__}: {error}")
+        return len(rows)
+
+    async def _work_on(self, named: _Object, rows: list[EventRow]) -> None:
+        work = self._others.get(named.subject)
+        if work is not None:
+            await self._mark(rows, await work(rows))
+            return
+        match named.subject:
+            case EventSubject.CUSTOMER:
+                customer = await ask_provider(self._readings.read_customer, named.object_id)
+                await self._take(rows, lambda tx, change: self._take_customer(tx, change, customer))
+            case EventSubject.INVOICE:
+                await self._take_standing(rows, await ask_provider(self._readings.read_invoice, named.object_id))
+            case EventSubject.SUBSCRIPTION:
+                await self._take_standing(rows, await ask_provider(self._readings.read_subscription, named.object_id))
+            case (
+                EventSubject.CHARGE
+                | EventSubject.DISPUTE
+                | EventSubject.CHECKOUT
+                | EventSubject.CATALOG
+                | EventSubject.METER_ERRORS
+                | EventSubject.OTHER
+            ):
+                await self._mark(rows, "nothing to do")
+            case other:
+                assert_never(other)
+
+    async def _take_standing(self, rows: list[EventRow], standing: Standing) -> None:
+        """Take over how something of a customer stands; a customer that is not known is read and mapped before."""
+        known = await self._database.read(
+            lambda tx: company_of_customer(tx, account=self._account, customer_id=standing.customer_id)
+        )
+        customer = None if known else await ask_provider(self._readings.read_customer, standing.customer_id)
+
+        def take(transaction: Transaction, change: Change) -> str:
+            company = known
+            if company is None and customer is not None:
+                company = adopt_customer(transaction, change, customer, account=self._account)
+            if company is None:
+                return f"of customer {standing.customer_id}, who was deleted"
+            return self._taken_over(transaction, company, standing)
+
+        await self._take(rows, take)
+
+    def _taken_over(self, transaction: Transaction, company: CompanyPlace, standing: Standing) -> str:
+        own = Change(
+            application_id=company.application_id,
+            now=business_now(transaction, company.application_id, self._clock),
+            new_id=self._new_id,
+        )
+        match standing:
+            case InvoiceStanding():
+                return take_invoice(transaction, own, company=company, invoice=standing)
+            case SubscriptionStanding():
+                return take_subscription(
+                    transaction, own, company=company, subscription=standing, account=self._account
+                )
+            case other:
+                assert_never(other)
+
+    def _take_customer(self, transaction: Transaction, change: Change, customer: CustomerStanding) -> str:
+        company = adopt_customer(transaction, change, customer, account=self._account)
+        if customer.is_deleted:
+            return "deleted there" if company is None else f"deleted there; company {company.company_id} stays here"
+        return "" if company is None else f"is company {company.company_id}"
+
+    async def _take(self, rows: list[EventRow], take: Callable[[Transaction, Change], str]) -> None:
+        def write(transaction: Transaction) -> None:
+            application_id = rows[0].application_id
+            now = business_now(transaction, application_id, self._clock)
+            outcome = take(transaction, Change(application_id=application_id, now=now, new_id=self._new_id))
+            self._mark_worked(transaction, rows, outcome)
+
+        await self._database.write(write)
+
+    async def _mark(self, rows: list[EventRow], outcome: str) -> None:
+        await self._database.write(lambda tx: self._mark_worked(tx, rows, outcome))
+
+    def _mark_worked(self, transaction: Transaction, rows: list[EventRow], outcome: str) -> None:
+        event_ids = [row.event.event_id for row in rows]
+        mark_events_worked(transaction, event_ids, at=self._clock.now(), outcome=outcome[:MAX_DETAIL_CHARACTERS])
+
+    async def _postpone(self, rows: list[EventRow], error: str) -> int:
+        now = self._clock.now()
+
+        def postpone(transaction: Transaction) -> None:
+            for row in rows:
+                gives_up = row.attempts + 1 >= MAX_EVENT_ATTEMPTS
+                retry_at = now + retry_delay(row.attempts, sum(row.event.event_id.encode()))
+                mark_event_failed(
+                    transaction,
+                    row.event.event_id,
+                    error=error[:MAX_DETAIL_CHARACTERS],
+                    retry_at=None if gives_up else retry_at,
+                    failed_at=now if gives_up else None,
+                )
+
+        await self._database.write(postpone)
+        first = rows[0].event
+        _log.warning("provider_event.postponed", event_id=first.event_id, kind=first.kind, error=error)
+        return 0
+
+
+def _by_object(rows: list[EventRow]) -> dict[_Object, list[EventRow]]:
+    """Return events by the object that they name; those that name none, each by itself."""
+    found: defaultdict[_Object, list[EventRow]] = defaultdict(list)
+    for row in rows:
+        subject = subject_of(row.event.kind)
+        found[_Object(subject, row.event.object_id or row.event.event_id)].append(row)
+    return found
