@@ -7,7 +7,7 @@ import pytest
 from faregate.base.errors import NotFound
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_events import ProviderEvent
-from faregate.domain.billing.standing import Collection, CustomerStanding
+from faregate.domain.billing.standing import Collection, CustomerStanding, DisputePhase
 from faregate.providers.stripe.client import connect
 from faregate.providers.stripe.events import StripeReadings
 from tests.providers.stripe_stand_in import Scripted, StandIn, standing_in
@@ -152,3 +152,36 @@ def test_what_stripe_does_not_have_is_not_found(stripe: StandIn, readings: Strip
     stripe.script.append(Scripted.error(404, "No such invoice: 'in_9'", code="resource_missing"))
     with pytest.raises(NotFound, match="in_9"):
         readings.read_invoice("in_9")
+
+
+def test_a_charge_is_read_with_the_refunds_that_succeeded(stripe: StandIn, readings: StripeReadings) -> None:
+    intent = {"id": "pi_1", "object": "payment_intent", "metadata": {"faregate_id": "top_1"}}
+    charge = {"id": "ch_1", "object": "charge", "currency": "usd", "metadata": {}, "payment_intent": intent}
+    refunds = [
+        {"id": f"re_{status}", "object": "refund", "amount": 500, "status": status}
+        for status in ("succeeded", "pending", "failed")
+    ]
+    answers(stripe, charge, {"object": "list", "data": refunds, "has_more": False, "url": "/v1/refunds"})
+    read = readings.read_charge("ch_1")
+    assert (read.faregate_id, read.currency) == ("top_1", "USD")
+    assert [(refund.refund_id, refund.amount) for refund in read.refunds] == [("re_succeeded", 500)]
+
+
+@pytest.mark.parametrize(
+    ("status", "phase"),
+    [
+        ("warning_needs_response", DisputePhase.INQUIRY),
+        ("needs_response", DisputePhase.OPEN),
+        ("under_review", DisputePhase.OPEN),
+        ("won", DisputePhase.WON),
+        ("lost", DisputePhase.LOST),
+        ("prevented", DisputePhase.INQUIRY),
+    ],
+)
+def test_a_dispute_is_read_with_what_it_has_taken(
+    stripe: StandIn, readings: StripeReadings, status: str, phase: DisputePhase
+) -> None:
+    dispute = {"id": "dp_1", "object": "dispute", "currency": "usd", "amount": 2_000, "status": status}
+    answers(stripe, dispute | {"payment_intent": None})
+    read = readings.read_dispute("dp_1")
+    assert (read.phase, read.amount, read.faregate_id) == (phase, 2_000, "")

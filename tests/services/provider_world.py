@@ -10,7 +10,13 @@ from typing import TypeVar
 from faregate.base.errors import NotFound
 from faregate.domain.billing.provider_events import EventSubject, ProviderEvent
 from faregate.domain.billing.provider_links import LinkKind, ProviderLink
-from faregate.domain.billing.standing import CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.domain.billing.standing import (
+    ChargeStanding,
+    CustomerStanding,
+    DisputeStanding,
+    InvoiceStanding,
+    SubscriptionStanding,
+)
 from faregate.domain.governance.rule import Cohort
 from faregate.services.membership import newly_due_companies, refresh_membership
 from faregate.services.poll_provider_events import poll_events
@@ -32,6 +38,8 @@ class Written:
     """What the provider answers: whatever a test has put here. `fault` is raised by the next readings instead."""
 
     invoices: dict[str, InvoiceStanding] = field(default_factory=dict)
+    charges: dict[str, ChargeStanding] = field(default_factory=dict)
+    disputes: dict[str, DisputeStanding] = field(default_factory=dict)
     customers: dict[str, CustomerStanding] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionStanding] = field(default_factory=dict)
     events: list[ProviderEvent] = field(default_factory=list)
@@ -54,6 +62,12 @@ class Written:
     def read_subscription(self, provider_subscription_id: str) -> SubscriptionStanding:
         return self._found(self.subscriptions, provider_subscription_id)
 
+    def read_charge(self, charge_id: str) -> ChargeStanding:
+        return self._found(self.charges, charge_id)
+
+    def read_dispute(self, dispute_id: str) -> DisputeStanding:
+        return self._found(self.disputes, dispute_id)
+
     def _found(self, things: dict[str, T], identifier: str) -> T:
         self._ask(identifier)
         if identifier not in things:
@@ -73,6 +87,7 @@ class ProviderWorld:
     world: World
     provider: Written = field(default_factory=Written)
     others: dict[EventSubject, Callable[[list[EventRow]], Awaitable[str]]] = field(default_factory=dict)
+    called_back: list[str] = field(default_factory=list)
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def link(self, customer_id: str = CUSTOMER, company_id: str = COMPANY) -> None:
@@ -101,9 +116,17 @@ class ProviderWorld:
     def work(self) -> int:
         """What the loop does."""
         worker = EventWorker(
-            self.world.database, self.provider, self.world.clock, new_id=self.world.new_id, others=self.others
+            self.world.database,
+            self.provider,
+            self.world.clock,
+            new_id=self.world.new_id,
+            call_back=self._call_back,
+            others=self.others,
         )
         return asyncio.run(worker.run())
+
+    async def _call_back(self, subscription_id: str) -> None:
+        self.called_back.append(subscription_id)
 
     def poll(self) -> int:
         """What the loop does each interval."""

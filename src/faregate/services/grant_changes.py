@@ -86,6 +86,33 @@ def refund_grant(
     return open_grant.save()
 
 
+def take_back_grant(
+    transaction: Transaction, change: Change, place: GrantPlace, *, amount: Decimal, reason: str, caller_id: str
+) -> bool:
+    """Take back what the provider has paid back of a grant, used or not; return whether this call did it.
+
+    What the grant no longer has, or running calls lean on, is taken of the balance, and the next credit pays it. A
+    repeated `caller_id` takes nothing more.
+    """
+    open_grant = _OpenGrant(transaction, change, place)
+    entry = open_grant.entry(EntryKind.REFUND, 0, reason=reason, caller_id=caller_id)
+    if posted_before(transaction, [entry]):
+        return False
+    units = ledger_units("amount", amount, open_grant.subscription)
+    own = max(0, min(units, open_grant.kept.remaining - open_grant.leaned_on))
+    movements = open_grant.credit.withdraw(place.grant_id, own) if own else ()
+    movements += open_grant.credit.post(own - units) if own < units else ()
+    open_grant.post(open_grant.entry(EntryKind.REFUND, -units, reason=reason, caller_id=caller_id), movements)
+    open_grant.save()
+    return True
+
+
+def is_taken_back(transaction: Transaction, change: Change, place: GrantPlace, *, caller_id: str) -> bool:
+    """Return whether `take_back_grant` was called with the caller's id."""
+    entry = _OpenGrant(transaction, change, place).entry(EntryKind.REFUND, 0, reason="", caller_id=caller_id)
+    return bool(posted_before(transaction, [entry]))
+
+
 def adjust_grant(
     transaction: Transaction,
     change: Change,

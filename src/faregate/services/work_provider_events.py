@@ -20,16 +20,24 @@ from faregate.base.ids import IdSource
 from faregate.base.limits import MAX_DETAIL_CHARACTERS, MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.provider_events import EventSubject, subject_of
 from faregate.domain.billing.provider_readings import ProviderReadings
-from faregate.domain.billing.standing import CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.domain.billing.standing import (
+    ChargeStanding,
+    CustomerStanding,
+    DisputeStanding,
+    InvoiceStanding,
+    SubscriptionStanding,
+)
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
 from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_companies import adopt_customer, company_of_customer
 from faregate.services.provider_standings import take_invoice, take_subscription
 from faregate.services.retries import retry_delay
+from faregate.services.take_back_payment import take_charge, take_dispute
 from faregate.storage.database import Database, Transaction
 from faregate.storage.provider_events import EventRow, mark_event_failed, mark_events_worked, waiting_events
 from faregate.storage.provider_standings import CompanyPlace
+from faregate.storage.top_ups import find_bought
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -47,7 +55,11 @@ class _Object(NamedTuple):
 
 
 class EventWorker:
-    """Works on all events that wait, a round at a time. `others`: subjects that somebody else works on."""
+    """Works on all events that wait, a round at a time.
+
+    `call_back` is called with a subscription whose credit is about to be taken away. `others`: subjects that somebody
+    else works on.
+    """
 
     def __init__(
         self,
@@ -56,12 +68,14 @@ class EventWorker:
         clock: Clock,
         *,
         new_id: IdSource,
+        call_back: Callable[[str], Awaitable[None]],
         others: Mapping[EventSubject, OtherWork] | None = None,
     ) -> None:
         self._database = database
         self._readings = readings
         self._clock = clock
         self._new_id = new_id
+        self._call_back = call_back
         self._others = others or {}
         self._account = ""
 
@@ -104,14 +118,11 @@ class EventWorker:
                 await self._take_standing(rows, await ask_provider(self._readings.read_invoice, named.object_id))
             case EventSubject.SUBSCRIPTION:
                 await self._take_standing(rows, await ask_provider(self._readings.read_subscription, named.object_id))
-            case (
-                EventSubject.CHARGE
-                | EventSubject.DISPUTE
-                | EventSubject.CHECKOUT
-                | EventSubject.CATALOG
-                | EventSubject.METER_ERRORS
-                | EventSubject.OTHER
-            ):
+            case EventSubject.CHARGE:
+                await self._take_back(rows, await ask_provider(self._readings.read_charge, named.object_id))
+            case EventSubject.DISPUTE:
+                await self._take_back(rows, await ask_provider(self._readings.read_dispute, named.object_id))
+            case EventSubject.CHECKOUT | EventSubject.CATALOG | EventSubject.METER_ERRORS | EventSubject.OTHER:
                 await self._mark(rows, "nothing to do")
             case other:
                 assert_never(other)
@@ -134,11 +145,7 @@ class EventWorker:
         await self._take(rows, take)
 
     def _taken_over(self, transaction: Transaction, company: CompanyPlace, standing: Standing) -> str:
-        own = Change(
-            application_id=company.application_id,
-            now=business_now(transaction, company.application_id, self._clock),
-            new_id=self._new_id,
-        )
+        own = self._change(transaction, company.application_id)
         match standing:
             case InvoiceStanding():
                 return take_invoice(transaction, own, company=company, invoice=standing)
@@ -149,6 +156,30 @@ class EventWorker:
             case other:
                 assert_never(other)
 
+    async def _take_back(self, rows: list[EventRow], paid: ChargeStanding | DisputeStanding) -> None:
+        """Take back credit whose money went back; gateways give back before what is idle of it."""
+        bought = await self._database.read(lambda tx: find_bought(tx, paid.faregate_id))
+        if bought is None:
+            await self._mark(rows, "no credit was bought by that payment")
+            return
+        await self._call_back(bought.subscription_id)
+
+        def take(transaction: Transaction, _: Change) -> str:
+            own = self._change(transaction, bought.application_id)
+            match paid:
+                case ChargeStanding():
+                    return take_charge(transaction, own, bought=bought, charge=paid)
+                case DisputeStanding():
+                    return take_dispute(transaction, own, bought=bought, dispute=paid)
+                case other:
+                    assert_never(other)
+
+        await self._take(rows, take)
+
+    def _change(self, transaction: Transaction, application_id: str) -> Change:
+        now = business_now(transaction, application_id, self._clock)
+        return Change(application_id=application_id, now=now, new_id=self._new_id)
+
     def _take_customer(self, transaction: Transaction, change: Change, customer: CustomerStanding) -> str:
         company = adopt_customer(transaction, change, customer, account=self._account)
         if customer.is_deleted:
@@ -157,9 +188,7 @@ class EventWorker:
 
     async def _take(self, rows: list[EventRow], take: Callable[[Transaction, Change], str]) -> None:
         def write(transaction: Transaction) -> None:
-            application_id = rows[0].application_id
-            now = business_now(transaction, application_id, self._clock)
-            outcome = take(transaction, Change(application_id=application_id, now=now, new_id=self._new_id))
+            outcome = take(transaction, self._change(transaction, rows[0].application_id))
             self._mark_worked(transaction, rows, outcome)
 
         await self._database.write(write)

@@ -40,6 +40,25 @@ class TopUpRow:
         return EarlierTopUp(amount=self.amount, status=self.status, began_at=self.began_at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoughtGrant:
+    """Credit that a payment has bought."""
+
+    application_id: str
+    subscription_id: str
+    grant_id: str
+
+
+def find_bought(transaction: Transaction, faregate_id: str) -> BoughtGrant | None:
+    """Return the credit that a payment under our id has bought, if it did."""
+    columns = top_up.c
+    statement = select(columns.application_id, columns.subscription_id, columns.grant_id).where(
+        columns.top_up_id == faregate_id, columns.grant_id.is_not(None)
+    )
+    row = transaction.execute(statement).first()
+    return None if row is None else BoughtGrant(**row._asdict())
+
+
 def set_terms(transaction: Transaction, terms: TopUpTerms, *, application_id: str, subscription_id: str) -> None:
     """Keep an account's terms in place of earlier ones."""
     row = {

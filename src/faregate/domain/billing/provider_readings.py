@@ -6,7 +6,13 @@ from datetime import datetime
 from typing import Protocol
 
 from faregate.domain.billing.provider_events import ProviderEvent
-from faregate.domain.billing.standing import CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.domain.billing.standing import (
+    ChargeStanding,
+    CustomerStanding,
+    DisputeStanding,
+    InvoiceStanding,
+    SubscriptionStanding,
+)
 
 
 class ProviderReadings(Protocol):
@@ -26,3 +32,9 @@ class ProviderReadings(Protocol):
 
     def read_subscription(self, provider_subscription_id: str) -> SubscriptionStanding:
         """Return a subscription, one that ended too."""
+
+    def read_charge(self, charge_id: str) -> ChargeStanding:
+        """Return a payment, with the refunds of it that succeeded."""
+
+    def read_dispute(self, dispute_id: str) -> DisputeStanding:
+        """Return a dispute."""

@@ -65,3 +65,41 @@ class SubscriptionStanding:
     ended_at: datetime | None
     collection: Collection
     days_until_due: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundStanding:
+    """Money that has gone back to the customer."""
+
+    refund_id: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeStanding:
+    """A payment that was taken, and what of it went back; `faregate_id`: our id of what was bought."""
+
+    charge_id: str
+    faregate_id: str
+    currency: str
+    refunds: tuple[RefundStanding, ...]
+
+
+class DisputePhase(StrEnum):
+    """An `inquiry` has taken no money; an `open` dispute has, until it is `won`; a `lost` one for good."""
+
+    INQUIRY = "inquiry"
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeStanding:
+    """A payment that the customer's bank wants back; `faregate_id`: our id of what was bought."""
+
+    dispute_id: str
+    faregate_id: str
+    currency: str
+    amount: int
+    phase: DisputePhase

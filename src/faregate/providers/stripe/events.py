@@ -13,7 +13,16 @@ from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import Unavailable
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_events import ProviderEvent
-from faregate.domain.billing.standing import Collection, CustomerStanding, InvoiceStanding, SubscriptionStanding
+from faregate.domain.billing.standing import (
+    ChargeStanding,
+    Collection,
+    CustomerStanding,
+    DisputePhase,
+    DisputeStanding,
+    InvoiceStanding,
+    RefundStanding,
+    SubscriptionStanding,
+)
 from faregate.providers.stripe.client import asked
 
 if TYPE_CHECKING:
@@ -25,6 +34,13 @@ FAREGATE_ID: Final = "faregate_id"
 _SECOND_US: Final = 1_000_000
 _PAGE: Final = 100
 _DRAFT: Final = "draft"
+_PHASES: Final = {
+    "needs_response": DisputePhase.OPEN,
+    "under_review": DisputePhase.OPEN,
+    "won": DisputePhase.WON,
+    "lost": DisputePhase.LOST,
+}
+"""All others take no money: inquiries, and disputes that were prevented."""
 
 
 class StripeReadings:
@@ -63,8 +79,38 @@ class StripeReadings:
         """Return a subscription, one that ended too."""
         return _subscription(asked(lambda: self._client().v1.subscriptions.retrieve(provider_subscription_id)))
 
+    def read_charge(self, charge_id: str) -> ChargeStanding:
+        """Return a payment, with the refunds of it that succeeded."""
+        v1 = self._client().v1
+        charge = asked(lambda: v1.charges.retrieve(charge_id, {"expand": ["payment_intent"]}))
+        refunds = asked(
+            lambda: list(v1.refunds.list({"charge": charge_id, "limit": _PAGE}).auto_paging_iter()),
+        )
+        return ChargeStanding(
+            charge_id=charge.id,
+            faregate_id=faregate_id(charge) or faregate_id(charge.payment_intent),
+            currency=charge.currency.upper(),
+            refunds=tuple(
+                RefundStanding(refund_id=refund.id, amount=refund.amount)
+                for refund in refunds
+                if refund.status == "succeeded"
+            ),
+        )
 
-def faregate_id(thing: Customer | Subscription) -> str:
+    def read_dispute(self, dispute_id: str) -> DisputeStanding:
+        """Return a dispute."""
+        v1 = self._client().v1
+        dispute = asked(lambda: v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent"]}))
+        return DisputeStanding(
+            dispute_id=dispute.id,
+            faregate_id=faregate_id(dispute.payment_intent),
+            currency=dispute.currency.upper(),
+            amount=dispute.amount,
+            phase=_PHASES.get(dispute.status, DisputePhase.INQUIRY),
+        )
+
+
+def faregate_id(thing: object) -> str:
     """Return our id, which stands in an object's metadata; the empty string where there is none."""
     metadata = getattr(thing, "metadata", None)
     return "" if metadata is None else str(metadata.to_dict().get(FAREGATE_ID, ""))

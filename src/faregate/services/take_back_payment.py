@@ -1,0 +1,77 @@
+"""Credit that was paid for and whose money went back: a refund or a dispute at the billing provider takes it back.
+
+Once for each refund and dispute, by the ledger's rules: what is free of the grant, and beyond that the balance, which
+the next credit pays. A dispute that is won gives back what it took, as a grant of its own.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from faregate.base.money import currency, from_minor_units
+from faregate.domain.billing.standing import ChargeStanding, DisputePhase, DisputeStanding
+from faregate.domain.ledger.burning import GrantKind
+from faregate.services.change import Change
+from faregate.services.credit import NewGrant, give_grant
+from faregate.services.grant_changes import GrantPlace, is_taken_back, take_back_grant
+from faregate.storage.database import Transaction
+from faregate.storage.top_ups import BoughtGrant
+
+
+def take_charge(transaction: Transaction, change: Change, *, bought: BoughtGrant, charge: ChargeStanding) -> str:
+    """Take back what was refunded of a payment; return what came of it."""
+    taken = [
+        refund.refund_id
+        for refund in charge.refunds
+        if take_back_grant(
+            transaction,
+            change,
+            _place(bought),
+            amount=_major(refund.amount, charge.currency),
+            reason="the payment was refunded",
+            caller_id=f"refund:{refund.refund_id}",
+        )
+    ]
+    return f"credit of {bought.grant_id} taken back for {', '.join(taken)}" if taken else "taken back already"
+
+
+def take_dispute(transaction: Transaction, change: Change, *, bought: BoughtGrant, dispute: DisputeStanding) -> str:
+    """Take back what a dispute has taken, or give it back where it was won; return what came of it."""
+    caller_id = f"dispute:{dispute.dispute_id}"
+    if dispute.phase is DisputePhase.INQUIRY:
+        return "an inquiry, which takes no money"
+    if dispute.phase is not DisputePhase.WON:
+        is_new = take_back_grant(
+            transaction,
+            change,
+            _place(bought),
+            amount=_major(dispute.amount, dispute.currency),
+            reason="the payment is disputed",
+            caller_id=caller_id,
+        )
+        return f"credit of {bought.grant_id} taken back" if is_new else "taken back already"
+    if not is_taken_back(transaction, change, _place(bought), caller_id=caller_id):
+        return "won; nothing was taken back for it"
+    given = give_grant(
+        transaction,
+        NewGrant(
+            application_id=change.application_id,
+            subscription_id=bought.subscription_id,
+            amount=_major(dispute.amount, dispute.currency),
+            kind=GrantKind.PAID,
+            description="a dispute was won",
+            caller_id=f"{caller_id}:won",
+            is_paid_for=True,
+        ),
+        new_id=change.new_id,
+        now=change.now,
+    )
+    return f"won: {given.grant_id} gives the credit back"
+
+
+def _place(bought: BoughtGrant) -> GrantPlace:
+    return GrantPlace(subscription_id=bought.subscription_id, grant_id=bought.grant_id)
+
+
+def _major(amount: int, code: str) -> Decimal:
+    return from_minor_units(amount, currency(code))
