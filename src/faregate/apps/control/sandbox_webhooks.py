@@ -15,6 +15,7 @@ from faregate.apps.control.loops import TICK_S
 from faregate.providers.sandbox import deliveries
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.deliveries import Due, Outcome
+from faregate.providers.sandbox.meter_errors import report_errors
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -76,6 +77,7 @@ class SandboxWebhooks:
 
     def _due(self, busy: frozenset[str]) -> dict[str, list[Due]]:
         with self._sandbox.store.transaction():
+            report_errors(self._sandbox)
             return deliveries.due(self._sandbox.store, now_ms=self._sandbox.machine_ms(), busy=busy)
 
     async def _post_all(self, receiver: str, batch: list[Due]) -> None:

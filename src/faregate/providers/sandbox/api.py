@@ -17,6 +17,8 @@ from faregate.providers.sandbox import (
     customer_balance,
     customers,
     disputes,
+    event_destinations,
+    event_stream,
     events,
     faulty,
     invoice_items,
@@ -31,6 +33,7 @@ from faregate.providers.sandbox import (
     setup_intents,
     tax,
     test_clocks,
+    v2_events,
     webhook_endpoints,
 )
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox
@@ -39,7 +42,7 @@ from faregate.providers.sandbox.due import work_due
 from faregate.providers.sandbox.expanding import expanded
 from faregate.providers.sandbox.faults import Declined, StripeFault, refused
 from faregate.providers.sandbox.faulty import RequestFault
-from faregate.providers.sandbox.forms import decode_form
+from faregate.providers.sandbox.forms import Sent, decode_form, decode_json
 from faregate.providers.sandbox.live import RequestLine
 from faregate.providers.sandbox.parameters import check_parameters
 from faregate.providers.sandbox.store import KeptAnswer
@@ -51,6 +54,8 @@ _MODULES: Final = (
     customer_balance,
     customers,
     disputes,
+    event_destinations,
+    event_stream,
     events,
     invoice_items,
     invoice_payments,
@@ -64,6 +69,7 @@ _MODULES: Final = (
     setup_intents,
     tax,
     test_clocks,
+    v2_events,
     webhook_endpoints,
 )
 _ROUTES: Final = [
@@ -72,7 +78,8 @@ _ROUTES: Final = [
     for route in module.ROUTES
 ]
 _MOST_KEY: Final = 255
-_METER_EVENTS: Final = "/v1/billing/meter_events"
+_V2: Final = "/v2/"
+_METER_EVENTS: Final = frozenset({"/v1/billing/meter_events", "/v2/billing/meter_events"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,7 @@ def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
             raise error
         work_due(sandbox)
         with sandbox.live.alone(_held_by(request)):
-            answered = _worked(sandbox, request, route=route, ids=ids)
+            answered = _worked(sandbox, request, route=route, ids=ids, rule=rule)
     except StripeFault as fault:
         error, answered = fault, HttpAnswer(fault.status, _advice(fault), json.dumps(fault.document()).encode())
     answered = answered._replace(headers=headers | answered.headers)
@@ -122,12 +129,14 @@ def answer(sandbox: Sandbox, request: HttpRequest) -> HttpAnswer:
     return answered
 
 
-def _worked(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> HttpAnswer:
+def _worked(
+    sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...], rule: RequestFault | None
+) -> HttpAnswer:
     with sandbox.store.transaction():
         kept = _kept(sandbox, request)
         if kept is not None:
             return HttpAnswer(kept.status, {"idempotent-replayed": "true"}, kept.body.encode())
-        status, body = _answered(sandbox, request, route=route, ids=ids)
+        status, body = _answered(sandbox, request, route=route, ids=ids, rule=rule)
         _keep(sandbox, request, status=status, body=body)
     return HttpAnswer(status, {}, body)
 
@@ -149,12 +158,19 @@ def _struck(sandbox: Sandbox, request: HttpRequest) -> tuple[RequestFault | None
 
 def _held_by(request: HttpRequest) -> Hashable | None:
     """Return what one request alone may hold at a time: of a meter's events, those of a customer."""
-    if request.method != "POST" or request.path != _METER_EVENTS:
+    if request.method != "POST" or request.path not in _METER_EVENTS:
         return None
-    form = decode_form(request.body)
-    payload = form.get("payload")
+    sent = _sent(request)
+    payload = sent.get("payload")
     values = payload.values() if isinstance(payload, dict) else ()
-    return (str(form.get("event_name")), *sorted(str(value) for value in values if str(value).startswith("cus_")))
+    return (str(sent.get("event_name")), *sorted(str(value) for value in values if str(value).startswith("cus_")))
+
+
+def _sent(request: HttpRequest) -> dict[str, Sent]:
+    """Return a request's fields: in its address, in a form, or, of `/v2`, in JSON."""
+    if request.method in {"GET", "DELETE"}:
+        return decode_form(request.query)
+    return decode_json(request.body) if request.path.startswith(_V2) else decode_form(request.body)
 
 
 def _advice(fault: StripeFault) -> dict[str, str]:
@@ -186,11 +202,22 @@ def _controlled(sandbox: Sandbox, request: HttpRequest) -> bytes:
     return json.dumps(shown).encode()
 
 
-def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...]) -> tuple[int, bytes]:
-    sent = decode_form(request.query if request.method == "GET" else request.body)
+def _answered(
+    sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tuple[str, ...], rule: RequestFault | None
+) -> tuple[int, bytes]:
+    sent = _sent(request)
+    page = sent.pop("page", None) if request.path.startswith(_V2) and request.method == "GET" else None
     parameters = check_parameters(route.parameters, sent)
     expand = parameters.pop("expand", [])
-    asked = Asked(url=request.path, ids=ids, parameters=parameters)
+    asked = Asked(
+        url=request.path,
+        ids=ids,
+        parameters=parameters,
+        idempotency_key=request.headers.get("idempotency-key"),
+        page=None if page is None else str(page),
+        checks_later=rule is not None and rule.answer == "reported",
+        lost_as=None if rule is None else rule.code,
+    )
     try:
         body = route.answer(sandbox, asked)
     except Declined as declined:
@@ -200,7 +227,9 @@ def _answered(sandbox: Sandbox, request: HttpRequest, *, route: Route, ids: tupl
 
 def _authorize(sandbox: Sandbox, request: HttpRequest) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), sandbox.key.encode()):
+    if request.path == event_stream.STREAM:
+        event_stream.authorize(sandbox, key.strip())
+    elif scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), sandbox.key.encode()):
         message = "Invalid API Key provided: the sandbox takes the key in its data folder alone."
         raise StripeFault(message, status=HTTPStatus.UNAUTHORIZED)
     version = request.headers.get("stripe-version")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Final, Self
+from urllib.parse import urlencode
 
 from faregate.base.clock import Clock, SystemClock, to_microseconds
 from faregate.base.ids import IdSource
@@ -16,7 +18,10 @@ from faregate.providers.sandbox.showing import as_shown
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe_version import API_VERSION
 
+THIN_EVENT: Final = "v2.core.event"
+
 _PAGE: Final = 10
+_V2_PAGE: Final = 20
 _MOST: Final = 100
 
 
@@ -78,17 +83,46 @@ class Sandbox:
         event["pending_webhooks"] = self.deliver(event)
         self.store.add(event, type=kind)
 
+    def tell_thin(self, kind: str, *, about: Json | None, data: Json | None = None, to: str | None = None) -> Json:
+        """Write a thin event down and return it: it names what it is about, and has `data` only where it is fetched.
+
+        `to`: the one receiver it is for, whatever that wants.
+        """
+        event: Json = {
+            "id": self.new_id("evt"),
+            "object": THIN_EVENT,
+            "context": None,
+            "created": iso(self.now()),
+            "livemode": False,
+            "reason": None,
+            "related_object": about,
+            "type": kind,
+        }
+        if data is not None:
+            event["data"] = data
+        self.store.add(event, related=None if about is None else about["id"])
+        if to is None:
+            self.deliver(event)
+        else:
+            deliveries.queue_for(self.store, to, event, now_ms=self.machine_ms())
+            self.wake()
+        return event
+
     def deliver(self, event: Json) -> int:
         """Let an event be sent to whoever wants its type; return how many that are."""
         waiting = deliveries.queue(self.store, event, now_ms=self.machine_ms())
-        for listener in self.listeners if waiting else []:
-            listener()
+        if waiting:
+            self.wake()
         return waiting
 
     def send_again(self, place: int) -> None:
         """Let a delivery be made once more; raises `StripeFault` where there is none."""
         if not deliveries.send_again(self.store, place, now_ms=self.machine_ms()):
             raise missing("delivery", str(place))
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell who sends webhooks that there is something to do."""
         for listener in self.listeners:
             listener()
 
@@ -101,11 +135,19 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request: the ids in its path, in order, and its parameters, checked, without `expand`."""
+    """A request: the ids in its path, in order, and its parameters, checked, without `expand`.
+
+    `page`: where a list of `/v2` goes on. `checks_later`: meter events are taken first and judged afterwards, and lost
+    with the code `lost_as`, if there is one.
+    """
 
     url: str
     ids: tuple[str, ...]
     parameters: Json
+    idempotency_key: str | None = None
+    page: str | None = None
+    checks_later: bool = False
+    lost_as: str | None = None
 
 
 Answerer = Callable[[Sandbox, Asked], Json]
@@ -139,6 +181,38 @@ def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] 
         return _list(asked.url, rows[start:end], has_more=start > 0)
     start = 0 if after is None else ids.index(after) + 1
     return _list(asked.url, rows[start : start + limit], has_more=len(rows) > start + limit)
+
+
+def v2_page_of(asked: Asked, found: Iterable[Json]) -> Json:
+    """Return a part of a list of `/v2`, newest first, with the address of the next part; `found` is newest first."""
+    limit = asked.parameters.get("limit", _V2_PAGE)
+    if not 1 <= limit <= _MOST:
+        raise refused(f"Invalid integer: {limit} must be between 1 and {_MOST}", param="limit")
+    rows = list(found)
+    ids = [row["id"] for row in rows]
+    if asked.page is not None and asked.page not in ids:
+        raise refused("Invalid page token", param="page")
+    start = 0 if asked.page is None else ids.index(asked.page) + 1
+    shown = rows[start : start + limit]
+    has_more = len(rows) > start + limit
+    following = f"{asked.url}?{urlencode({'page': shown[-1]['id'], 'limit': limit})}" if has_more else None
+    return {"data": shown, "next_page_url": following, "previous_page_url": None}
+
+
+def iso(instant: int) -> str:
+    """Return an instant, in seconds since 1970, as `/v2` writes it."""
+    return f"{datetime.fromtimestamp(instant, UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def from_iso(text: str, *, param: str) -> int:
+    """Return the instant of a text of `/v2`, in whole seconds since 1970; raises `StripeFault`."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise refused(f"Invalid timestamp: {text} must be such as 2026-01-31T12:00:00.000Z", param=param)
+    return int(instant.timestamp())
 
 
 def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:

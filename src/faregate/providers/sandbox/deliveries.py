@@ -53,15 +53,17 @@ class Outcome(NamedTuple):
 def queue(store: Store, event: Json, *, now_ms: int) -> int:
     """Let an event be sent to every receiver that wants it; return to how many."""
     wanting = [receiver["id"] for receiver in _receivers(store, event) if _wants(receiver, event)]
-    waiting = 0
-    for receiver in wanting:
-        delays_ms = faulty.delays_ms(store, event["type"])
-        for delay_ms in delays_ms:
-            _add(store, event=event["id"], receiver=receiver, due_ms=now_ms + delay_ms)
-        if not delays_ms:
-            _add(store, event=event["id"], receiver=receiver, due_ms=now_ms, state="dropped")
-        waiting += bool(delays_ms)
-    return waiting
+    return sum(queue_for(store, receiver, event, now_ms=now_ms) for receiver in wanting)
+
+
+def queue_for(store: Store, receiver: str, event: Json, *, now_ms: int) -> bool:
+    """Let an event be sent to a receiver; False where a fault drops it."""
+    delays_ms = faulty.delays_ms(store, event["type"])
+    for delay_ms in delays_ms:
+        _add(store, event=event["id"], receiver=receiver, due_ms=now_ms + delay_ms)
+    if not delays_ms:
+        _add(store, event=event["id"], receiver=receiver, due_ms=now_ms, state="dropped")
+    return bool(delays_ms)
 
 
 def due(store: Store, *, now_ms: int, busy: Iterable[str]) -> dict[str, list[Due]]:

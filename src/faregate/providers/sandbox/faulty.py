@@ -22,6 +22,19 @@ _MOST_LATE_MS: Final = 3_600_000
 _MOST_RULES: Final = 100
 
 
+ReportCode = Literal[
+    "archived_meter",
+    "meter_event_customer_not_found",
+    "meter_event_invalid_value",
+    "meter_event_no_customer_defined",
+    "meter_event_value_too_many_digits",
+    "no_meter",
+    "timestamp_in_future",
+    "timestamp_too_far_in_past",
+]
+"""What can be wrong with a meter event that was taken."""
+
+
 class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="on"):
     """Strikes a `share` of what it is for, at most so many `times`, drawn by `seed`."""
 
@@ -37,14 +50,16 @@ class RequestFault(_Rule, frozen=True, tag="request"):
     `rate_limited`, `lock_timeout` (429), `failed` (500) and `unavailable` (503) refuse and change nothing; `kept` lets
     a repeat under the same idempotency key be refused again. `over_rate` refuses (429) what exceeds `per_second`.
     `lost` does the work and closes the connection instead of an answer, `late` does it and answers after `late_ms`.
+    `reported` takes meter events whatever is wrong with them, and reports afterwards; with a `code`, all of them.
     """
 
-    answer: Literal["rate_limited", "lock_timeout", "failed", "unavailable", "over_rate", "lost", "late"]
+    answer: Literal["rate_limited", "lock_timeout", "failed", "unavailable", "over_rate", "lost", "late", "reported"]
     method: str = "*"
     path: str = "*"
     kept: bool | None = None
     should_retry: bool | None = None
     per_second: int | None = None
+    code: ReportCode | None = None
 
 
 class WebhookFault(_Rule, frozen=True, tag="webhook"):

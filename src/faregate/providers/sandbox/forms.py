@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 from urllib.parse import parse_qsl
@@ -10,6 +11,13 @@ from faregate.providers.sandbox.faults import refused
 
 Sent = str | dict[str, "Sent"]
 """A text, or parts by name; a list has its places as names."""
+
+
+class Bare(str):
+    """A number or a truth value of a JSON body, as a form would write it: no text."""
+
+    __slots__ = ()
+
 
 _KEY: Final = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _MOST_FIELDS: Final = 10_000
@@ -26,6 +34,28 @@ def decode_form(encoded: bytes) -> dict[str, Sent]:
     for key, value in pairs:
         _put(form, key, value)
     return form
+
+
+def decode_json(body: bytes) -> dict[str, Sent]:
+    """Return the fields of a body of `/v2`; raises `StripeFault` for what is no JSON object."""
+    try:
+        value: object = json.loads(body or b"{}", parse_float=Bare, parse_int=Bare, parse_constant=Bare)
+    except ValueError as error:
+        raise refused(f"Invalid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise refused("Invalid JSON: must be an object")
+    return {name: _sent(part) for name, part in value.items()}
+
+
+def _sent(value: object) -> Sent:
+    if isinstance(value, dict):
+        return {name: _sent(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return {str(place): _sent(part) for place, part in enumerate(value)}
+    if isinstance(value, bool):
+        return Bare(str(value).lower())
+    # Nothing takes a value away, as the empty text of a form does.
+    return value if isinstance(value, str) else ""
 
 
 def _put(form: dict[str, Sent], key: str, value: str) -> None:

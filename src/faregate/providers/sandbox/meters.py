@@ -1,11 +1,12 @@
 """Billing meters and the usage reported to them (docs.stripe.com/api/billing/meter).
 
-A meter event is counted once an identifier. Only its name, mapping and the customer are checked when it comes; Stripe
-checks more of it afterwards and tells of what it lost. The sandbox checks at once, and tells at once.
+A meter event is counted once an identifier. One that is sent alone is judged at once and refused; those of a stream are
+taken, judged and reported afterwards, and so are others where a fault asks for it (`meter_errors.py`).
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Final
 
@@ -19,9 +20,11 @@ from stripe.params.billing._meter_reactivate_params import MeterReactivateParams
 from stripe.params.billing._meter_retrieve_params import MeterRetrieveParams
 from stripe.params.billing._meter_update_params import MeterUpdateParams
 
+from faregate.providers.sandbox import meter_errors
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.faults import Json, StripeFault, missing, refused
+from faregate.providers.sandbox.meter_errors import UnfitEvent
 
 METER: Final = "billing.meter"
 
@@ -31,7 +34,13 @@ _OLDEST_S: Final = 35 * 86_400
 _AHEAD_S: Final = 5 * 60
 _CANCEL_WITHIN_S: Final = 86_400
 _MINUTE_S: Final = 60
+_MOST_DIGITS: Final = 15
+_WHOLE: Final = re.compile(r"-?[0-9]+")
 _WINDOWS: Final = {"hour": 3_600, "day": 86_400}
+
+
+class RepeatedEvent(StripeFault):
+    """An event whose identifier was taken before."""
 
 
 def make_meter(sandbox: Sandbox, asked: Asked) -> Json:
@@ -103,20 +112,38 @@ def list_meters(sandbox: Sandbox, asked: Asked) -> Json:
 
 def take_event(sandbox: Sandbox, asked: Asked) -> Json:
     """Count usage, once an identifier."""
-    sent = asked.parameters
-    meter = _active_meter(sandbox, sent["event_name"])
-    if meter is None:
-        raise missing("meter", sent["event_name"], param="event_name")
+    taken = take_usage(sandbox, asked, asked.parameters)
+    return {"object": "billing.meter_event", "livemode": False} | taken
+
+
+def take_usage(sandbox: Sandbox, asked: Asked, sent: Json) -> Json:
+    """Count one event; where it is judged later, take what is wrong with it down for a report instead of refusing it.
+
+    Raises `StripeFault`, `UnfitEvent` for what can be reported.
+    """
     now = sandbox.now()
     timestamp = sent.get("timestamp", now)
-    if not now - _OLDEST_S <= timestamp <= now + _AHEAD_S:
-        message = "The timestamp must be within the past 35 calendar days or up to 5 minutes in the future."
-        raise refused(message, param="timestamp")
     identifier = sent.get("identifier") or sandbox.new_id("mevt")
     if len(identifier) > _MOST_IDENTIFIER:
         raise refused(f"Invalid string: must have at most {_MOST_IDENTIFIER} characters", param="identifier")
-    customer = live_customer(sandbox, _from_payload(sent["payload"], meter["customer_mapping"]), param="payload")
-    row = (identifier, meter["event_name"], customer["id"], _value(sent["payload"], meter), timestamp, now)
+    try:
+        customer, value = _fit(sandbox, sent, timestamp=timestamp, lost_as=asked.lost_as)
+    except UnfitEvent as unfit:
+        if not asked.checks_later:
+            raise
+        meter_errors.note(sandbox, unfit, request=asked.idempotency_key or "")
+    else:
+        _insert(sandbox, (identifier, sent["event_name"], customer, value, timestamp, now))
+    return {
+        "created": now,
+        "event_name": sent["event_name"],
+        "identifier": identifier,
+        "payload": sent["payload"],
+        "timestamp": timestamp,
+    }
+
+
+def _insert(sandbox: Sandbox, row: tuple[str, str, str, int, int, int]) -> None:
     try:
         sandbox.store.connection.execute(
             "INSERT INTO meter_event (identifier, event_name, customer, value, timestamp, created)"
@@ -124,17 +151,28 @@ def take_event(sandbox: Sandbox, asked: Asked) -> Json:
             row,
         )
     except sqlite3.IntegrityError:
-        message = f"An event already exists with identifier {identifier}."
-        raise refused(message, param="identifier") from None
-    return {
-        "object": "billing.meter_event",
-        "created": now,
-        "event_name": meter["event_name"],
-        "identifier": identifier,
-        "livemode": False,
-        "payload": sent["payload"],
-        "timestamp": timestamp,
-    }
+        raise RepeatedEvent(f"An event already exists with identifier {row[0]}.", param="identifier") from None
+
+
+def _fit(sandbox: Sandbox, sent: Json, *, timestamp: int, lost_as: str | None) -> tuple[str, int]:
+    """Return the customer of an event and its value; raises `UnfitEvent`."""
+    meter = _meter_of(sandbox, sent["event_name"])
+    now, by = sandbox.now(), meter["id"]
+    if not now - _OLDEST_S <= timestamp <= now + _AHEAD_S:
+        message = "The timestamp must be within the past 35 calendar days or up to 5 minutes in the future."
+        report = "timestamp_in_future" if timestamp > now else "timestamp_too_far_in_past"
+        raise UnfitEvent(message, report=report, meter=by, param="timestamp")
+    named = _from_payload(
+        sent["payload"], meter["customer_mapping"], meter=by, report="meter_event_no_customer_defined"
+    )
+    try:
+        customer = live_customer(sandbox, named, param="payload")
+    except StripeFault as fault:
+        raise UnfitEvent.of(fault, report="meter_event_customer_not_found", meter=by) from None
+    value = _value(sent["payload"], meter)
+    if lost_as is not None:
+        raise UnfitEvent(f"The event was lost: {lost_as}", report=lost_as, meter="" if lost_as == "no_meter" else by)
+    return customer["id"], value
 
 
 def cancel_event(sandbox: Sandbox, asked: Asked) -> Json:
@@ -215,21 +253,36 @@ def _active_meter(sandbox: Sandbox, event_name: str) -> Json | None:
     return next((meter for meter in found if meter["status"] == "active"), None)
 
 
-def _from_payload(payload: Json, mapping: Json) -> str:
+def _meter_of(sandbox: Sandbox, event_name: str) -> Json:
+    """Return the active meter that takes an event; raises `UnfitEvent`."""
+    meter = _active_meter(sandbox, event_name)
+    if meter is None:
+        found = sandbox.store.find(METER, "event_name", event_name)
+        report, by = ("archived_meter", found[0]["id"]) if found else ("no_meter", "")
+        raise UnfitEvent.of(missing("meter", event_name, param="event_name"), report=report, meter=by)
+    return meter
+
+
+def _from_payload(payload: Json, mapping: Json, *, meter: str, report: str) -> str:
     key = mapping["event_payload_key"]
     if key not in payload:
-        raise refused(f"The payload must have the key `{key}`.", param="payload")
+        message = f"The payload must have the key `{key}`."
+        raise UnfitEvent(message, report=report, meter=meter, param="payload")
     return str(payload[key])
 
 
 def _value(payload: Json, meter: Json) -> int:
     if meter["default_aggregation"]["formula"] == "count":
         return 1
-    text = _from_payload(payload, meter["value_settings"])
-    try:
-        return int(text)
-    except ValueError:
-        raise refused(f"Invalid value `{text}`: must be a whole number.", param="payload") from None
+    report = "meter_event_invalid_value"
+    text = _from_payload(payload, meter["value_settings"], meter=meter["id"], report=report)
+    if _WHOLE.fullmatch(text) is None:
+        message = f"Invalid value `{text}`: must be a whole number."
+        raise UnfitEvent(message, report=report, meter=meter["id"], param="payload")
+    if len(text.lstrip("-")) > _MOST_DIGITS:
+        message = f"Invalid value: must have at most {_MOST_DIGITS} digits."
+        raise UnfitEvent(message, report="meter_event_value_too_many_digits", meter=meter["id"], param="payload")
+    return int(text)
 
 
 ROUTES = [

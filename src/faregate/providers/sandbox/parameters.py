@@ -19,7 +19,7 @@ import typing_extensions
 from stripe import RequestOptions
 
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
-from faregate.providers.sandbox.forms import Sent
+from faregate.providers.sandbox.forms import Bare, Sent
 
 _SCALARS: Final = {bool: "boolean", int: "integer", float: "number", Decimal: "decimal", str: "string"}
 _OPTIONS: Final = frozenset(RequestOptions.__annotations__)
@@ -199,6 +199,8 @@ def _check_scalar(kind: type, sent: Sent, *, at: str) -> Any:  # noqa: ANN401 - 
     if not isinstance(sent, str):
         raise refused(f"Invalid {_SCALARS[kind]}: {at} is an object", param=at)
     if kind is str:
+        if isinstance(sent, Bare):
+            raise refused(f"Invalid string: {sent}", param=at)
         return sent
     if kind is bool and sent in {"true", "false"}:
         return sent == "true"

@@ -61,6 +61,20 @@ CREATE TABLE IF NOT EXISTS delivery (
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (receiver, due_ms, place) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event);
 
+CREATE TABLE IF NOT EXISTS meter_error (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    meter TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    request TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS meter_session (
+    token_digest TEXT PRIMARY KEY,
+    until_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS fault (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
