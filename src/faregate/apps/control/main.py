@@ -198,7 +198,7 @@ class _Parts:
                 "/webhooks/stripe": {"POST": webhooks.take},
             },
             api=create_api(database, clock, provider, after_append=self._applying.wake, call_back=self._feed.call_back),
-            web=create_web(database, clock),
+            web=create_web(database, clock, sandbox=sandbox),
             sandbox=sandbox_link.answer,
             link=link,
             feed=self._feed,

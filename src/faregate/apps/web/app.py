@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from faregate.apps.statuses import STATUSES
-from faregate.apps.web import alerts, customers, home, signing_in
+from faregate.apps.web import alerts, customers, home, hosted, signing_in
 from faregate.apps.web.attempts import Attempts
 from faregate.apps.web.rendering import Pages
 from faregate.apps.web.visit import SignedOut, WebBackend, WebRequest, signed_in
@@ -25,6 +25,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, InvalidInput, NotFound, Unauthorized
 from faregate.base.ids import IdSource, new_id
 from faregate.base.limits import MAX_API_BODY_BYTES
+from faregate.providers.sandbox.asking import Sandbox
 from faregate.storage.database import Database
 from faregate.wire.problem import MEDIA_TYPE as PROBLEM
 from faregate.wire.problem import encode_problem, problem
@@ -48,12 +49,21 @@ _HEADERS: Final = {
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 
 
-def create_web(database: Database, clock: Clock, *, id_source: IdSource = new_id) -> Litestar:
-    """Return the ASGI application that answers every path of the pages."""
-    backend = WebBackend(database=database, clock=clock, new_id=id_source, pages=Pages())
+def create_web(
+    database: Database, clock: Clock, *, sandbox: Sandbox | None = None, id_source: IdSource = new_id
+) -> Litestar:
+    """Return the ASGI application that answers every path of the pages; the hosted ones are the sandbox's."""
+    backend = WebBackend(database=database, clock=clock, new_id=id_source, pages=Pages(), sandbox=sandbox)
     attempts = Attempts(clock)
     return Litestar(
-        route_handlers=[get_asset, *signing_in.HANDLERS, *home.HANDLERS, *alerts.HANDLERS, *customers.HANDLERS],
+        route_handlers=[
+            get_asset,
+            *signing_in.HANDLERS,
+            *home.HANDLERS,
+            *alerts.HANDLERS,
+            *customers.HANDLERS,
+            *hosted.HANDLERS,
+        ],
         dependencies={
             "backend": Provide(lambda: backend, sync_to_thread=False),
             "attempts": Provide(lambda: attempts, sync_to_thread=False),

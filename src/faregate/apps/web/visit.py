@@ -17,6 +17,7 @@ from faregate.apps.web.rendering import Pages
 from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
+from faregate.providers.sandbox.asking import Sandbox
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
 from faregate.services.sessions import find_live_session, is_to_be_touched, require_own_form, touch
@@ -50,6 +51,7 @@ class WebBackend:
     clock: Clock
     new_id: IdSource
     pages: Pages
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from faregate.providers.sandbox import (
     charges,
+    checkout,
     coupons,
     customer_balance,
     customers,
@@ -50,6 +51,7 @@ from faregate.providers.stripe_version import API_VERSION
 
 _MODULES: Final = (
     charges,
+    checkout,
     coupons,
     customer_balance,
     customers,

@@ -62,11 +62,8 @@ class Sandbox:
         """Return the machine's time in milliseconds since 1970."""
         return to_microseconds(self.machine.now()) // 1_000
 
-    def tell(self, kind: str, changed: Json, previous: Json | None = None, *, at: int | None = None) -> None:
-        """Write an event down: what `/v1/events` lists and webhooks bring.
-
-        `previous`: what the changed fields were; `at`: when it happened, where that is not now.
-        """
+    def tell(self, kind: str, changed: Json, previous: Json | None = None) -> None:
+        """Write an event down: what `/v1/events` lists and webhooks bring. `previous`: what the changed fields were."""
         data: Json = {"object": as_shown(changed)}
         if previous is not None:
             data["previous_attributes"] = as_shown(previous)
@@ -74,7 +71,7 @@ class Sandbox:
             "id": self.new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self.now() if at is None else at,
+            "created": self.now(),
             "data": data,
             "livemode": False,
             "request": {"id": None, "idempotency_key": None},

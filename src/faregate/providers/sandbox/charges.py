@@ -36,7 +36,7 @@ _OF_CARD: Final = (
 )
 
 
-def make_charge(sandbox: Sandbox, intent: Json, method: Json, *, status: str, decline: Decline | None, at: int) -> Json:
+def make_charge(sandbox: Sandbox, intent: Json, method: Json, *, status: str, decline: Decline | None) -> Json:
     """Keep one attempt of a payment intent, `succeeded`, `failed` for `decline`, or `pending`, and tell of it."""
     succeeded = status == "succeeded"
     body: Json = {
@@ -47,7 +47,7 @@ def make_charge(sandbox: Sandbox, intent: Json, method: Json, *, status: str, de
         "balance_transaction": None,
         "billing_details": method["billing_details"],
         "captured": succeeded,
-        "created": at,
+        "created": sandbox.now(),
         "disputed": False,
         "fraud_details": {},
         "livemode": False,
@@ -64,11 +64,11 @@ def make_charge(sandbox: Sandbox, intent: Json, method: Json, *, status: str, de
     }
     body |= {name: intent[name] for name in _OF_INTENT} | _failure(decline)
     sandbox.store.add(body, customer=body["customer"], payment_intent=intent["id"])
-    sandbox.tell(f"charge.{status}", body, at=at)
+    sandbox.tell(f"charge.{status}", body)
     return body
 
 
-def settle_charge(sandbox: Sandbox, body: Json, *, decline: Decline | None, at: int) -> Json:
+def settle_charge(sandbox: Sandbox, body: Json, *, decline: Decline | None) -> Json:
     """Say of a charge that was on its way how it ended."""
     succeeded = decline is None
     after = (
@@ -83,7 +83,7 @@ def settle_charge(sandbox: Sandbox, body: Json, *, decline: Decline | None, at: 
         }
     )
     sandbox.store.put(after)
-    sandbox.tell(f"charge.{after['status']}", after, at=at)
+    sandbox.tell(f"charge.{after['status']}", after)
     return after
 
 

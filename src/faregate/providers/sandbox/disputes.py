@@ -21,6 +21,7 @@ from faregate.providers.sandbox.asking import (
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.times import in_time_of
 
 _DAY_S: Final = 86_400
 _DUE_DAYS: Final = 9
@@ -31,7 +32,7 @@ _OUTCOMES: Final = {"winning_evidence": True, "losing_evidence": False}
 _REASON_CODES: Final = {"fraudulent": "10.4", "product_not_received": "13.1"}
 
 
-def open_dispute(sandbox: Sandbox, charge: Json, *, reason: str, is_inquiry: bool, at: int) -> Json:
+def open_dispute(sandbox: Sandbox, charge: Json, *, reason: str, is_inquiry: bool) -> Json:
     """Let a payer dispute a charge; an inquiry asks, and takes no money back."""
     status = "warning_needs_response" if is_inquiry else "needs_response"
     body: Json = {
@@ -40,12 +41,12 @@ def open_dispute(sandbox: Sandbox, charge: Json, *, reason: str, is_inquiry: boo
         "amount": charge["amount"] - charge["amount_refunded"],
         "balance_transactions": [],
         "charge": charge["id"],
-        "created": at,
+        "created": sandbox.now(),
         "currency": charge["currency"],
         "enhanced_eligibility_types": [],
         "evidence": dict.fromkeys(Dispute.Evidence.__annotations__) | {"enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": at + _DUE_DAYS * _DAY_S,
+            "due_by": sandbox.now() + _DUE_DAYS * _DAY_S,
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
@@ -63,20 +64,20 @@ def open_dispute(sandbox: Sandbox, charge: Json, *, reason: str, is_inquiry: boo
     }
     sandbox.store.add(body, charge=charge["id"], payment_intent=charge["payment_intent"])
     sandbox.store.put(charge | {"disputed": True})
-    sandbox.tell("charge.dispute.created", body, at=at)
+    sandbox.tell("charge.dispute.created", body)
     if not is_inquiry:
-        sandbox.tell("charge.dispute.funds_withdrawn", body, at=at)
+        sandbox.tell("charge.dispute.funds_withdrawn", body)
     return body
 
 
-def end_dispute(sandbox: Sandbox, body: Json, *, is_won: bool, at: int) -> Json:
+def end_dispute(sandbox: Sandbox, body: Json, *, is_won: bool) -> Json:
     """Decide a dispute, for the account or for the payer."""
     status = "won" if is_won else "lost"
     after = body | {"status": "warning_closed" if body["status"].startswith("warning_") else status}
     sandbox.store.put(after)
-    sandbox.tell("charge.dispute.closed", after, at=at)
+    sandbox.tell("charge.dispute.closed", after)
     if after["status"] == "won":
-        sandbox.tell("charge.dispute.funds_reinstated", after, at=at)
+        sandbox.tell("charge.dispute.funds_reinstated", after)
     return after
 
 
@@ -94,6 +95,7 @@ def list_disputes(sandbox: Sandbox, asked: Asked) -> Json:
 def change_dispute(sandbox: Sandbox, asked: Asked) -> Json:
     """Keep evidence, and hand it in unless `submit` says not yet; Stripe's test values decide at once."""
     body, sent = sandbox.store.get("dispute", asked.ids[0]), asked.parameters
+    sandbox = _in_time_of_payer(sandbox, body)
     refuse_others(sent, frozenset({"evidence", "metadata", "submit"}), "a dispute")
     fields: Json = {}
     if "metadata" in sent:
@@ -114,14 +116,19 @@ def change_dispute(sandbox: Sandbox, asked: Asked) -> Json:
     outcome = _OUTCOMES.get(fields["evidence"]["uncategorized_text"])
     if not is_submitted or outcome is None:
         return after
-    return end_dispute(sandbox, after, is_won=outcome, at=sandbox.now())
+    return end_dispute(sandbox, after, is_won=outcome)
 
 
 def close_dispute(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a dispute up: it is lost."""
     body = sandbox.store.get("dispute", asked.ids[0])
     _require_open(body)
-    return end_dispute(sandbox, body, is_won=False, at=sandbox.now())
+    return end_dispute(_in_time_of_payer(sandbox, body), body, is_won=False)
+
+
+def _in_time_of_payer(sandbox: Sandbox, body: Json) -> Sandbox:
+    customer = sandbox.store.get("charge", body["charge"])["customer"]
+    return sandbox if customer is None else in_time_of(sandbox, sandbox.store.get("customer", customer))
 
 
 def _require_open(body: Json) -> None:

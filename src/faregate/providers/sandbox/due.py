@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from faregate.providers.sandbox import invoice_payments, test_clocks
+from faregate.providers.sandbox import checkout, checkout_paying, invoice_payments, refunds, test_clocks
 from faregate.providers.sandbox.asking import Sandbox
 
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
+    **checkout.WORKS,
+    **checkout_paying.WORKS,
     **invoice_payments.WORKS,
+    **refunds.WORKS,
     **test_clocks.WORKS,
 }
 """What each work does with the object that has the id, in the sandbox at the instant at which it was due."""

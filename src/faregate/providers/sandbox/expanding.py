@@ -9,7 +9,7 @@ from faregate.providers.sandbox.showing import as_shown
 from faregate.providers.sandbox.store import Store
 
 _DEEPEST: Final = 4
-_HIDDEN: Final = {"price": ("tiers",), "invoice": ("payments",)}
+_HIDDEN: Final = {"checkout.session": ("line_items",), "invoice": ("payments",), "price": ("tiers",)}
 _KINDS: Final = {
     "charge": "charge",
     "customer": "customer",

@@ -5,15 +5,22 @@ requires_payment_method -> requires_confirmation -> requires_action | processing
 
 from __future__ import annotations
 
+from typing import Final
+
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED, Authentication, Decline, card_of_fingerprint
 from faregate.providers.sandbox.charges import make_charge, settle_charge
 from faregate.providers.sandbox.disputes import open_dispute
 from faregate.providers.sandbox.faults import Declined, Json, doc_url
 from faregate.providers.sandbox.payment_methods import attach, decline_of
+from faregate.providers.sandbox.times import in_time_of, plan
 
-_NOT_AUTHENTICATED = "payment_intent_authentication_failure"
-_NOT_AUTHENTICATED_MESSAGE = (
+SETTLES: Final = "payment.settles"
+"""A payment that was on its way ends."""
+
+_SETTLES_AFTER_S: Final = 60
+_NOT_AUTHENTICATED: Final = "payment_intent_authentication_failure"
+_NOT_AUTHENTICATED_MESSAGE: Final = (
     "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new PaymentMethod"
     " to attempt to fulfill this PaymentIntent again."
 )
@@ -25,7 +32,6 @@ def attempt(
     method: Json,
     *,
     off_session: bool,
-    at: int,
     return_url: str | None = None,
     waits: bool = True,
 ) -> Json:
@@ -36,23 +42,22 @@ def attempt(
     intent = intent | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
     if _asks_holder(sandbox, method, off_session=off_session):
         if off_session:
-            return _failed(sandbox, intent, method, decline=AUTHENTICATION_REQUIRED, at=at)
+            return _failed(sandbox, intent, method, decline=AUTHENTICATION_REQUIRED)
         url = f"{sandbox.pages_url}/authentication/{intent['id']}"
         action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
         return _moved(
             sandbox,
             intent | {"status": "requires_action", "next_action": action, "last_payment_error": None},
             event="payment_intent.requires_action",
-            at=at,
         )
-    return _charged(sandbox, intent, method, at=at, waits=waits)
+    return _charged(sandbox, intent, method, waits=waits)
 
 
-def authenticate(sandbox: Sandbox, intent: Json, *, confirmed: bool, at: int) -> Json:
+def authenticate(sandbox: Sandbox, intent: Json, *, confirmed: bool) -> Json:
     """Go on with a payment whose holder was asked, and said yes or no."""
     method = sandbox.store.get("payment_method", intent["payment_method"])
     if confirmed:
-        return _charged(sandbox, intent | {"next_action": None}, method, at=at)
+        return _charged(sandbox, intent | {"next_action": None}, method)
     error = payment_error(_NOT_AUTHENTICATED, _NOT_AUTHENTICATED_MESSAGE, method, kind="invalid_request_error")
     after = intent | {
         "last_payment_error": error,
@@ -60,18 +65,36 @@ def authenticate(sandbox: Sandbox, intent: Json, *, confirmed: bool, at: int) ->
         "payment_method": None,
         "status": "requires_payment_method",
     }
-    return _moved(sandbox, after, event="payment_intent.payment_failed", at=at)
+    return _moved(sandbox, after, event="payment_intent.payment_failed")
 
 
-def settle(sandbox: Sandbox, intent: Json, *, at: int) -> Json:
+def settle(sandbox: Sandbox, intent: Json) -> Json:
     """End a payment that was on its way from a bank account."""
     method = sandbox.store.get("payment_method", intent["payment_method"])
     charge = sandbox.store.get("charge", intent["latest_charge"])
     decline = decline_of(sandbox, method)
-    settle_charge(sandbox, charge, decline=decline, at=at)
+    settle_charge(sandbox, charge, decline=decline)
     if decline is None:
-        return _succeeded(sandbox, intent, charge=charge["id"], at=at)
-    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"], at=at)
+        return _succeeded(sandbox, intent, charge=charge["id"])
+    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"])
+
+
+def in_time_of_owner(sandbox: Sandbox, body: Json) -> Sandbox:
+    """Return the account in the time of the customer of a payment, refund or setup."""
+    customer = body["customer"]
+    return sandbox if customer is None else in_time_of(sandbox, sandbox.store.get("customer", customer))
+
+
+def plan_for_owner(sandbox: Sandbox, work: str, body: Json, *, after_s: int) -> None:
+    """Plan a work with something of a customer's on the clock that the customer lives on."""
+    customer = body["customer"]
+    clock = None if customer is None else sandbox.store.get("customer", customer)["test_clock"]
+    plan(sandbox, work, {"id": body["id"], "test_clock": clock}, at=sandbox.now() + after_s)
+
+
+def agree(sandbox: Sandbox, method: Json) -> None:
+    """Note that a card's holder was there just now: the next payment asks them nothing."""
+    sandbox.store.index(method, agreed=method["id"])
 
 
 def payment_error(
@@ -101,6 +124,9 @@ def asks_holder(sandbox: Sandbox, method: Json, *, setting_up: bool) -> bool:
 def _asks_holder(sandbox: Sandbox, method: Json, *, off_session: bool) -> bool:
     if method["type"] != "card":
         return False
+    if off_session and sandbox.store.find("payment_method", "agreed", method["id"]):
+        sandbox.store.index(method, agreed=None)
+        return False
     kind = card_of_fingerprint(method["card"]["fingerprint"]).authentication
     return (
         kind is Authentication.ALWAYS
@@ -118,24 +144,25 @@ def _is_set_up(sandbox: Sandbox, method: Json) -> bool:
     )
 
 
-def _charged(sandbox: Sandbox, intent: Json, method: Json, *, at: int, waits: bool = False) -> Json:
+def _charged(sandbox: Sandbox, intent: Json, method: Json, *, waits: bool = False) -> Json:
     if method["type"] != "card" and waits:
-        charge = make_charge(sandbox, intent, method, status="pending", decline=None, at=at)
+        charge = make_charge(sandbox, intent, method, status="pending", decline=None)
+        plan_for_owner(sandbox, SETTLES, intent, after_s=_SETTLES_AFTER_S)
         after = intent | {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
-        return _moved(sandbox, after, event="payment_intent.processing", at=at)
+        return _moved(sandbox, after, event="payment_intent.processing")
     decline = decline_of(sandbox, method)
     if decline is not None:
-        return _failed(sandbox, intent, method, decline=decline, at=at)
-    charge = make_charge(sandbox, intent, method, status="succeeded", decline=None, at=at)
-    after = _succeeded(sandbox, intent, charge=charge["id"], at=at)
+        return _failed(sandbox, intent, method, decline=decline)
+    charge = make_charge(sandbox, intent, method, status="succeeded", decline=None)
+    after = _succeeded(sandbox, intent, charge=charge["id"])
     if method["type"] == "card":
         card = card_of_fingerprint(method["card"]["fingerprint"])
         if card.dispute is not None:
-            open_dispute(sandbox, charge, reason=card.dispute, is_inquiry=card.is_inquiry, at=at)
+            open_dispute(sandbox, charge, reason=card.dispute, is_inquiry=card.is_inquiry)
     return after
 
 
-def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str, at: int) -> Json:
+def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str) -> Json:
     method = sandbox.store.get("payment_method", intent["payment_method"])
     after = intent | {
         "amount_received": intent["amount"],
@@ -144,7 +171,7 @@ def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str, at: int) -> Json:
         "next_action": None,
         "status": "succeeded",
     }
-    after = _moved(sandbox, after, event="payment_intent.succeeded", at=at)
+    after = _moved(sandbox, after, event="payment_intent.succeeded")
     if intent["customer"] is not None and intent["setup_future_usage"] is not None:
         attach(sandbox, method, sandbox.store.get("customer", intent["customer"]))
     elif method["customer"] is None:
@@ -152,12 +179,12 @@ def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str, at: int) -> Json:
     return after
 
 
-def _failed(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, at: int) -> Json:
-    charge = make_charge(sandbox, intent, method, status="failed", decline=decline, at=at)
-    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"], at=at)
+def _failed(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline) -> Json:
+    charge = make_charge(sandbox, intent, method, status="failed", decline=decline)
+    return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"])
 
 
-def _failed_with(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, charge: str, at: int) -> Json:
+def _failed_with(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, charge: str) -> Json:
     error = payment_error(decline.code, decline.message, method, decline_code=decline.decline_code)
     after = intent | {
         "last_payment_error": error | {"charge": charge},
@@ -166,11 +193,11 @@ def _failed_with(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decli
         "payment_method": None,
         "status": "requires_payment_method",
     }
-    return _moved(sandbox, after, event="payment_intent.payment_failed", at=at)
+    return _moved(sandbox, after, event="payment_intent.payment_failed")
 
 
-def _moved(sandbox: Sandbox, intent: Json, *, event: str, at: int) -> Json:
+def _moved(sandbox: Sandbox, intent: Json, *, event: str) -> Json:
     sandbox.store.put(intent)
     sandbox.store.index(intent, payment_method=intent["payment_method"])
-    sandbox.tell(event, intent, at=at)
+    sandbox.tell(event, intent)
     return intent

@@ -25,12 +25,13 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
-from faregate.providers.sandbox.paying import attempt, raise_decline
+from faregate.providers.sandbox.paying import attempt, in_time_of_owner, raise_decline
 from faregate.providers.sandbox.payment_methods import (
     default_payment_method,
     payment_method_named,
     refuse_spent,
 )
+from faregate.providers.sandbox.times import in_time_of
 
 _NOTED: Final = (
     "customer",
@@ -70,8 +71,8 @@ def make_intent(sandbox: Sandbox, asked: Asked) -> Json:
                 raise refused(f"{message} unless `confirm` is set to true.", param=name)
     require_amount(sent["amount"], sent["currency"])
     if sent.get("customer") is not None:
-        live_customer(sandbox, sent["customer"])
-    body = new_intent(sandbox, sent, at=sandbox.now())
+        sandbox = in_time_of(sandbox, live_customer(sandbox, sent["customer"]))
+    body = new_intent(sandbox, sent)
     if "payment_method" in sent:
         body = _with_method(sandbox, body, sent["payment_method"])
     return _confirmed(sandbox, body, sent) if sent.get("confirm") else body
@@ -111,6 +112,7 @@ def confirm_intent(sandbox: Sandbox, asked: Asked) -> Json:
     body, sent = sandbox.store.get("payment_intent", asked.ids[0]), asked.parameters
     refuse_others(sent, _CONFIRMING | {"payment_method", "receipt_email", "setup_future_usage"}, "a confirmation")
     _require_state(body, _OPEN, "confirm")
+    sandbox = in_time_of_owner(sandbox, body)
     body = body | {name: sent[name] for name in ("receipt_email", "setup_future_usage") if name in sent}
     if "payment_method" in sent:
         body = _with_method(sandbox, body, sent["payment_method"])
@@ -121,14 +123,19 @@ def cancel_intent(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a payment up."""
     body = sandbox.store.get("payment_intent", asked.ids[0])
     _require_state(body, _OPEN, "cancel")
-    return cancel(sandbox, body, reason=asked.parameters.get("cancellation_reason"), at=sandbox.now())
+    return cancel(in_time_of_owner(sandbox, body), body, reason=asked.parameters.get("cancellation_reason"))
 
 
-def cancel(sandbox: Sandbox, body: Json, *, reason: str | None, at: int) -> Json:
+def cancel(sandbox: Sandbox, body: Json, *, reason: str | None) -> Json:
     """Give a payment that has not ended up, and tell of it."""
-    after = body | {"status": "canceled", "canceled_at": at, "cancellation_reason": reason, "next_action": None}
+    after = body | {
+        "status": "canceled",
+        "canceled_at": sandbox.now(),
+        "cancellation_reason": reason,
+        "next_action": None,
+    }
     sandbox.store.put(after)
-    sandbox.tell("payment_intent.canceled", after, at=at)
+    sandbox.tell("payment_intent.canceled", after)
     return after
 
 
@@ -155,17 +162,18 @@ def charge_off_session(
     is nothing to pay with. It is found by its `invoice`. A bank account pays at once here.
     """
     sent = {"amount": amount, "currency": currency, "customer": customer["id"], "description": description}
-    body = new_intent(sandbox, sent, at=at)
+    sandbox = sandbox.at(at)
+    body = new_intent(sandbox, sent)
     sandbox.store.index(body, invoice=invoice)
     named = default_payment_method(sandbox, customer)
     if method is not None:
         named = sandbox.store.get("payment_method", method)
     if named is None:
         return body
-    return attempt(sandbox, body, named, off_session=True, at=at, waits=False)
+    return attempt(sandbox, body, named, off_session=True, waits=False)
 
 
-def new_intent(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
+def new_intent(sandbox: Sandbox, sent: Json) -> Json:
     """Keep a payment intent without a payment method, and tell of it."""
     identifier = sandbox.new_id("pi")
     body: Json = {
@@ -183,7 +191,7 @@ def new_intent(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
         "capture_method": sent.get("capture_method", "automatic_async"),
         "client_secret": f"{identifier}_secret_{sandbox.new_id('s')[2:]}",
         "confirmation_method": "automatic",
-        "created": at,
+        "created": sandbox.now(),
         "currency": sent["currency"].lower(),
         "last_payment_error": None,
         "latest_charge": None,
@@ -197,7 +205,7 @@ def new_intent(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
         "status": "requires_payment_method",
     } | {name: sent.get(name) for name in _NOTED}
     sandbox.store.add(body, customer=body["customer"])
-    sandbox.tell("payment_intent.created", body, at=at)
+    sandbox.tell("payment_intent.created", body)
     return body
 
 
@@ -246,8 +254,8 @@ def _confirmed(sandbox: Sandbox, body: Json, sent: Json) -> Json:
         raise refused(message, code=_STATE)
     method = sandbox.store.get("payment_method", body["payment_method"])
     off_session = sent.get("off_session") in {True, "one_off", "recurring"}
-    at, return_url = sandbox.now(), sent.get("return_url")
-    after = attempt(sandbox, body, method, off_session=off_session, at=at, return_url=return_url)
+    return_url = sent.get("return_url")
+    after = attempt(sandbox, body, method, off_session=off_session, return_url=return_url)
     if after["status"] == "requires_action" and sent.get("error_on_requires_action"):
         message = "This payment required an authentication action to complete, but `error_on_requires_action` was set."
         objects = {"payment_intent": after, "payment_method": method}

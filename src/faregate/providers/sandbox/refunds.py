@@ -22,8 +22,11 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.cards import card_of_fingerprint
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.paying import in_time_of_owner, plan_for_owner
 
 _KNOWN: Final = frozenset({"amount", "charge", "metadata", "payment_intent", "reason"})
+_ENDS: Final = "refund.ends"
+_ENDS_AFTER_S: Final = 60
 
 
 def make_refund(sandbox: Sandbox, asked: Asked) -> Json:
@@ -32,18 +35,15 @@ def make_refund(sandbox: Sandbox, asked: Asked) -> Json:
     refuse_others(sent, _KNOWN, "a refund")
     charge = _charge(sandbox, sent)
     return refund_charge(
-        sandbox,
+        in_time_of_owner(sandbox, charge),
         charge,
         amount=sent.get("amount"),
         reason=sent.get("reason"),
         metadata=sent.get("metadata", {}),
-        at=sandbox.now(),
     )
 
 
-def refund_charge(
-    sandbox: Sandbox, charge: Json, *, amount: int | None, reason: str | None, metadata: Json, at: int
-) -> Json:
+def refund_charge(sandbox: Sandbox, charge: Json, *, amount: int | None, reason: str | None, metadata: Json) -> Json:
     """Give back `amount` of a charge, all that is left for None; raises `StripeFault` for what can't be."""
     left = charge["amount_captured"] - charge["amount_refunded"]
     amount = _refundable(charge, left if amount is None else amount, left=left)
@@ -53,7 +53,7 @@ def refund_charge(
         "amount": amount,
         "balance_transaction": None,
         "charge": charge["id"],
-        "created": at,
+        "created": sandbox.now(),
         "currency": charge["currency"],
         "customer": charge["customer"],
         "destination_details": {"type": "card", "card": {"type": "refund", "reference_status": "pending"}},
@@ -70,8 +70,10 @@ def refund_charge(
     refunded = charge["amount_refunded"] + amount
     after = charge | {"amount_refunded": refunded, "refunded": refunded == charge["amount_captured"]}
     sandbox.store.put(after)
-    sandbox.tell("refund.created", body, at=at)
-    sandbox.tell("charge.refunded", after, {"amount_refunded": charge["amount_refunded"]}, at=at)
+    sandbox.tell("refund.created", body)
+    sandbox.tell("charge.refunded", after, {"amount_refunded": charge["amount_refunded"]})
+    if outcome_of(charge) != "succeeded":
+        plan_for_owner(sandbox, _ENDS, body, after_s=_ENDS_AFTER_S)
     return body
 
 
@@ -81,21 +83,27 @@ def outcome_of(charge: Json) -> str:
     return "succeeded" if card is None else card_of_fingerprint(card["fingerprint"]).refund
 
 
-def end_refund(sandbox: Sandbox, body: Json, *, failure: str | None, at: int) -> Json:
+def _end(sandbox: Sandbox, identifier: str) -> None:
+    body = sandbox.store.get("refund", identifier)
+    fails = outcome_of(sandbox.store.get("charge", body["charge"])) == "failed"
+    end_refund(sandbox, body, failure="declined" if fails else None)
+
+
+def end_refund(sandbox: Sandbox, body: Json, *, failure: str | None) -> Json:
     """Say of a refund how it ended; one that fails leaves the money where it is."""
     previous = {"status": body["status"]}
     if failure is None:
         after = body | {"status": "succeeded"}
         sandbox.store.put(after)
-        sandbox.tell("refund.updated", after, previous, at=at)
+        sandbox.tell("refund.updated", after, previous)
         return after
     after = body | {"status": "failed", "failure_reason": failure}
     charge = sandbox.store.get("charge", body["charge"])
     refunded = charge["amount_refunded"] - body["amount"]
     sandbox.store.put(after)
     sandbox.store.put(charge | {"amount_refunded": refunded, "refunded": False})
-    sandbox.tell("refund.updated", after, previous, at=at)
-    sandbox.tell("refund.failed", after, at=at)
+    sandbox.tell("refund.updated", after, previous)
+    sandbox.tell("refund.failed", after)
     return after
 
 
@@ -152,6 +160,8 @@ def _refundable(charge: Json, amount: int, *, left: int) -> int:
         raise refused(message, param="amount")
     return amount
 
+
+WORKS = {_ENDS: _end}
 
 _ONE: Final = "/v1/refunds/{}"
 ROUTES = [

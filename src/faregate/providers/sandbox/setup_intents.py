@@ -23,8 +23,9 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
-from faregate.providers.sandbox.paying import asks_holder, payment_error
+from faregate.providers.sandbox.paying import asks_holder, in_time_of_owner, payment_error
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, refuse_spent, setup_decline
+from faregate.providers.sandbox.times import in_time_of
 
 _CONFIRMING: Final = frozenset({"return_url", "use_stripe_sdk"})
 _CHANGED: Final = frozenset({"customer", "description", "metadata", "payment_method"})
@@ -39,14 +40,14 @@ def make_setup(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     refuse_others(sent, _KNOWN, "a setup intent")
     if sent.get("customer") is not None:
-        live_customer(sandbox, sent["customer"])
-    body = new_setup(sandbox, sent, at=sandbox.now())
+        sandbox = in_time_of(sandbox, live_customer(sandbox, sent["customer"]))
+    body = new_setup(sandbox, sent)
     if "payment_method" in sent:
         body = _with_method(sandbox, body, sent["payment_method"])
     return _confirmed(sandbox, body, sent) if sent.get("confirm") else body
 
 
-def new_setup(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
+def new_setup(sandbox: Sandbox, sent: Json) -> Json:
     """Keep a setup intent without a payment method, and tell of it."""
     identifier = sandbox.new_id("seti")
     body: Json = {
@@ -56,7 +57,7 @@ def new_setup(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
         | sent.get("automatic_payment_methods", {}),
         "cancellation_reason": None,
         "client_secret": f"{identifier}_secret_{sandbox.new_id('s')[2:]}",
-        "created": at,
+        "created": sandbox.now(),
         "customer": sent.get("customer"),
         "description": sent.get("description"),
         "flow_directions": None,
@@ -74,7 +75,7 @@ def new_setup(sandbox: Sandbox, sent: Json, *, at: int) -> Json:
         "usage": sent.get("usage", "off_session"),
     }
     sandbox.store.add(body, customer=body["customer"])
-    sandbox.tell("setup_intent.created", body, at=at)
+    sandbox.tell("setup_intent.created", body)
     return body
 
 
@@ -104,6 +105,7 @@ def confirm_setup(sandbox: Sandbox, asked: Asked) -> Json:
     body, sent = sandbox.store.get("setup_intent", asked.ids[0]), asked.parameters
     refuse_others(sent, _CONFIRMING | {"payment_method"}, "a confirmation")
     _require_open(body, "confirm")
+    sandbox = in_time_of_owner(sandbox, body)
     if "payment_method" in sent:
         body = _with_method(sandbox, body, sent["payment_method"])
     return _confirmed(sandbox, body, sent)
@@ -113,12 +115,13 @@ def cancel_setup(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a setup intent up."""
     body = sandbox.store.get("setup_intent", asked.ids[0])
     _require_open(body, "cancel")
+    sandbox = in_time_of_owner(sandbox, body)
     after = body | {
         "status": "canceled",
         "cancellation_reason": asked.parameters.get("cancellation_reason"),
         "next_action": None,
     }
-    return _moved(sandbox, after, event="setup_intent.canceled", at=sandbox.now())
+    return _moved(sandbox, after, event="setup_intent.canceled")
 
 
 def list_setups(sandbox: Sandbox, asked: Asked) -> Json:
@@ -127,49 +130,49 @@ def list_setups(sandbox: Sandbox, asked: Asked) -> Json:
     return page_of(asked, found, lambda body: created_in(asked.parameters.get("created"), body["created"]))
 
 
-def attempt_setup(sandbox: Sandbox, body: Json, method: Json, *, at: int, return_url: str | None = None) -> Json:
+def attempt_setup(sandbox: Sandbox, body: Json, method: Json, *, return_url: str | None = None) -> Json:
     """Set a payment method up and return the intent as it is then; a decline is in its `last_setup_error`."""
     body = body | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
     if asks_holder(sandbox, method, setting_up=True):
         url = f"{sandbox.pages_url}/authentication/{body['id']}"
         action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
         after = body | {"status": "requires_action", "next_action": action, "last_setup_error": None}
-        return _moved(sandbox, after, event="setup_intent.requires_action", at=at)
-    return _set_up(sandbox, body, method, at=at)
+        return _moved(sandbox, after, event="setup_intent.requires_action")
+    return _set_up(sandbox, body, method)
 
 
-def authenticate_setup(sandbox: Sandbox, body: Json, *, confirmed: bool, at: int) -> Json:
+def authenticate_setup(sandbox: Sandbox, body: Json, *, confirmed: bool) -> Json:
     """Go on with a setup whose holder was asked, and said yes or no."""
     method = sandbox.store.get("payment_method", body["payment_method"])
     if confirmed:
-        return _set_up(sandbox, body, method, at=at)
+        return _set_up(sandbox, body, method)
     message = (
         "The latest attempt to set up the payment method has failed because authentication failed. You can provide"
         " another payment method to attempt to set it up again."
     )
     error = payment_error(_NOT_AUTHENTICATED, message, method, kind="invalid_request_error")
-    return _failed(sandbox, body, error, at=at)
+    return _failed(sandbox, body, error)
 
 
-def _set_up(sandbox: Sandbox, body: Json, method: Json, *, at: int) -> Json:
+def _set_up(sandbox: Sandbox, body: Json, method: Json) -> Json:
     decline = setup_decline(sandbox, method)
     if decline is not None:
         error = payment_error(decline.code, decline.message, method, decline_code=decline.decline_code)
-        return _failed(sandbox, body, error, at=at)
+        return _failed(sandbox, body, error)
     if body["customer"] is not None:
         attach(sandbox, method, sandbox.store.get("customer", body["customer"]))
     after = body | {"status": "succeeded", "next_action": None, "last_setup_error": None}
-    return _moved(sandbox, after, event="setup_intent.succeeded", at=at)
+    return _moved(sandbox, after, event="setup_intent.succeeded")
 
 
-def _failed(sandbox: Sandbox, body: Json, error: Json, *, at: int) -> Json:
+def _failed(sandbox: Sandbox, body: Json, error: Json) -> Json:
     after = body | {
         "last_setup_error": error,
         "next_action": None,
         "payment_method": None,
         "status": "requires_payment_method",
     }
-    return _moved(sandbox, after, event="setup_intent.setup_failed", at=at)
+    return _moved(sandbox, after, event="setup_intent.setup_failed")
 
 
 def _with_method(sandbox: Sandbox, body: Json, name: str) -> Json:
@@ -189,7 +192,7 @@ def _confirmed(sandbox: Sandbox, body: Json, sent: Json) -> Json:
         message = "You cannot confirm this SetupIntent because it's missing a payment method."
         raise refused(message, code=_STATE)
     method = sandbox.store.get("payment_method", body["payment_method"])
-    after = attempt_setup(sandbox, body, method, at=sandbox.now(), return_url=sent.get("return_url"))
+    after = attempt_setup(sandbox, body, method, return_url=sent.get("return_url"))
     error = after["last_setup_error"]
     if after["status"] == "requires_payment_method" and error is not None:
         objects = {"setup_intent": after, "payment_method": error["payment_method"]}
@@ -203,10 +206,10 @@ def _require_open(body: Json, verb: str) -> None:
         raise refused(message, code=_STATE)
 
 
-def _moved(sandbox: Sandbox, body: Json, *, event: str, at: int) -> Json:
+def _moved(sandbox: Sandbox, body: Json, *, event: str) -> Json:
     sandbox.store.put(body)
     sandbox.store.index(body, payment_method=body["payment_method"])
-    sandbox.tell(event, body, at=at)
+    sandbox.tell(event, body)
     return body
 
 

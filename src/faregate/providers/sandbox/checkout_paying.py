@@ -1,0 +1,109 @@
+"""How a checkout session is completed: what its page takes is tried, and the objects are made that it is for.
+
+A card that asks its holder stops here until `authenticated` goes on. A session that is declined stays open.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from faregate.providers.sandbox.asking import Asked, Sandbox
+from faregate.providers.sandbox.checkout import SESSION, moved, wishes_of
+from faregate.providers.sandbox.customers import make_customer
+from faregate.providers.sandbox.faults import Declined, Json, refused
+from faregate.providers.sandbox.paying import SETTLES, attempt, settle
+from faregate.providers.sandbox.payment_intents import new_intent
+from faregate.providers.sandbox.setup_intents import attempt_setup, new_setup
+
+_PAID: Final = "succeeded"
+
+
+def pay_session(sandbox: Sandbox, body: Json, method: Json, *, email: str | None, name: str | None) -> Json:
+    """Try to complete an open session with a payment method; raises `Declined`, and the session stays open.
+
+    Returns the session: complete, or open where the holder is asked first.
+    """
+    if body["status"] != "open":
+        raise refused(f"This Checkout Session is {body['status']}.")
+    body = _with_customer(sandbox, body, email=email, name=name)
+    if body["mode"] == "payment":
+        return _pay(sandbox, body, method)
+    return _set_up(sandbox, body, method)
+
+
+def authenticated(sandbox: Sandbox, intent: Json) -> None:
+    """Go on with the session of an intent whose holder was asked, if there is one and it said yes."""
+    kind = intent["object"]
+    for body in sandbox.store.find(SESSION, kind, intent["id"]):
+        if body["status"] == "open" and intent["status"] in {_PAID, "processing"}:
+            _complete(sandbox, body, intent)
+
+
+def payment_ended(sandbox: Sandbox, identifier: str) -> None:
+    """End a payment that was on its way, and tell the session that it is of."""
+    intent = settle(sandbox, sandbox.store.get("payment_intent", identifier))
+    is_paid = intent["status"] == _PAID
+    for body in sandbox.store.find(SESSION, "payment_intent", identifier):
+        event = f"checkout.session.async_payment_{'succeeded' if is_paid else 'failed'}"
+        moved(sandbox, body | {"payment_status": "paid" if is_paid else "unpaid"}, event=event)
+
+
+def _pay(sandbox: Sandbox, body: Json, method: Json) -> Json:
+    if body["payment_intent"] is None:
+        wished = wishes_of(sandbox, body)["payment_intent_data"]
+        sent = {"amount": body["amount_total"], "currency": body["currency"], "customer": body["customer"]}
+        intent = new_intent(sandbox, sent | wished)
+        body = moved(sandbox, body | {"payment_intent": intent["id"]}, event=None)
+    else:
+        intent = sandbox.store.get("payment_intent", body["payment_intent"])
+    after = attempt(sandbox, intent, method, off_session=False, return_url=body["url"])
+    if after["status"] == "requires_payment_method":
+        raise _declined(after["last_payment_error"])
+    return body if after["status"] == "requires_action" else _complete(sandbox, body, after)
+
+
+def _set_up(sandbox: Sandbox, body: Json, method: Json) -> Json:
+    wishes = wishes_of(sandbox, body)
+    if wishes["setup"] is None:
+        setup = new_setup(sandbox, {"customer": body["customer"]} | wishes["setup_intent_data"])
+        sandbox.store.put(wishes | {"setup": setup["id"]})
+        sandbox.store.index(body, setup_intent=setup["id"])
+        body = moved(sandbox, body | {"setup_intent": setup["id"]}, event=None)
+    else:
+        setup = sandbox.store.get("setup_intent", wishes["setup"])
+    after = attempt_setup(sandbox, setup, method, return_url=body["url"])
+    if after["status"] == "requires_payment_method":
+        raise _declined(after["last_setup_error"])
+    return body if after["status"] == "requires_action" else _complete(sandbox, body, after)
+
+
+def _complete(sandbox: Sandbox, body: Json, intent: Json) -> Json:
+    """Make what is left to be made, and end a session whose payment or setup went well."""
+    after = body | {"status": "complete", "url": None}
+    if body["mode"] == "payment":
+        after["payment_status"] = "paid" if intent["status"] == _PAID else "unpaid"
+    return moved(sandbox, after, event="checkout.session.completed")
+
+
+def _with_customer(sandbox: Sandbox, body: Json, *, email: str | None, name: str | None) -> Json:
+    """Return a session with who pays: its customer, a new one where that is wanted, or a guest."""
+    details: Json = {"address": None, "phone": None, "tax_exempt": "none", "tax_ids": []}
+    if body["customer"] is not None:
+        customer = sandbox.store.get("customer", body["customer"])
+        return body | {"customer_details": details | {"email": customer["email"], "name": customer["name"]}}
+    email = body["customer_email"] or email
+    body = body | {"customer_details": details | {"email": email, "name": name}}
+    is_kept = wishes_of(sandbox, body)["payment_intent_data"].get("setup_future_usage") is not None
+    if body["customer_creation"] != "always" and not is_kept:
+        return body
+    sent = {"email": email, "name": name} if name else {"email": email}
+    customer = make_customer(sandbox, Asked(url="/v1/customers", ids=(), parameters=sent))
+    return body | {"customer": customer["id"]}
+
+
+def _declined(error: Json) -> Declined:
+    code, decline_code = error["code"], error.get("decline_code")
+    return Declined(error["message"], code=code, decline_code=decline_code, objects={})
+
+
+WORKS = {SETTLES: payment_ended}
