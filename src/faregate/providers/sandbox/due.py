@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from faregate.providers.sandbox import checkout, checkout_paying, invoice_payments, refunds, test_clocks
+from faregate.providers.sandbox import checkout, checkout_paying, credit_grants, invoice_payments, refunds, test_clocks
 from faregate.providers.sandbox.asking import Sandbox
 
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
     **checkout.WORKS,
     **checkout_paying.WORKS,
+    **credit_grants.WORKS,
     **invoice_payments.WORKS,
     **refunds.WORKS,
     **test_clocks.WORKS,

@@ -11,6 +11,7 @@ from typing import Final
 
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.coupons import coupon_of
+from faregate.providers.sandbox.credit_balance import apply_credit, give_back
 from faregate.providers.sandbox.customer_balance import move_balance
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoice_items import items_on, take_pending
@@ -113,6 +114,7 @@ def finalize(sandbox: Sandbox, invoice: Json, at: int) -> Json:
     invoice = refreshed(sandbox, invoice)
     customer = sandbox.store.get("customer", invoice["customer"])
     lines = invoice["lines"]["data"]
+    apply_credit(sandbox, invoice, lines)
     invoice |= totals(sandbox, invoice, lines)
     sequence = customer.get("next_invoice_sequence", 1)
     prefix = customer.get("invoice_prefix") or customer["id"][-8:].upper()
@@ -195,6 +197,7 @@ def moved_to(sandbox: Sandbox, invoice: Json, status: str, *, at: int) -> Json:
     if status == "void":
         invoice |= {"amount_remaining": 0}
         _give_balance_back(sandbox, invoice)
+        give_back(sandbox, invoice)
     sandbox.store.put(invoice)
     sandbox.tell("invoice.updated", invoice, before)
     sandbox.tell(kind, invoice)
