@@ -26,6 +26,7 @@ from faregate.domain.billing.provider import (
     RatedLine,
 )
 from faregate.domain.billing.provider_links import ProviderLinks
+from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.domain.catalog.price import Price
 from faregate.domain.governance.rule import Cohort
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -181,6 +182,10 @@ class FaultyProvider:
         self.before("report_usage", usage.customer)
         self.inner.report_usage(usage)
         self.after("report_usage", usage.customer)
+
+    def summarize_usage(self, *, customer: str, price: str, start: datetime, end: datetime) -> list[UsageSummary]:
+        self.before("summarize_usage", customer)
+        return self.inner.summarize_usage(customer=customer, price=price, start=start, end=end)
 
     def create_credit_grant(self, grant: ProviderGrant) -> None:
         self.before("create_credit_grant", grant.subscription)

@@ -44,7 +44,7 @@ def report_windows(transaction: Transaction, windows: Sequence[UnreportedWindow]
     prices = read_all_prices(transaction)
     for window in windows:
         period = periods.get(window.key.subscription_id)
-        price = None if period is None else _price(prices, window, period)
+        price = None if period is None else price_of_window(prices, window, period)
         if (
             period is not None
             and window.period_start >= period.billed_until
@@ -73,8 +73,8 @@ def usage_key(window: UnreportedWindow) -> str:
     return report_key(named, revision=window.reported_revision)
 
 
-def _price(prices: PriceList, window: UnreportedWindow, open_period: OpenPeriod) -> Price | None:
-    """Return the price that the window's usage is charged by: the same rule by which events are."""
+def price_of_window(prices: PriceList, window: UnreportedWindow, open_period: OpenPeriod) -> Price | None:
+    """Return the price that a window's usage is charged by: the same rule by which events are."""
     series = prices.series_of(window.price_id)
     period = open_period.subscription.period_at(window.period_start)
     if series is None or period is None:

@@ -90,6 +90,22 @@ def unreported_windows_of_period(
     )
 
 
+def windows_between(
+    transaction: Transaction, application_id: str, *, from_at: datetime, to_at: datetime
+) -> list[UnreportedWindow]:
+    """Return windows of subscriptions whose usage is reported in [from_at, to_at), whatever was reported of them."""
+    columns = usage_window.c
+    found = _windows(
+        transaction,
+        columns.application_id == application_id,
+        columns.subscription_id != "",
+        or_(columns.start_at >= from_at, columns.period_start >= from_at),
+        columns.start_at < to_at,
+        changed=False,
+    )
+    return [window for window in found if from_at <= max(window.key.start_at, window.period_start) < to_at]
+
+
 def mark_reported(transaction: Transaction, windows: Sequence[UnreportedWindow]) -> None:
     """Keep the windows' quantities as reported; a revision is counted where they differed."""
     if not windows:
@@ -198,13 +214,15 @@ def _open_periods(transaction: Transaction, *conditions: ColumnElement[bool]) ->
 
 
 def _windows(
-    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None
+    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None, changed: bool = True
 ) -> list[UnreportedWindow]:
+    if changed:
+        conditions = (usage_window.c.dirty, *conditions)
     columns = usage_window.c
     statement = (
         select(usage_window, meter.c.price_id)
         .join(meter, meter.c.meter_id == columns.meter_id)
-        .where(columns.dirty, *conditions)
+        .where(*conditions)
         .order_by(columns.end_at, columns.company_id, columns.meter_id)
         .limit(limit)
     )

@@ -695,6 +695,16 @@ Index(
     postgresql_where=_is_usage,
 )
 
+reconciliation = Table(
+    "reconciliation",
+    metadata,
+    Column("reconciliation_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("reconciliation_last", "application_id", "reconciliation_id"),
+)
+
 invoice = Table(
     "invoice",
     metadata,

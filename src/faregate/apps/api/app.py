@@ -28,6 +28,7 @@ from faregate.apps.api import (
     meters,
     overspend,
     provider_events,
+    reconciliations,
     reratings,
     subscriptions,
     top_ups,
@@ -68,6 +69,7 @@ _WITH_TOKEN: Final = [
     *usage.HANDLERS,
     *billing.HANDLERS,
     *usage_reports.HANDLERS,
+    *reconciliations.HANDLERS,
     *explanations.HANDLERS,
     *provider_events.HANDLERS,
 ]

@@ -44,6 +44,7 @@ _COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     rerate_command.rerate,
     audit_command.audit,
     usage_report_commands.usage_reports,
+    usage_report_commands.reconcile,
 )
 
 _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -35,6 +36,38 @@ def usage_reports(
     return run_usage_reports(
         status=status,
         resend=resend,
+        api_url=api_url.rstrip("/"),
+        token=options.find_token(api_token, data),
+        json=json,
+    )
+
+
+def reconcile(
+    *,
+    from_: Annotated[datetime | None, Parameter(name="--from", help="From this day on, in UTC.")] = None,
+    to: Annotated[datetime | None, Parameter(help="Up to this hour, in UTC; an hour ago.")] = None,
+    json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
+    api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,
+    api_token: options.ApiToken = None,
+    data: options.Data = options.DATA,
+) -> int:
+    """Compare usage in the ledger, in what was reported, and at the billing provider: the last 35 days.
+
+    Prints a line for each window that differs, with its reports and events, and then ends with status 1. What it finds
+    is kept.
+
+    For example:
+
+    ```
+    faregate reconcile
+    faregate reconcile --from 2026-03-01 --to 2026-04-01
+    ```
+    """
+    from faregate.apps.cli.reconciling import run_reconcile
+
+    return run_reconcile(
+        from_at=None if from_ is None else options.in_utc(from_),
+        to_at=None if to is None else options.in_utc(to),
         api_url=api_url.rstrip("/"),
         token=options.find_token(api_token, data),
         json=json,

@@ -17,6 +17,7 @@ from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_cycle import ProviderCycle
 from faregate.domain.billing.provider_links import ProviderLinks
+from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.domain.customers.prepaid_billing import PrepaidBilling
 
 
@@ -218,6 +219,13 @@ class BillingProvider(Protocol):
 
     def report_usage(self, usage: MeterEvent) -> None:
         """Take a meter event; one whose identifier was taken before is delivered, and counts once."""
+
+    def summarize_usage(self, *, customer: str, price: str, start: datetime, end: datetime) -> list[UsageSummary]:
+        """Return what was counted of a customer's usage of a price, both by our ids, in [start, end), oldest first.
+
+        Day by day in UTC where both are days' borders, else as one; what has no usage is left out. Both are at a
+        minute's border. Nothing for a customer or a price that it does not know.
+        """
 
     def create_credit_grant(self, grant: ProviderGrant) -> None:
         """Take credit that invoices finalized from now on use up; a value below zero takes credit back."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from faregate.base.limits import EVENT_AHEAD_TOLERANCE, MAX_REPORT_KEY_CHARACTERS, PROVIDER_HORIZON
 
@@ -44,17 +44,6 @@ class UsageSummary:
     start: datetime
     end: datetime
     quantity: Decimal
-
-
-class UsageReader(Protocol):
-    """A provider that tells what it counted."""
-
-    def summarize_usage(self, *, customer: str, price: str, start: datetime, end: datetime) -> list[UsageSummary]:
-        """Return what it counted of a customer's usage of a price, both by our ids, in [start, end), oldest first.
-
-        Day by day in UTC where both are days' borders, else as one; what has no usage is left out. Both are at a
-        minute's border. Nothing for a customer or a price that it does not know. Raises as the provider's calls do.
-        """
 
 
 def is_reportable(occurred_at: datetime, now: datetime) -> bool:

@@ -27,6 +27,7 @@ from faregate.domain.billing.provider import (
     RatedLine,
 )
 from faregate.domain.billing.provider_links import ProviderLinks
+from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.providers.embedded import catalog, invoicing, payments, usage
 from faregate.providers.embedded.connection import ProviderFile
 
@@ -78,6 +79,11 @@ class EmbeddedProvider:
         """Take a meter event; one whose identifier was taken before is delivered, and counts once."""
         with self._file.transaction() as connection:
             usage.take_meter_event(connection, usage_event)
+
+    def summarize_usage(self, *, customer: str, price: str, start: datetime, end: datetime) -> list[UsageSummary]:
+        """Return what was counted of a customer's usage of a price, by day in UTC, or whole within a day."""
+        with self._file.transaction() as connection:
+            return usage.usage_summaries(connection, customer=customer, price=price, start=start, end=end)
 
     def create_credit_grant(self, grant: ProviderGrant) -> None:
         """Take credit that invoices finalized from now on use up."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
 
-from faregate.base.clock import to_microseconds
+from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import Conflict, InvalidInput
 from faregate.base.ids import IdSource
+from faregate.base.money import EXACT
 from faregate.domain.billing.provider import MeterEvent, ProviderGrant
+from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.providers.embedded.catalog import find_id, read_subscription
+
+_DAY_US: Final = 86_400_000_000
 
 
 def take_meter_event(connection: sqlite3.Connection, usage: MeterEvent) -> None:
@@ -31,6 +38,28 @@ def take_meter_event(connection: sqlite3.Connection, usage: MeterEvent) -> None:
         "INSERT INTO meter_event (identifier, customer, price, value, timestamp) VALUES (?, ?, ?, ?, ?)",
         (usage.identifier, customer, price, f"{usage.value:f}", timestamp),
     )
+
+
+def usage_summaries(
+    connection: sqlite3.Connection, *, customer: str, price: str, start: datetime, end: datetime
+) -> list[UsageSummary]:
+    """Return what was counted in [start, end): day by day where both are days' borders in UTC, else as one."""
+    first, last = to_microseconds(start), to_microseconds(end)
+    step = last - first if first % _DAY_US or last % _DAY_US else _DAY_US
+    rows = connection.execute(
+        "SELECT meter_event.value, meter_event.timestamp FROM meter_event"
+        " JOIN customer ON customer.id = meter_event.customer JOIN price ON price.id = meter_event.price"
+        " WHERE customer.lookup_key = ? AND price.lookup_key = ? AND timestamp >= ? AND timestamp < ?",
+        (customer, price, first, last),
+    )
+    sums: dict[int, Decimal] = {}
+    for row in rows:
+        begin = first + (row["timestamp"] - first) // step * step
+        sums[begin] = EXACT.add(sums.get(begin, Decimal(0)), Decimal(row["value"]))
+    return [
+        UsageSummary(start=from_microseconds(begin), end=from_microseconds(begin + step), quantity=sums[begin])
+        for begin in sorted(sums)
+    ]
 
 
 def take_credit_grant(connection: sqlite3.Connection, grant: ProviderGrant, new_id: IdSource) -> None:
