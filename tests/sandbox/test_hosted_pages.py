@@ -43,7 +43,7 @@ def test_a_buyer_is_declined_then_asked_and_comes_back_to_the_seller(
 ) -> None:
     # Any page of another site will do; this one is on the same port, by another name.
     seller = control.running.origin.replace("127.0.0.1", "localhost")
-    session = check_out(stripe, success_url=f"{seller}/healthz?session={{CHECKOUT_SESSION_ID}}")
+    session = check_out(stripe, success_url=f"{seller}/login?session={{CHECKOUT_SESSION_ID}}")
     with page_of(browser, width=width, dark=dark) as page:
         page.goto(str(session.url))
         assert fits(page)
@@ -62,5 +62,5 @@ def test_a_buyer_is_declined_then_asked_and_comes_back_to_the_seller(
         expect(page.get_by_role("heading", level=1)).to_have_text("Is this you?")
         assert fits(page)
         page.get_by_role("button", name="Complete").click()
-        page.wait_for_url(f"{seller}/healthz?session={session.id}")
+        page.wait_for_url(f"{seller}/login?session={session.id}")
     assert stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"

@@ -22,7 +22,7 @@ from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.faults import StripeFault
 
 if TYPE_CHECKING:
-    from faregate.providers.sandbox.hosted import Hosted
+    from faregate.providers.sandbox.hosted_base import Hosted
 
 _PATH: Final = "/sandbox/pay/{kind:str}/{page_id:str}"
 _ORIGIN: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
@@ -75,7 +75,7 @@ def _submitted(sandbox: Sandbox, kind: str, page_id: str, *, form: Mapping[str, 
 
 
 def _answer(backend: WebBackend, hosted: Hosted) -> Response[str]:
-    from faregate.providers.sandbox.hosted import HostedRedirect  # noqa: PLC0415 - as in `_shown`
+    from faregate.providers.sandbox.hosted_base import HostedRedirect  # noqa: PLC0415 - as in `_shown`
 
     if isinstance(hosted, HostedRedirect):
         return Redirect(hosted.url, status_code=HTTP_303_SEE_OTHER)
