@@ -8,6 +8,7 @@ from itertools import count
 from typing import TypeVar
 
 from faregate.base.errors import NotFound
+from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import EventSubject, ProviderEvent
 from faregate.domain.billing.provider_links import LinkKind, ProviderLink
 from faregate.domain.billing.standing import (
@@ -38,6 +39,7 @@ class Written:
     """What the provider answers: whatever a test has put here. `fault` is raised by the next readings instead."""
 
     invoices: dict[str, InvoiceStanding] = field(default_factory=dict)
+    checkouts: dict[str, CheckoutStanding] = field(default_factory=dict)
     charges: dict[str, ChargeStanding] = field(default_factory=dict)
     disputes: dict[str, DisputeStanding] = field(default_factory=dict)
     customers: dict[str, CustomerStanding] = field(default_factory=dict)
@@ -64,6 +66,9 @@ class Written:
 
     def read_charge(self, charge_id: str) -> ChargeStanding:
         return self._found(self.charges, charge_id)
+
+    def read_checkout(self, session_id: str) -> CheckoutStanding:
+        return self._found(self.checkouts, session_id)
 
     def read_dispute(self, dispute_id: str) -> DisputeStanding:
         return self._found(self.disputes, dispute_id)

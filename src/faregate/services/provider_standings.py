@@ -7,6 +7,7 @@ from datetime import datetime
 from faregate.domain.billing.overdue import invoice_overdue_from, subscription_overdue_from
 from faregate.domain.billing.provider_links import LinkKind
 from faregate.domain.billing.standing import InvoiceStanding, SubscriptionStanding
+from faregate.services.adopt_subscription import adopt_subscription
 from faregate.services.change import Change
 from faregate.services.membership import refresh_membership
 from faregate.services.subscriptions import move_end
@@ -42,7 +43,9 @@ def take_subscription(
     account: str,
 ) -> str:
     """Keep how a subscription stands; block or let in its company, and end ours where it was cancelled there."""
-    ours = _our_subscription(transaction, company, subscription, account=account)
+    ours = _our_subscription(transaction, company, subscription, account=account) or adopt_subscription(
+        transaction, change, company=company, standing=subscription, account=account
+    )
     before = read_subscription_standing(transaction, subscription.provider_subscription_id)
     overdue_from = subscription_overdue_from(subscription, seen_at=change.now)
     keep_subscription_standing(transaction, company, subscription, subscription_id=ours, overdue_from=overdue_from)

@@ -7,7 +7,8 @@ crash in between repeats the question, never the payment. Credit and outcome are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
@@ -27,6 +28,7 @@ from faregate.services.provider_customers import provider_customer
 from faregate.services.retries import retry_delay
 from faregate.services.top_ups import begin_top_up, due_top_ups
 from faregate.storage.applications import list_applications
+from faregate.storage.checkouts import is_page_in_the_way
 from faregate.storage.closing import read_billed_customers
 from faregate.storage.database import Database, Transaction
 from faregate.storage.metered import read_subscriptions
@@ -42,6 +44,8 @@ _log = structlog.get_logger(__name__)
 
 _ROUND: Final = 100
 _AT_ONCE: Final = 8
+_OPENS_WITHIN: Final = timedelta(minutes=2)
+"""How long after its order a page for credit may still open."""
 
 
 class _Outcome(NamedTuple):
@@ -52,23 +56,47 @@ class _Outcome(NamedTuple):
 
 
 class TopUpRunner:
-    """Works on all accounts' top-ups, a round at a time."""
+    """Works on all accounts' top-ups, a round at a time.
 
-    def __init__(self, database: Database, provider: BillingProvider, clock: Clock, *, new_id: IdSource) -> None:
+    `expire_pages` is called before one begins, with the account, whose pages that sell credit must be closed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        provider: BillingProvider,
+        clock: Clock,
+        *,
+        new_id: IdSource,
+        expire_pages: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
         self._provider = provider
         self._clock = clock
         self._new_id = new_id
+        self._expire_pages = expire_pages
 
     async def run(self) -> int:
         """Begin every top-up that is due, and ask for the outcome of those under way; return how many have ended."""
         for application_id, due in await self._database.read(self._read_due):
             for subscription_id in due:
-                await self._database.write(self._begin(application_id, subscription_id))
+                if await self._is_alone(subscription_id):
+                    await self._database.write(self._begin(application_id, subscription_id))
         pending = await self._database.read(lambda tx: pending_top_ups(tx, now=self._clock.now(), limit=_ROUND))
         turns = asyncio.Semaphore(_AT_ONCE)
         ended = await asyncio.gather(*(self._finish(row, turns) for row in pending))
         return sum(ended)
+
+    async def _is_alone(self, subscription_id: str) -> bool:
+        """Return whether nobody can pay for the account's credit at a page: two payments would be made for one need."""
+        if self._expire_pages is None:
+            return True
+        try:
+            await self._expire_pages(subscription_id)
+        except FaregateError as error:
+            _log.warning("top_up.page_stays_open", subscription_id=subscription_id, error=error.message)
+            return False
+        return True
 
     def _read_due(self, transaction: Transaction) -> list[tuple[str, list[str]]]:
         """Return by application what is to begin: what only waits takes no turn on the writing thread."""
@@ -81,6 +109,8 @@ class TopUpRunner:
     def _begin(self, application_id: str, subscription_id: str) -> Callable[[Transaction], TopUpRow | None]:
         def begin(transaction: Transaction) -> TopUpRow | None:
             now = business_now(transaction, application_id, self._clock)
+            if is_page_in_the_way(transaction, subscription_id, opening_since=now - _OPENS_WITHIN):
+                return None
             return begin_top_up(transaction, application_id, subscription_id, new_id=self._new_id, now=now)
 
         return begin

@@ -51,8 +51,8 @@ def set_auto_top_up(
     unit = subscription.currency
     if subscription.pays is Pays.POSTPAID:
         raise InvalidInput.of("subscription_id", "is postpaid, and has no credit to top up")
-    amount = _payable("amount", request.amount, unit)
-    most = None if request.most_in_30_days is None else _payable("most_in_30_days", request.most_in_30_days, unit)
+    amount = payable_units("amount", request.amount, unit)
+    most = None if request.most_in_30_days is None else payable_units("most_in_30_days", request.most_in_30_days, unit)
     if most is not None and most < amount:
         raise InvalidInput.of("most_in_30_days", "is below one amount, so that nothing could be bought")
     terms = TopUpTerms(
@@ -148,8 +148,8 @@ def _view(
     )
 
 
-def _payable(field: str, amount: Decimal, unit: Currency) -> int:
-    """Return an amount that a payment can be of, in ledger units."""
+def payable_units(field: str, amount: Decimal, unit: Currency) -> int:
+    """Return an amount that a payment can be of, in ledger units; `InvalidInput` on the field for any other."""
     if not _fitting(field, amount, unit) > 0:
         raise InvalidInput.of(field, "must be above zero, for example '20.00'")
     minor = to_minor_units(amount, unit)

@@ -18,6 +18,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, NotFound
 from faregate.base.ids import IdSource
 from faregate.base.limits import MAX_DETAIL_CHARACTERS, MAX_EVENT_ATTEMPTS
+from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import EventSubject, subject_of
 from faregate.domain.billing.provider_readings import ProviderReadings
 from faregate.domain.billing.standing import (
@@ -29,11 +30,13 @@ from faregate.domain.billing.standing import (
 )
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
+from faregate.services.checkout_orders import take_checkout
 from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_companies import adopt_customer, company_of_customer
 from faregate.services.provider_standings import take_invoice, take_subscription
 from faregate.services.retries import retry_delay
 from faregate.services.take_back_payment import take_charge, take_dispute
+from faregate.storage.checkouts import find_checkout
 from faregate.storage.database import Database, Transaction
 from faregate.storage.provider_events import EventRow, mark_event_failed, mark_events_worked, waiting_events
 from faregate.storage.provider_standings import CompanyPlace
@@ -122,7 +125,9 @@ class EventWorker:
                 await self._take_back(rows, await ask_provider(self._readings.read_charge, named.object_id))
             case EventSubject.DISPUTE:
                 await self._take_back(rows, await ask_provider(self._readings.read_dispute, named.object_id))
-            case EventSubject.CHECKOUT | EventSubject.CATALOG | EventSubject.METER_ERRORS | EventSubject.OTHER:
+            case EventSubject.CHECKOUT:
+                await self._take_checkout(rows, await ask_provider(self._readings.read_checkout, named.object_id))
+            case EventSubject.CATALOG | EventSubject.METER_ERRORS | EventSubject.OTHER:
                 await self._mark(rows, "nothing to do")
             case other:
                 assert_never(other)
@@ -155,6 +160,18 @@ class EventWorker:
                 )
             case other:
                 assert_never(other)
+
+    async def _take_checkout(self, rows: list[EventRow], standing: CheckoutStanding) -> None:
+        ours = await self._database.read(lambda tx: find_checkout(tx, standing.faregate_id))
+        if ours is None:
+            await self._mark(rows, "a page that was not made here")
+            return
+
+        def take(transaction: Transaction, _: Change) -> str:
+            own = self._change(transaction, ours.application_id)
+            return take_checkout(transaction, own, checkout_id=ours.checkout_id, standing=standing)
+
+        await self._take(rows, take)
 
     async def _take_back(self, rows: list[EventRow], paid: ChargeStanding | DisputeStanding) -> None:
         """Take back credit whose money went back; gateways give back before what is idle of it."""

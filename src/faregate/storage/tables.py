@@ -1087,6 +1087,38 @@ Index(
     postgresql_where=provider_subscription.c.overdue_from.is_not(None),
 )
 
+checkout = Table(
+    "checkout",
+    metadata,
+    Column("checkout_id", Text, primary_key=True),
+    Column("application_id", Text, nullable=False),
+    Column("caller_id", Text, nullable=False),
+    Column("company_id", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("subscription_id", Text, nullable=False),
+    Column("plan_id", Text, nullable=False),
+    Column("pays", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", Units, nullable=False),
+    Column("success_url", Text, nullable=False),
+    Column("cancel_url", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("session_id", Text),
+    Column("url", Text),
+    Column("expires_at", Instant),
+    Column("grant_id", Text),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("application_id", "caller_id"),
+    Index("checkout_company", "application_id", "company_id", "checkout_id"),
+)
+_open_checkout = checkout.c.phase == literal_column("'open'")
+Index(
+    "checkout_open",
+    checkout.c.subscription_id,
+    sqlite_where=_open_checkout,
+    postgresql_where=_open_checkout,
+)
+
 provider_cursor = Table(
     "provider_cursor",
     metadata,

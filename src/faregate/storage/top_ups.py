@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, insert, or_, select, update
 
 from faregate.domain.billing.top_up import EarlierTopUp, TopUpStatus, TopUpTerms
 from faregate.storage.database import Transaction
-from faregate.storage.tables import account, auto_top_up, top_up
+from faregate.storage.tables import account, auto_top_up, checkout, top_up
 from faregate.storage.upsert import upsert
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -51,12 +51,14 @@ class BoughtGrant:
 
 def find_bought(transaction: Transaction, faregate_id: str) -> BoughtGrant | None:
     """Return the credit that a payment under our id has bought, if it did."""
-    columns = top_up.c
-    statement = select(columns.application_id, columns.subscription_id, columns.grant_id).where(
-        columns.top_up_id == faregate_id, columns.grant_id.is_not(None)
-    )
-    row = transaction.execute(statement).first()
-    return None if row is None else BoughtGrant(**row._asdict())
+    for columns, our_id in ((top_up.c, top_up.c.top_up_id), (checkout.c, checkout.c.checkout_id)):
+        statement = select(columns.application_id, columns.subscription_id, columns.grant_id).where(
+            our_id == faregate_id, columns.grant_id.is_not(None)
+        )
+        row = transaction.execute(statement).first()
+        if row is not None:
+            return BoughtGrant(**row._asdict())
+    return None
 
 
 def set_terms(transaction: Transaction, terms: TopUpTerms, *, application_id: str, subscription_id: str) -> None:
@@ -142,6 +144,14 @@ def pending_top_ups(transaction: Transaction, *, now: datetime, limit: int) -> l
         .limit(limit)
     )
     return [_top_up(row) for row in transaction.execute(statement)]
+
+
+def has_pending_top_up(transaction: Transaction, subscription_id: str) -> bool:
+    """Return whether a payment for the account's credit is under way."""
+    statement = select(top_up.c.top_up_id).where(
+        top_up.c.status == TopUpStatus.PENDING.value, top_up.c.subscription_id == subscription_id
+    )
+    return transaction.execute(statement).first() is not None
 
 
 def end_top_up(

@@ -35,6 +35,7 @@ from faregate.apps.api import (
     usage,
     usage_reports,
 )
+from faregate.apps.api import checkouts as checkout_pages
 from faregate.apps.api.bodies import JsonBody
 from faregate.apps.api.call import Backend, authenticate
 from faregate.apps.api.errors import answer_faregate_error, answer_fault, answer_http_error
@@ -45,6 +46,7 @@ from faregate.base.errors import FaregateError
 from faregate.base.ids import IdSource, new_id
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.domain.billing.provider import BillingProvider
+from faregate.services.checkouts import Checkouts
 from faregate.storage.database import Database
 
 _WITH_TOKEN: Final = [
@@ -72,6 +74,7 @@ _WITH_TOKEN: Final = [
     *reconciliations.HANDLERS,
     *explanations.HANDLERS,
     *provider_events.HANDLERS,
+    *checkout_pages.HANDLERS,
 ]
 
 
@@ -82,17 +85,19 @@ def create_api(
     *,
     after_append: Callable[[], None],
     call_back: Callable[[str], Awaitable[None]],
+    checkouts: Checkouts | None = None,
     id_source: IdSource = new_id,
 ) -> Litestar:
     """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own.
 
-    `after_append` is called when a request has put records into the event log, and `call_back` with a subscription
-    whose credit is about to be taken away.
+    `checkouts` opens the billing provider's pages, where it has some. `after_append` is called when a request has put
+    records into the event log, and `call_back` with a subscription whose credit is about to be taken away.
     """
     backend = Backend(
         database=database,
         clock=clock,
         provider=provider,
+        checkouts=checkouts,
         new_id=id_source,
         after_append=after_append,
         call_back=call_back,

@@ -17,6 +17,7 @@ from faregate.domain.billing.provider import BillingProvider
 from faregate.services.access import application_of_token
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
+from faregate.services.checkouts import Checkouts
 from faregate.storage.database import Database, Transaction
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class Backend:
     new_id: IdSource
     after_append: Callable[[], None]
     """Called once records of a request stand in the event log: the applier reads on."""
+    checkouts: Checkouts | None
+    """Pages of the billing provider; None where the provider has none."""
     call_back: Callable[[str], Awaitable[None]]
     """Called before credit of a subscription is taken away: gateways give back what is idle of it."""
 

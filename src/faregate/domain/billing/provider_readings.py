@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import ProviderEvent
 from faregate.domain.billing.standing import (
     ChargeStanding,
@@ -38,3 +39,6 @@ class ProviderReadings(Protocol):
 
     def read_dispute(self, dispute_id: str) -> DisputeStanding:
         """Return a dispute."""
+
+    def read_checkout(self, session_id: str) -> CheckoutStanding:
+        """Return a page where something is bought."""
