@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from faregate.apps.cli import options
-from faregate.wire.api.usage_reports import UsageReportStatus
+
+Status = Literal["waiting", "sent", "refused", "lost", "too_old"]
 
 
 def usage_reports(
     *,
-    status: Annotated[UsageReportStatus | None, Parameter(help="Only reports of this status.")] = None,
+    status: Annotated[Status | None, Parameter(help="Only reports of this status.")] = None,
     resend: Annotated[str | None, Parameter(help="A report to send again, by its id, or 'all' that failed.")] = None,
     json: Annotated[bool, Parameter(help="Print one JSON document.", negative=())] = False,
     api_url: options.ControlPlaneUrl = options.CONTROL_PLANE_URL,

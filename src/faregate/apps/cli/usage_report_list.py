@@ -10,14 +10,12 @@ import msgspec
 from faregate.apps.cli.answering import answered, print_json
 from faregate.apps.cli.management import ask
 from faregate.wire.api.common import Page
-from faregate.wire.api.usage_reports import UsageReportStatus, UsageReportView
+from faregate.wire.api.usage_reports import UsageReportView
 
 _ROWS: Final = 200
 
 
-def run_usage_reports(
-    *, status: UsageReportStatus | None, resend: str | None, api_url: str, token: str, json: bool
-) -> int:
+def run_usage_reports(*, status: str | None, resend: str | None, api_url: str, token: str, json: bool) -> int:
     """Send again what is named, then print reports. Return 0, or 1 after saying why not."""
     return answered(
         lambda: _run(status, resend, f"{api_url}/api/v1/usage-reports", token=token),
@@ -26,10 +24,10 @@ def run_usage_reports(
     )
 
 
-def _run(status: UsageReportStatus | None, resend: str | None, url: str, *, token: str) -> Page[UsageReportView]:
+def _run(status: str | None, resend: str | None, url: str, *, token: str) -> Page[UsageReportView]:
     if resend is not None:
         ask("POST", f"{url}/resend" if resend == "all" else f"{url}/{quote(resend, safe='')}/resend", token)
-    query = {"limit": str(_ROWS)} | ({} if status is None else {"status": status.value})
+    query = {"limit": str(_ROWS)} | ({} if status is None else {"status": status})
     return msgspec.json.decode(ask("GET", f"{url}?{urlencode(query)}", token), type=Page[UsageReportView])
 
 
