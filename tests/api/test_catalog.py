@@ -45,7 +45,7 @@ def test_a_cursor_gives_back_the_key_it_was_made_of(key: tuple[str | int, ...]) 
 def test_what_is_made_is_read_back_as_it_was_sent(api_on_both: Api) -> None:
     api = api_on_both
     plan_id, price_id = _priced(api)
-    assert api.get(f"/plans/{plan_id}") == {"plan_id": plan_id, "name": "Plan"}
+    assert api.get(f"/plans/{plan_id}") == {"plan_id": plan_id, "name": "Plan", "archived": False}
     assert api.get(f"/prices/{price_id}") == {
         "price_id": price_id,
         "plan_id": plan_id,

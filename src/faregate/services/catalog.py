@@ -12,11 +12,19 @@ from faregate.services.accounts import refresh_accounts
 from faregate.services.below_cost import warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
-from faregate.storage.catalog import find_plan, find_plan_by_name, insert_plan, insert_version
+from faregate.storage.catalog import (
+    archive_plan,
+    find_plan,
+    find_plan_by_name,
+    insert_plan,
+    insert_version,
+    rename_plan,
+    restore_plan,
+)
 from faregate.storage.database import Transaction
 from faregate.storage.metered import find_series, series_of_plan
 from faregate.storage.subscriptions import subscriptions_to_plan
-from faregate.wire.api.catalog import PlanCreate, PriceCreate, PriceVersionCreate, to_series, to_terms
+from faregate.wire.api.catalog import PlanChange, PlanCreate, PriceCreate, PriceVersionCreate, to_series, to_terms
 from faregate.wire.api.common import to_utc
 
 
@@ -27,6 +35,27 @@ def create_plan(transaction: Transaction, change: Change, request: PlanCreate) -
     plan = Plan(plan_id=change.new_id("pln"), name=request.name)
     insert_plan(transaction, change.application_id, plan, created_at=change.now)
     return plan
+
+
+def change_plan(transaction: Transaction, change: Change, request: PlanChange, *, plan_id: str) -> Plan:
+    """Rename a plan, archive it or sell it again; `NotFound`, and `Conflict` on `name` if another plan has it.
+
+    Who is on an archived plan stays on it; nobody else gets it.
+    """
+    before = find_plan(transaction, change.application_id, plan_id)
+    if before is None:
+        raise NotFound("plan", plan_id)
+    name = before.name if request.name is UNSET else request.name
+    if name != before.name:
+        if find_plan_by_name(transaction, change.application_id, name) is not None:
+            raise Conflict("name", f"there is already a plan {name!r}")
+        rename_plan(transaction, change.application_id, plan_id, name=name)
+    is_archived = before.is_archived if request.archived is UNSET else request.archived
+    if is_archived and not before.is_archived:
+        archive_plan(transaction, change.application_id, plan_id, archived_at=change.now)
+    elif before.is_archived and not is_archived:
+        restore_plan(transaction, change.application_id, plan_id)
+    return Plan(plan_id=plan_id, name=name, is_archived=is_archived)
 
 
 def create_price(transaction: Transaction, change: Change, request: PriceCreate) -> PriceSeries:

@@ -15,6 +15,7 @@ from faregate.services.accounts import refresh_accounts
 from faregate.services.below_cost import warn_of_below_cost
 from faregate.services.change import Change
 from faregate.services.reservable import require_reservable
+from faregate.storage.catalog_sync import CatalogKind, want
 from faregate.storage.database import Transaction
 from faregate.storage.events import consumer_position
 from faregate.storage.metered import find_series
@@ -153,6 +154,8 @@ def follow_meter(transaction: Transaction, change: Change, meter: Meter) -> None
     """Bring what depends on a plan's metered prices up to date, and tell the gateways."""
     require_reservable(transaction, change, "metric.field")
     record_change(transaction, "meter", meter.meter_id)
+    # The provider's meters bear the names of ours.
+    want(transaction, change.application_id, CatalogKind.PRICE, our_id=meter.price_id)
     price = find_series(transaction, change.application_id, meter.price_id)
     if price is None:
         return

@@ -43,6 +43,8 @@ def create_subscription(transaction: Transaction, change: Change, request: Subsc
     plan = find_plan(transaction, change.application_id, request.plan_id)
     if plan is None:
         raise InvalidInput.of("plan_id", f"there is no plan {request.plan_id!r}")
+    if plan.is_archived:
+        raise InvalidInput.of("plan_id", f"the plan {plan.name!r} is archived: only its subscriptions go on")
     if stored.find_subscription_to_plan(
         transaction, change.application_id, company_id=request.company_id, plan_id=request.plan_id
     ):

@@ -106,6 +106,11 @@ def meters_of_application(transaction: Transaction, application_id: str) -> list
     return _meters(transaction, application_id)
 
 
+def meters_of_price(transaction: Transaction, application_id: str, price_id: str) -> list[Meter]:
+    """Return the meters that feed a price, in id order."""
+    return _meters(transaction, application_id, meter.c.price_id == price_id)
+
+
 def meter_has_counted(transaction: Transaction, meter_id: str) -> bool:
     """Return whether any event has matched the meter."""
     found = transaction.execute(

@@ -989,6 +989,31 @@ low_balance = Table(
     Column("since", Instant, nullable=False),
 )
 
+catalog_sync = Table(
+    "catalog_sync",
+    metadata,
+    Column("application_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("our_id", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("synced_revision", Integer, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("changes_at", Instant),
+    Column("retry_at", Instant),
+    Column("synced_at", Instant),
+    Column("looked_at", Instant),
+    Column("last_error", Text),
+    Column("drift", Text, nullable=False),
+)
+
+archived_plan = Table(
+    "archived_plan",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("archived_at", Instant, nullable=False),
+)
+
 provider_link = Table(
     "provider_link",
     metadata,

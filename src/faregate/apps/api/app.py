@@ -27,6 +27,7 @@ from faregate.apps.api import (
     limits,
     meters,
     overspend,
+    provider_catalog,
     provider_events,
     reconciliations,
     reratings,
@@ -73,6 +74,7 @@ _WITH_TOKEN: Final = [
     *usage_reports.HANDLERS,
     *reconciliations.HANDLERS,
     *explanations.HANDLERS,
+    *provider_catalog.HANDLERS,
     *provider_events.HANDLERS,
     *checkout_pages.HANDLERS,
 ]

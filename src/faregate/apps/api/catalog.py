@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import get, post
+from litestar import get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -13,10 +13,11 @@ from faregate.apps.api.paging import Paging
 from faregate.base.errors import NotFound
 from faregate.domain.catalog.price import Plan
 from faregate.domain.catalog.versions import PriceSeries
-from faregate.services.catalog import create_plan, create_price, create_version
+from faregate.services.catalog import change_plan, create_plan, create_price, create_version
 from faregate.storage import catalog as stored
 from faregate.storage.metered import find_series
 from faregate.wire.api.catalog import (
+    PlanChange,
     PlanCreate,
     PlanView,
     PriceCreate,
@@ -50,6 +51,12 @@ async def get_plan(call: NamedDependency[Call], plan_id: FromPath[str]) -> PlanV
     if plan is None:
         raise NotFound("plan", plan_id)
     return plan_view(plan)
+
+
+@patch("/plans/{plan_id:str}", summary="Rename or archive a plan", tags=["Catalog"])
+async def patch_plan(call: NamedDependency[Call], plan_id: FromPath[str], data: JSONBody[PlanChange]) -> PlanView:
+    """Give a plan another name, archive it, or sell it again. The billing provider follows within seconds."""
+    return plan_view(await call.change(lambda tx, change: change_plan(tx, change, data, plan_id=plan_id)))
 
 
 @get("/prices", summary="List prices", tags=["Catalog"])
@@ -90,4 +97,4 @@ async def make_price_version(
     return price_view(await call.change(lambda tx, change: create_version(tx, change, data, price_id=price_id)))
 
 
-HANDLERS = [list_plans, make_plan, get_plan, list_prices, make_price, get_price, make_price_version]
+HANDLERS = [list_plans, make_plan, get_plan, patch_plan, list_prices, make_price, get_price, make_price_version]

@@ -22,6 +22,7 @@ from faregate.apps.api import create_api
 from faregate.apps.control.alert_senders import EmailSender, WebhookSender
 from faregate.apps.control.applying import Applying
 from faregate.apps.control.caller_link import CallerLink
+from faregate.apps.control.catalog_loop import CatalogLoop
 from faregate.apps.control.collector import Collector
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.dispatcher import Dispatcher, Routes
@@ -45,9 +46,12 @@ from faregate.apps.secret_files import ensure_sandbox_key
 from faregate.apps.web.app import create_web
 from faregate.base.clock import Clock, SystemClock
 from faregate.base.ids import new_id
+from faregate.domain.billing.provider_catalog import CatalogProvider
 from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
+from faregate.providers.stripe.catalog import StripeCatalog
+from faregate.providers.stripe.client import connect
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.deliver_alerts import AlertSender, deliver_alerts
@@ -115,8 +119,14 @@ async def running_control_plane(
             new_id=new_id,
             pages_url=f"{origin(reachable(settings.host), port)}/sandbox/pay",
         )
-        parts = _Parts(database=database, provider=provider, sandbox=sandbox, clock=clock, settings=settings)
-        async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port):
+        catalog = StripeCatalog(
+            partial(connect, sandbox.key, base_url=f"{origin(reachable(settings.host), port)}/sandbox")
+        )
+        parts = _Parts(
+            database=database, provider=provider, catalog=catalog, sandbox=sandbox, clock=clock, settings=settings
+        )
+        # What is sent to the sandbox is sent to this very process: it ends before that stops listening.
+        async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port), parts.syncing():
             yield RunningControlPlane(
                 origin=origin(reachable(settings.host), port),
                 port=port,
@@ -134,6 +144,7 @@ class _Parts:
         *,
         database: Database,
         provider: EmbeddedProvider,
+        catalog: CatalogProvider,
         sandbox: Sandbox,
         clock: Clock,
         settings: ControlSettings,
@@ -155,6 +166,7 @@ class _Parts:
         self._alerting = Ticking(
             tick=partial(deliver_alerts, database, _senders(self._webhooks, settings, clock), clock), counters=counters
         )
+        self._syncing = CatalogLoop(database=database, provider=catalog, clock=clock, counters=counters)
         self._rate_desk = RateDesk(database=database, clock=clock, feed=self._feed)
         link = GatewayLink(
             database=database,
@@ -236,6 +248,15 @@ class _Parts:
                 with suppress(asyncio.CancelledError):
                     await task
             await self._webhooks.close()
+
+    @asynccontextmanager
+    async def syncing(self) -> AsyncIterator[None]:
+        """Keep the catalog at the billing provider in step while the context lasts."""
+        task = asyncio.create_task(self._syncing.run())
+        try:
+            yield
+        finally:
+            await self._syncing.stop(task)
 
 
 def _senders(webhooks: WebhookSender, settings: ControlSettings, clock: Clock) -> Mapping[DestinationKind, AlertSender]:

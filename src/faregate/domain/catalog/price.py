@@ -32,10 +32,11 @@ class TaxBehavior(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A product of the catalog, unique by name within the application."""
+    """A product of the catalog, unique by name within the application. An archived one is not sold any more."""
 
     plan_id: str
     name: str
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from faregate.providers.sandbox import (
+    account,
     charges,
     checkout,
     coupons,
@@ -52,6 +53,7 @@ from faregate.providers.sandbox.store import KeptAnswer
 from faregate.providers.stripe_version import API_VERSION
 
 _MODULES: Final = (
+    account,
     charges,
     checkout,
     coupons,

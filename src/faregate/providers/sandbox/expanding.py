@@ -51,7 +51,7 @@ def _shown(store: Store, value: Any, paths: list[list[str]]) -> Any:  # noqa: AN
         whole = _named(store, name, part) if name in wanted else part
         shown[name] = _shown(store, whole, [path for path in wanted.get(name, []) if path])
     for name in wanted.keys() - value.keys():
-        if value.get("object") not in {"list", "event"}:
+        if name not in hidden and value.get("object") not in {"list", "event"}:
             raise refused(f"This property cannot be expanded ({name}).", param="expand")
     return shown
 

@@ -28,11 +28,19 @@ class PlanCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
 
 
+class PlanChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change of a plan. An archived one is not sold any more; its subscriptions go on."""
+
+    name: Name | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+
+
 class PlanView(Struct, frozen=True, kw_only=True):
     """A plan: a product of the catalog."""
 
     plan_id: str
     name: str
+    archived: bool = False
 
 
 class TermsShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +125,7 @@ class PriceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def plan_view(plan: Plan) -> PlanView:
     """Return a plan as it travels."""
-    return PlanView(plan_id=plan.plan_id, name=plan.name)
+    return PlanView(plan_id=plan.plan_id, name=plan.name, archived=plan.is_archived)
 
 
 def price_view(series: PriceSeries) -> PriceView:
