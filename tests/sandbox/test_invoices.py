@@ -275,3 +275,25 @@ def test_the_balance_of_a_customer_is_in_one_currency(stripe: StripeClient) -> N
     assert stripe.v1.customers.balance_transactions.retrieve(customer, moved.id).description == told.description
     with pytest.raises(InvalidRequestError, match="No such customer_balance_transaction"):
         stripe.v1.customers.balance_transactions.retrieve(make_customer(stripe), moved.id)
+
+
+def test_coupons_come_off_in_their_order_and_never_below_zero(stripe: StripeClient) -> None:
+    coupons = stripe.v1.coupons
+    tenth = coupons.create({"percent_off": 10, "duration": "once"}).id
+    fixed = coupons.create({"amount_off": 300, "currency": "usd", "duration": "once"}).id
+    draft = drafted(stripe, 333, 333, -50, discounts=[{"coupon": tenth}, {"coupon": fixed}])
+    assert [part.amount for part in draft.total_discount_amounts or []] == [67, 300]
+    assert (draft.subtotal, draft.total) == (616, 249)
+    assert [sum(part.amount for part in line.discount_amounts or []) for line in draft.lines.data] == [184, 183, 0]
+    all_off = stripe.v1.invoices.update(draft.id, {"discounts": [{"coupon": fixed}]})
+    assert (all_off.total, len(all_off.discounts)) == (316, 1)
+    none_off = stripe.v1.invoices.update(draft.id, {"discounts": ""})
+    assert (none_off.total, none_off.discounts) == (616, [])
+    small = drafted(stripe, 100, discounts=[{"coupon": fixed}])
+    assert small.total == 0
+
+
+def test_a_coupon_in_another_currency_is_refused(stripe: StripeClient) -> None:
+    coupon = stripe.v1.coupons.create({"amount_off": 300, "currency": "eur", "duration": "once"}).id
+    with pytest.raises(InvalidRequestError, match="in eur"):
+        drafted(stripe, 100, discounts=[{"coupon": coupon}])

@@ -48,6 +48,7 @@ from faregate.providers.sandbox.invoices import (
     finalize,
     moved_to,
     new_invoice,
+    redeemed,
     refreshed,
     settle,
 )
@@ -65,6 +66,7 @@ _WHEN_DRAFT: Final = _WHEN_FINAL | {
     "days_until_due",
     "default_tax_rates",
     "description",
+    "discounts",
     "due_date",
     "effective_at",
     "footer",
@@ -85,7 +87,9 @@ def make_invoice(sandbox: Sandbox, asked: Asked) -> Json:
     sandbox = in_time_of(sandbox, customer)
     fields = _fields(sandbox, {"collection_method": "charge_automatically"} | sent, is_new=True)
     currency: str = (sent.get("currency") or customer["currency"] or "usd").lower()
+    discounts = fields.pop("discounts", [])
     invoice = new_invoice(sandbox, customer, fields, currency=currency)
+    invoice |= redeemed(sandbox, invoice, discounts)
     if sent.get("pending_invoice_items_behavior") == "include":
         take_pending(sandbox, invoice, subscription=None)
     invoice = refreshed(sandbox, invoice)
@@ -132,6 +136,8 @@ def change_invoice(sandbox: Sandbox, asked: Asked) -> Json:
         message = f"Finalized invoices can't be updated in this way: `{name}`"
         raise refused(message, param=name, code="invoice_not_editable")
     fields = _fields(sandbox, {"collection_method": invoice["collection_method"]} | sent, is_new=False)
+    if "discounts" in fields:
+        fields |= redeemed(sandbox, invoice, fields["discounts"])
     if "days_until_due" in fields:
         fields["_days_until_due"] = fields.pop("days_until_due")
     if "automatic_tax" in fields:
@@ -323,6 +329,8 @@ def _fields(sandbox: Sandbox, sent: Json, *, is_new: bool) -> Json:
     fields = {name: value for name, value in sent.items() if name in _WHEN_DRAFT}
     if "default_tax_rates" in fields:
         fields["default_tax_rates"] = named_tax_rates(sandbox, sent["default_tax_rates"], param="default_tax_rates")
+    if "discounts" in fields:
+        fields["discounts"] = fields["discounts"] or []
     if is_new:
         fields["metadata"] = sent.get("metadata") or {}
     return fields

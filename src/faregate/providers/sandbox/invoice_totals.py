@@ -52,10 +52,10 @@ def totals(sandbox: Sandbox, invoice: Json, lines: list[Json]) -> Json:
         "subtotal": subtotal,
         "subtotal_excluding_tax": subtotal - sum(inclusive_part(line) for line in lines),
         "total": total,
-        "total_discount_amounts": _summed(lines, "discount_amounts"),
+        "total_discount_amounts": summed(lines, "discount_amounts"),
         "total_excluding_tax": total - sum(tax["amount"] for tax in taxes),
-        "total_pretax_credit_amounts": _summed(lines, "pretax_credit_amounts"),
-        "total_taxes": _summed(lines, "taxes"),
+        "total_pretax_credit_amounts": summed(lines, "pretax_credit_amounts"),
+        "total_taxes": summed(lines, "taxes"),
     } | due(invoice, total)
 
 
@@ -74,7 +74,7 @@ def _takes(discount: Json, line: Json) -> bool:
     return products is None or (details is not None and details["product"] in products)
 
 
-def _summed(lines: list[Json], name: str) -> list[Json]:
+def summed(lines: list[Json], name: str) -> list[Json]:
     """Return the lines' entries of a name added up by what they are of: a discount, a transaction or a tax rate."""
     summed: dict[str, Json] = {}
     for line in lines:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from faregate.providers.sandbox.asking import Sandbox
-from faregate.providers.sandbox.coupons import coupon_of
+from faregate.providers.sandbox.coupons import coupon_of, discount, redeem
 from faregate.providers.sandbox.credit_balance import apply_credit, give_back
 from faregate.providers.sandbox.customer_balance import move_balance
-from faregate.providers.sandbox.faults import Json
+from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.invoice_items import items_on, take_pending
 from faregate.providers.sandbox.invoice_lines import lines_of, sources_of
 from faregate.providers.sandbox.invoice_totals import discount_lines, due, totals
@@ -74,7 +74,7 @@ def open_invoice(  # noqa: PLR0913 - what an invoice of a subscription is of
         },
         "period_end": period_end,
         "period_start": period_start,
-        "_discounts": [_kept_discount(sandbox, discount) for discount in discounts],
+        "_discounts": [_kept_discount(sandbox, each) for each in discounts],
         "_sources": sources_of(
             subscription, start=period_start, end=period_end, is_metered=is_metered, is_licensed=is_licensed
         ),
@@ -212,12 +212,24 @@ def _give_balance_back(sandbox: Sandbox, invoice: Json) -> None:
         move_balance(sandbox, customer, -taken, currency=invoice["currency"], kind=kind, invoice=invoice["id"])
 
 
-def _kept_discount(sandbox: Sandbox, discount: Json) -> Json:
+def redeemed(sandbox: Sandbox, invoice: Json, sent: list[Json]) -> Json:
+    """Redeem coupons for an invoice that is made by hand, and return its fields of them; raises `StripeFault`."""
+    discounts = [discount(sandbox, each) for each in redeem(sandbox, sent, holder=invoice)]
+    for place, each in enumerate(discounts):
+        code = coupon_of(sandbox, each)["currency"]
+        if code not in {None, invoice["currency"]}:
+            message = f"The coupon takes off an amount in {code}; the invoice is in {invoice['currency']}."
+            raise refused(message, param=f"discounts[{place}][coupon]")
+    kept = [_kept_discount(sandbox, each) for each in discounts]
+    return {"discounts": [each["id"] for each in discounts], "_discounts": kept}
+
+
+def _kept_discount(sandbox: Sandbox, body: Json) -> Json:
     """Return what an invoice keeps of a discount."""
-    coupon = coupon_of(sandbox, discount)
+    coupon = coupon_of(sandbox, body)
     percent = coupon["percent_off"]
     return {
-        "discount": discount["id"],
+        "discount": body["id"],
         "percent_off": None if percent is None else str(percent),
         "amount_off": coupon["amount_off"],
         "products": (coupon.get("applies_to") or {}).get("products"),
@@ -265,7 +277,7 @@ def blank_invoice(customer: Json, fields: Json, *, currency: str, at: int) -> Js
     body |= {f"customer_{name}": customer[name] for name in ("address", "email", "name", "phone", "shipping")}
     body["customer_tax_exempt"] = customer["tax_exempt"] or "none"
     body |= fields
-    body["discounts"] = [discount["discount"] for discount in body["_discounts"]]
+    body["discounts"] = [each["discount"] for each in body["_discounts"]]
     body["automatic_tax"] = {
         "disabled_reason": None,
         "enabled": is_taxed,
