@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 
 _INSERT = (
     "INSERT INTO catalog_sync (application_id, kind, our_id, revision, synced_revision, account, attempts, drift)"
