@@ -73,6 +73,24 @@ def test_a_page_is_styled_fits_its_width_and_follows_the_browsers_colours(
         assert (red + green + blue < 200) is dark
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_look_inside_the_sandbox_fits_a_small_screen(browser: Browser, control: Handle, *, dark: bool) -> None:
+    with page_of(browser, control, width=360, dark=dark) as page:
+        for tab in ("Account", "Requests", "Webhooks", "Faults"):
+            page.goto("/sandbox/inspect")
+            page.get_by_role("navigation", name="Sandbox").get_by_role("link", name=tab).click()
+            page.wait_for_load_state()
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            red, green, blue, _ = page.evaluate(_BACKGROUND)
+            assert (red + green + blue < 200) is dark
+        page.select_option("#answer", "request:failed")
+        page.fill("#times", "1")
+        page.get_by_role("button", name="Let it fail").click()
+        expect(page.get_by_text("0 of 0")).to_be_visible()
+        page.get_by_role("button", name="Take back").click()
+        expect(page.get_by_text("Everything is answered as it should be.")).to_be_visible()
+
+
 def test_a_search_changes_the_list_without_loading_the_page_and_stays_in_the_address(
     browser: Browser, control: Handle
 ) -> None:

@@ -20,7 +20,10 @@ def reset(store: Store, kinds: Sequence[str] | None = None) -> int:
     for kind in kinds:
         if kind not in known | tables:
             raise refused(f"There is nothing of the kind {kind}", param="kinds")
-    return sum(_forget(store, kind, is_table=kind in tables) for kind in kinds)
+    forgotten = sum(_forget(store, kind, is_table=kind in tables) for kind in kinds)
+    for table, column in (("delivery", "event"), ("signing_secret", "receiver"), ("due", "id")):
+        store.connection.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT id FROM object)")  # noqa: S608 - as above
+    return forgotten
 
 
 def _forget(store: Store, kind: str, *, is_table: bool) -> int:
