@@ -38,7 +38,7 @@ from bench.overspend.rating import NANOS_PER_DOLLAR, dollars
 from bench.overspend.records import TotalRow
 from bench.overspend.rounds import gather, open_for
 from bench.stack import READY
-from faregate.apps.control.main import PROVIDER_FILE
+from faregate.apps.control.billing_link import PROVIDER_FILE
 from faregate.base.failpoints import FAILPOINTS
 
 _CUSTOMERS: Final = 16

@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from faregate.providers.sandbox.api import HttpRequest, answer
+from faregate.providers.sandbox.asking import Sandbox
 from tests.contract.checker import rules, sdk2spec
 from tests.contract.checker.stripe_validator import Bad, Contract, tree
 
@@ -57,14 +59,14 @@ def contract() -> Contract:
 
 
 class Judge(ThreadingHTTPServer):
-    """Stands before the sandbox at `upstream`, such as `http://127.0.0.1:8080/sandbox`."""
+    """Stands before a sandbox, of this process or at an address such as `http://127.0.0.1:8080/sandbox`."""
 
     daemon_threads = True
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, sandbox: Sandbox | str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.contract = contract()
-        self.upstream = urllib.parse.urlsplit(upstream)
+        self.sandbox = sandbox
         self.log: list[Judged] = []
 
     @property
@@ -77,8 +79,8 @@ class Judge(ThreadingHTTPServer):
 
 
 @contextmanager
-def judging(upstream: str) -> Iterator[Judge]:
-    with Judge(upstream) as judge:
+def judging(sandbox: Sandbox | str) -> Iterator[Judge]:
+    with Judge(sandbox) as judge:
         thread = threading.Thread(target=judge.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -101,9 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
             params = self._checked(url, body, operation, template)
         except Bad as bad:
             fault = bad.body
-            status, answer = bad.status, json.dumps({"error": bad.body}).encode()
+            status, said = bad.status, json.dumps({"error": bad.body}).encode()
         else:
-            status, answer = self._pass_on(body)
+            status, said = self._pass_on(url, body)
         judged = Judged(
             method=self.command,
             path=url.path,
@@ -117,10 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.log.append(judged)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(said)))
         self.send_header("Request-Id", "req_judged")
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(said)
 
     def _checked(self, url: urllib.parse.SplitResult, body: bytes, operation: Any, template: str) -> Any:  # noqa: ANN401 - decoded JSON
         is_read = self.command in {"GET", "DELETE"}
@@ -134,14 +136,27 @@ class _Handler(BaseHTTPRequestHandler):
         rules.check(self.command.lower(), template, timeless, Bad)
         return params
 
-    def _pass_on(self, body: bytes) -> tuple[int, bytes]:
-        upstream = self.server.upstream
+    def _pass_on(self, url: urllib.parse.SplitResult, body: bytes) -> tuple[int, bytes]:
+        sandbox = self.server.sandbox
+        if isinstance(sandbox, str):
+            return self._send(urllib.parse.urlsplit(sandbox), body)
+        request = HttpRequest(
+            method=self.command,
+            path=url.path,
+            query=url.query.encode(),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+        )
+        answered = answer(sandbox, request)
+        return answered.status, answered.body
+
+    def _send(self, upstream: urllib.parse.SplitResult, body: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=30)
         try:
             headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
             connection.request(self.command, upstream.path + self.path, body=body or None, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            answered = connection.getresponse()
+            return answered.status, answered.read()
         finally:
             connection.close()
 

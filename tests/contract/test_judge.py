@@ -1,36 +1,25 @@
 """The judge lets through what Stripe takes, and refuses what Stripe refuses: else it would prove nothing."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from stripe import InvalidRequestError, StripeClient
 
-from faregate.apps.secret_files import SANDBOX_KEY_FILE
-from faregate.providers.stripe.client import connect
-from tests.contract.judge import Judge, judging
-from tests.control.control_plane import started
+from tests.contract.judge import Judge
+from tests.contract.shop import Shop
 
 Wrong = Callable[[StripeClient], object]
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    data = Path(tmp_path_factory.mktemp("contract"))
-    with started(data) as handle:
-        yield f"{handle.running.origin}/sandbox", (data / SANDBOX_KEY_FILE).read_text().strip()
-
-
-@pytest.fixture(scope="module")
-def judge(sandbox: tuple[str, str]) -> Iterator[Judge]:
-    with judging(sandbox[0]) as judge:
-        yield judge
+@pytest.fixture
+def client(shop: Shop) -> StripeClient:
+    shop.judge.log.clear()
+    return shop.client
 
 
 @pytest.fixture
-def client(judge: Judge, sandbox: tuple[str, str]) -> StripeClient:
-    judge.log.clear()
-    return connect(sandbox[1], base_url=judge.url)
+def judge(shop: Shop) -> Judge:
+    return shop.judge
 
 
 def test_right_requests_reach_the_sandbox(client: StripeClient, judge: Judge) -> None:

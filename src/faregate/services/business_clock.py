@@ -9,7 +9,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.limits import MAX_CLOCK_AHEAD
 from faregate.storage.applications import find_application, set_clock_offset
-from faregate.storage.database import Transaction
+from faregate.storage.database import Database, Transaction
 from faregate.storage.state_feed import record_change
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,6 +35,24 @@ def read_clock(transaction: Transaction, application_id: str, clock: Clock) -> B
 def business_now(transaction: Transaction, application_id: str, clock: Clock) -> datetime:
     """Return the application's business time as an instant."""
     return read_clock(transaction, application_id, clock).now
+
+
+class ApplicationClock:
+    """A `Clock` whose instants are an application's business time."""
+
+    def __init__(self, database: Database, application_id: str, clock: Clock) -> None:
+        self._database = database
+        self._application_id = application_id
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """Return the business time."""
+        with self._database.snapshot() as transaction:
+            return business_now(transaction, self._application_id, self._clock)
+
+    def steady_ms(self) -> int:
+        """Return what the machine's clock says: durations are nobody's business time."""
+        return self._clock.steady_ms()
 
 
 def advance_clock(

@@ -343,6 +343,7 @@ def _coupon(discount: ExpectedDiscount) -> ProviderCoupon:
         name=discount.name,
         percent_off=discount.percent_off,
         amount_off=discount.amount_off,
+        amount=discount.amount,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from faregate.base.clock import Clock
-from faregate.base.errors import FaregateError, Unavailable
+from faregate.base.errors import ConfigurationError, FaregateError, Unavailable
 from faregate.base.failpoints import TOP_UP_PAID, reach
 from faregate.base.ids import IdSource
 from faregate.base.money import from_ledger_units, to_minor_units
@@ -25,6 +25,7 @@ from faregate.services.business_clock import business_now
 from faregate.services.credit import NewGrant, give_grant
 from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_customers import provider_customer
+from faregate.services.provider_linking import linked_provider
 from faregate.services.retries import retry_delay
 from faregate.services.top_ups import begin_top_up, due_top_ups
 from faregate.storage.applications import list_applications
@@ -118,7 +119,7 @@ class TopUpRunner:
     async def _finish(self, row: TopUpRow, turns: asyncio.Semaphore) -> bool:
         async with turns:
             charge = await self._database.read(lambda tx: _charge(tx, row))
-            outcome = await _ask(self._provider, charge)
+            outcome = await self._ask(row, charge)
         payment = outcome.payment
         if payment is None:
             _log.warning("top_up.outcome_unknown", top_up=row.top_up_id, attempts=row.attempts + 1, error=outcome.fault)
@@ -130,6 +131,22 @@ class TopUpRunner:
             _log.warning("top_up.failed", top_up=row.top_up_id, failure=payment.failure)
         await self._database.write(lambda tx: self._end(tx, row, payment))
         return True
+
+    async def _ask(self, row: TopUpRow, charge: ProviderCharge) -> _Outcome:
+        """Return the payment; what the provider refuses for good is a payment that failed."""
+        our_ids = [charge.customer.lookup_key]
+        try:
+            async with linked_provider(
+                self._database, self._provider, self._clock, application_id=row.application_id, our_ids=our_ids
+            ) as linked:
+                return _Outcome(await ask_provider(linked.take_payment, charge))
+        except (Unavailable, ConfigurationError) as error:
+            return _Outcome(None, error.message)
+        except FaregateError as error:
+            return _Outcome(ProviderPayment(id="", failure=error.code), error.message)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others go on
+            _log.exception("top_up.crashed", top_up=charge.lookup_key)
+            return _Outcome(None, f"{type(error).__name__}: {error}")
 
     def _end(self, transaction: Transaction, row: TopUpRow, payment: ProviderPayment) -> None:
         """Record the outcome once; what was paid becomes a grant."""
@@ -167,16 +184,3 @@ def _charge(transaction: Transaction, row: TopUpRow) -> ProviderCharge:
         amount=to_minor_units(from_ledger_units(row.amount, unit), unit),
         description=f"Credit for {billed.plan_name}",
     )
-
-
-async def _ask(provider: BillingProvider, charge: ProviderCharge) -> _Outcome:
-    """Return the payment; what the provider refuses for good is a payment that failed."""
-    try:
-        return _Outcome(await ask_provider(provider.take_payment, charge))
-    except Unavailable as error:
-        return _Outcome(None, error.message)
-    except FaregateError as error:
-        return _Outcome(ProviderPayment(id="", failure=error.code), error.message)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one payment, the others go on
-        _log.exception("top_up.crashed", top_up=charge.lookup_key)
-        return _Outcome(None, f"{type(error).__name__}: {error}")

@@ -23,6 +23,15 @@ class ApplicationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAccount:
+    """The account of Stripe's that an application bills through, and whether that is of live mode."""
+
+    application_id: str
+    account: str
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
     """A token of the management API; only its hash is kept."""
 
@@ -55,6 +64,29 @@ def list_applications(transaction: Transaction) -> list[ApplicationRow]:
 def find_application(transaction: Transaction, application_id: str) -> ApplicationRow | None:
     """Return the application with the id."""
     return next(iter(_applications(transaction, application.c.application_id == application_id)), None)
+
+
+def read_accounts(transaction: Transaction) -> list[ProviderAccount]:
+    """Return the accounts of Stripe's that applications bill through, of those that do, oldest first."""
+    columns = application.c
+    statement = (
+        select(columns.application_id, columns.provider_account, columns.provider_is_live)
+        .where(columns.provider_account.is_not(None))
+        .order_by(columns.created_at, columns.application_id)
+    )
+    return [
+        ProviderAccount(application_id=row.application_id, account=row.provider_account, is_live=row.provider_is_live)
+        for row in transaction.execute(statement)
+    ]
+
+
+def keep_account(transaction: Transaction, *, account: str, is_live: bool) -> None:
+    """Remember the account of applications that bill through none yet."""
+    transaction.execute(
+        update(application)
+        .where(application.c.provider_account.is_(None))
+        .values(provider_account=account, provider_is_live=is_live)
+    )
 
 
 def set_clock_offset(transaction: Transaction, application_id: str, offset_us: int) -> None:

@@ -32,6 +32,8 @@ application = Table(
     Column("generation", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("leases_from", Instant),
+    Column("provider_account", Text),
+    Column("provider_is_live", Boolean),
 )
 
 operator = Table(

@@ -34,6 +34,7 @@ async def set_payment_method(
     await provider_customers.set_payment_method(
         call.backend.database,
         call.backend.provider,
+        call.backend.clock,
         application_id=call.application_id,
         company_id=company_id,
         payment_method=data.payment_method,

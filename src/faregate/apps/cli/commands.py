@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from faregate.apps.cli import options
-from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, SmtpSecurity
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, Billing, SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -31,6 +31,8 @@ def up(
     smtp_user: options.SmtpUser = None,
     smtp_password: options.SmtpPassword = None,
     smtp_from: options.SmtpFrom = None,
+    billing: options.BillingOption = Billing.EMBEDDED,
+    stripe_api_key: options.StripeApiKey = None,
     stripe_webhook_secret: options.StripeWebhookSecret = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
@@ -71,6 +73,8 @@ def up(
                 password=smtp_password,
                 sender=smtp_from,
             ),
+            billing=billing,
+            stripe_api_key=stripe_api_key or None,
             stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
             log_format=log_format,
             log_level=log_level,
@@ -93,6 +97,8 @@ def serve(
     smtp_user: options.SmtpUser = None,
     smtp_password: options.SmtpPassword = None,
     smtp_from: options.SmtpFrom = None,
+    billing: options.BillingOption = Billing.EMBEDDED,
+    stripe_api_key: options.StripeApiKey = None,
     stripe_webhook_secret: options.StripeWebhookSecret = None,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
@@ -126,6 +132,8 @@ def serve(
             password=smtp_password,
             sender=smtp_from,
         ),
+        billing=billing,
+        stripe_api_key=stripe_api_key or None,
         stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
     )
     return run_serve(settings, log_format, log_level)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from cyclopts import CoercionError, Parameter, Token
 from cyclopts.validators import Number
 
-from faregate.apps.control.settings import SmtpSecurity
+from faregate.apps.control.settings import Billing, SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -61,6 +61,13 @@ SmtpSecurityOption = Annotated[
 SmtpUser = Annotated[str | None, Parameter(help="Whom to sign in as at the mail server.")]
 SmtpPassword = Annotated[str | None, Parameter(help="Password at the mail server; better in the environment.")]
 SmtpFrom = Annotated[str | None, Parameter(help="Address that e-mail is from.")]
+BillingOption = Annotated[
+    Billing, Parameter(help="Who issues invoices without a key of Stripe's: the embedded provider, or the sandbox.")
+]
+StripeApiKey = Annotated[
+    str | None,
+    Parameter(help="Secret or restricted key of the Stripe account that bills; better in the environment."),
+]
 StripeWebhookSecret = Annotated[
     str | None,
     Parameter(help="What Stripe signs its webhooks with (whsec_...); while it is rolled, both, with a comma between."),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faregate.apps.cli.supervisor import Child, Supervisor
-from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, SmtpSettings
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, Billing, SmtpSettings
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_gateway_token
@@ -30,6 +30,8 @@ class UpSettings:
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
     smtp: SmtpSettings | None = None
+    billing: Billing = Billing.EMBEDDED
+    stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     log_format: LogFormat
     log_level: LogLevel
@@ -88,6 +90,7 @@ def _environment(settings: UpSettings) -> dict[str, str]:
         "GATEWAY_TOKEN": settings.gateway_token or "",
         "LOST_GATEWAYS": settings.lost_gateways.value,
         "LOST_GATEWAY_GRACE_S": str(settings.lost_gateway_grace_s),
+        "BILLING": settings.billing.value,
         "LOG_FORMAT": settings.log_format.value,
         "LOG_LEVEL": settings.log_level.value,
         "CONFIG": os.devnull,
@@ -95,6 +98,8 @@ def _environment(settings: UpSettings) -> dict[str, str]:
     }
     if settings.smtp is not None:
         told |= _smtp(settings.smtp)
+    if settings.stripe_api_key is not None:
+        told["STRIPE_API_KEY"] = settings.stripe_api_key
     if settings.stripe_webhook_secrets:
         told["STRIPE_WEBHOOK_SECRET"] = ",".join(settings.stripe_webhook_secrets)
     if settings.database_url is not None:

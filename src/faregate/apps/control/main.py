@@ -21,6 +21,7 @@ import structlog
 from faregate.apps.api import create_api
 from faregate.apps.control.alert_senders import EmailSender, WebhookSender
 from faregate.apps.control.applying import Applying
+from faregate.apps.control.billing_link import billing_provider, check_account, stripe_connection
 from faregate.apps.control.caller_link import CallerLink
 from faregate.apps.control.catalog_loop import CatalogLoop
 from faregate.apps.control.collector import Collector
@@ -37,7 +38,7 @@ from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.sandbox_link import SandboxLink
 from faregate.apps.control.sandbox_webhooks import SandboxWebhooks
 from faregate.apps.control.serving import listening
-from faregate.apps.control.settings import ControlSettings
+from faregate.apps.control.settings import Billing, ControlSettings
 from faregate.apps.control.state_feed import StateFeed
 from faregate.apps.control.webhook_link import WebhookLink
 from faregate.apps.garbage import collect_rarely
@@ -46,15 +47,16 @@ from faregate.apps.secret_files import ensure_sandbox_key
 from faregate.apps.web.app import create_web
 from faregate.base.clock import Clock, SystemClock
 from faregate.base.ids import new_id
+from faregate.domain.billing.provider import BillingProvider
 from faregate.domain.billing.provider_catalog import CatalogProvider
-from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe.catalog import StripeCatalog
-from faregate.providers.stripe.client import connect
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
+from faregate.services.business_clock import ApplicationClock
 from faregate.services.deliver_alerts import AlertSender, deliver_alerts
+from faregate.services.gateway_calls import main_application
 from faregate.services.keep_margins import MarginKeeper
 from faregate.services.run_top_ups import TopUpRunner
 from faregate.services.setup import FirstSecrets
@@ -63,7 +65,6 @@ from faregate.storage.database import Database
 
 _log: Final = structlog.stdlib.get_logger()
 
-PROVIDER_FILE: Final = "sandbox.sqlite3"
 SANDBOX_FILE: Final = "stripe-sandbox.sqlite3"
 
 
@@ -106,22 +107,23 @@ async def running_control_plane(
     clock = clock or SystemClock()
     port = claim_port(settings.host, settings.port)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sandbox_url = f"{origin(reachable(settings.host), port)}/sandbox"
+    sandbox_key = ensure_sandbox_key(settings.data)
     with (
         closing(Database(settings.resolved_database_url())) as database,
-        closing(EmbeddedProvider(settings.data / PROVIDER_FILE)) as provider,
+        billing_provider(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key) as provider,
         closing(Store(settings.data / SANDBOX_FILE)) as store,
     ):
         first_secrets = await prepare(database, data=settings.data, clock=clock)
+        await check_account(database, provider, settings)
         sandbox = Sandbox(
-            key=ensure_sandbox_key(settings.data),
+            key=sandbox_key,
             store=store,
-            clock=clock,
+            clock=await _sandbox_clock(database, settings, clock),
             new_id=new_id,
-            pages_url=f"{origin(reachable(settings.host), port)}/sandbox/pay",
+            pages_url=f"{sandbox_url}/pay",
         )
-        catalog = StripeCatalog(
-            partial(connect, sandbox.key, base_url=f"{origin(reachable(settings.host), port)}/sandbox")
-        )
+        catalog = StripeCatalog(stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key))
         parts = _Parts(
             database=database, provider=provider, catalog=catalog, sandbox=sandbox, clock=clock, settings=settings
         )
@@ -143,7 +145,7 @@ class _Parts:
         self,
         *,
         database: Database,
-        provider: EmbeddedProvider,
+        provider: BillingProvider,
         catalog: CatalogProvider,
         sandbox: Sandbox,
         clock: Clock,
@@ -257,6 +259,13 @@ class _Parts:
             yield
         finally:
             await self._syncing.stop(task)
+
+
+async def _sandbox_clock(database: Database, settings: ControlSettings, clock: Clock) -> Clock:
+    """Return the sandbox's time: that of the application, where the sandbox bills it."""
+    if settings.billing is not Billing.SANDBOX:
+        return clock
+    return ApplicationClock(database, await database.read(main_application), clock)
 
 
 def _senders(webhooks: WebhookSender, settings: ControlSettings, clock: Clock) -> Mapping[DestinationKind, AlertSender]:

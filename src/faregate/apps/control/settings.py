@@ -14,6 +14,13 @@ LOST_GATEWAY_GRACE_S: Final = 3_600
 DATABASE_FILE: Final = "faregate.sqlite3"
 
 
+class Billing(StrEnum):
+    """Who issues invoices where there is no key of Stripe's: the embedded provider, or Stripe's API in the sandbox."""
+
+    EMBEDDED = "embedded"
+    SANDBOX = "sandbox"
+
+
 class SmtpSecurity(StrEnum):
     """`starttls`: an open connection that turns to TLS before anything is said; `tls` from its first byte; `none`."""
 
@@ -39,7 +46,8 @@ class ControlSettings:
     """Port 0 takes a free one. Without a `database_url`, state is kept in SQLite in the `data` folder.
 
     `lost_gateways`: what becomes of the units of a gateway that was not there for `lost_gateway_grace_s`.
-    Without `smtp`, no e-mail is sent. `stripe_webhook_secrets`: any of them may have signed a webhook.
+    Without `smtp`, no e-mail is sent. With a `stripe_api_key`, Stripe bills, without one what `billing` says.
+    `stripe_webhook_secrets`: any of them may have signed a webhook.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +58,8 @@ class ControlSettings:
     lost_gateways: LostUnits = LostUnits.KEEP
     lost_gateway_grace_s: int = LOST_GATEWAY_GRACE_S
     smtp: SmtpSettings | None = None
+    billing: Billing = Billing.EMBEDDED
+    stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def resolved_database_url(self) -> str:

@@ -77,13 +77,14 @@ class RatedLine:
 class ProviderCoupon:
     """A coupon that an invoice is to take off, under our id of its giving: `percent_off`, or `amount_off` minor units.
 
-    The provider works out by itself what that is.
+    `amount`: what that comes to by our reckoning, in minor units.
     """
 
     lookup_key: str
     name: str
     percent_off: Decimal | None
     amount_off: int | None
+    amount: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

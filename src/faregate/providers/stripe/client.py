@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import stamina
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from stripe import StripeClient, StripeError
 
 T = TypeVar("T")
+
+Connecting: TypeAlias = "Callable[[], StripeClient]"
+"""What gives a client when it is first needed, since that loads the SDK."""
 
 _REQUEST_TIMEOUT_S: Final = PROVIDER_TIMEOUT_S / 3
 _PATIENCE_S: Final = PROVIDER_TIMEOUT_S / 2
