@@ -13,6 +13,7 @@ from stripe.params._customer_update_params import CustomerUpdateParams
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, require_of_customer
+from faregate.providers.sandbox.subscription_states import ended
 from faregate.providers.sandbox.times import TEST_CLOCK, in_time_of
 
 _TAKEN: Final = ("address", "description", "email", "name", "phone", "preferred_locales", "shipping", "tax_exempt")
@@ -87,7 +88,10 @@ def delete_customer(sandbox: Sandbox, asked: Asked) -> Json:
 
 
 def remove_customer(sandbox: Sandbox, body: Json) -> None:
-    """Let there be no such customer any more."""
+    """Let there be no such customer any more, and end its subscriptions."""
+    for subscription in sandbox.store.find("subscription", "customer", body["id"]):
+        if subscription["ended_at"] is None:
+            ended(sandbox, subscription, "canceled", reason="cancellation_requested")
     sandbox.store.put(body | {"deleted": True})
     sandbox.tell("customer.deleted", body)
 

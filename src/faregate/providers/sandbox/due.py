@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from faregate.providers.sandbox import checkout, checkout_paying, credit_grants, invoice_payments, refunds, test_clocks
+from faregate.providers.sandbox import (
+    checkout,
+    checkout_paying,
+    credit_grants,
+    invoice_payments,
+    refunds,
+    subscription_course,
+    subscription_states,
+    test_clocks,
+)
 from faregate.providers.sandbox.asking import Sandbox
 
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
@@ -14,6 +23,8 @@ WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
     **credit_grants.WORKS,
     **invoice_payments.WORKS,
     **refunds.WORKS,
+    **subscription_course.WORKS,
+    **subscription_states.WORKS,
     **test_clocks.WORKS,
 }
 """What each work does with the object that has the id, in the sandbox at the instant at which it was due."""

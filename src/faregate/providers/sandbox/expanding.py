@@ -22,6 +22,8 @@ _KINDS: Final = {
     "payment_method": "payment_method",
     "product": "product",
     "setup_intent": "setup_intent",
+    "subscription": "subscription",
+    "test_clock": "test_helpers.test_clock",
 }
 """What a field with an id names."""
 

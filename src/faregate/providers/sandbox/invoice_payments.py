@@ -17,6 +17,7 @@ from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoices import ADVANCE, RETRY, finalize, settle
 from faregate.providers.sandbox.payment_intents import charge_off_session
+from faregate.providers.sandbox.subscription_states import invoice_moved
 from faregate.providers.sandbox.times import plan
 
 RETRY_AFTER_DAYS: Final = (3, 5, 7)
@@ -65,6 +66,7 @@ def _fail(sandbox: Sandbox, invoice: Json, intent: Json) -> None:
     sandbox.tell("invoice.payment_failed", invoice)
     if (intent["last_payment_error"] or {}).get("code") == AUTHENTICATION_REQUIRED.code:
         sandbox.tell("invoice.payment_action_required", invoice)
+    invoice_moved(sandbox, invoice)
 
 
 def _paid_by(sandbox: Sandbox, invoice: Json, intent: Json, *, amount: int) -> Json:

@@ -17,6 +17,7 @@ from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.invoice_items import items_on, take_pending
 from faregate.providers.sandbox.invoice_lines import lines_of, sources_of
 from faregate.providers.sandbox.invoice_totals import discount_lines, due, totals
+from faregate.providers.sandbox.subscription_states import invoice_moved
 from faregate.providers.sandbox.times import plan
 
 ADVANCE: Final = "invoice.advance"
@@ -177,6 +178,7 @@ def settle(sandbox: Sandbox, invoice: Json, at: int, *, amount: int, is_out_of_b
     sandbox.store.put(invoice)
     for kind in ("invoice.updated", "invoice.paid", "invoice.payment_succeeded"):
         sandbox.tell(kind, invoice, before if kind == "invoice.updated" else None)
+    invoice_moved(sandbox, invoice)
     return invoice
 
 
@@ -201,6 +203,7 @@ def moved_to(sandbox: Sandbox, invoice: Json, status: str, *, at: int) -> Json:
     sandbox.store.put(invoice)
     sandbox.tell("invoice.updated", invoice, before)
     sandbox.tell(kind, invoice)
+    invoice_moved(sandbox, invoice)
     return invoice
 
 

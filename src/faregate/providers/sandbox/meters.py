@@ -25,6 +25,7 @@ from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, pa
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, StripeFault, missing, refused
 from faregate.providers.sandbox.meter_errors import UnfitEvent
+from faregate.providers.sandbox.times import now_of
 
 METER: Final = "billing.meter"
 
@@ -127,7 +128,7 @@ def take_usage(sandbox: Sandbox, asked: Asked, sent: Json) -> Json:
     if len(identifier) > _MOST_IDENTIFIER:
         raise refused(f"Invalid string: must have at most {_MOST_IDENTIFIER} characters", param="identifier")
     try:
-        customer, value = _fit(sandbox, sent, timestamp=timestamp, lost_as=asked.lost_as)
+        customer, value, timestamp = _fit(sandbox, sent, lost_as=asked.lost_as)
     except UnfitEvent as unfit:
         if not asked.checks_later:
             raise
@@ -154,14 +155,10 @@ def _insert(sandbox: Sandbox, row: tuple[str, str, str, int, int, int]) -> None:
         raise RepeatedEvent(f"An event already exists with identifier {row[0]}.", param="identifier") from None
 
 
-def _fit(sandbox: Sandbox, sent: Json, *, timestamp: int, lost_as: str | None) -> tuple[str, int]:
-    """Return the customer of an event and its value; raises `UnfitEvent`."""
+def _fit(sandbox: Sandbox, sent: Json, *, lost_as: str | None) -> tuple[str, int, int]:
+    """Return the customer of an event, its value and its time, by the customer's clock; raises `UnfitEvent`."""
     meter = _meter_of(sandbox, sent["event_name"])
-    now, by = sandbox.now(), meter["id"]
-    if not now - _OLDEST_S <= timestamp <= now + _AHEAD_S:
-        message = "The timestamp must be within the past 35 calendar days or up to 5 minutes in the future."
-        report = "timestamp_in_future" if timestamp > now else "timestamp_too_far_in_past"
-        raise UnfitEvent(message, report=report, meter=by, param="timestamp")
+    by = meter["id"]
     named = _from_payload(
         sent["payload"], meter["customer_mapping"], meter=by, report="meter_event_no_customer_defined"
     )
@@ -169,10 +166,16 @@ def _fit(sandbox: Sandbox, sent: Json, *, timestamp: int, lost_as: str | None) -
         customer = live_customer(sandbox, named, param="payload")
     except StripeFault as fault:
         raise UnfitEvent.of(fault, report="meter_event_customer_not_found", meter=by) from None
+    now = now_of(sandbox, customer)
+    timestamp = sent.get("timestamp", now)
+    if not now - _OLDEST_S <= timestamp <= now + _AHEAD_S:
+        message = "The timestamp must be within the past 35 calendar days or up to 5 minutes in the future."
+        report = "timestamp_in_future" if timestamp > now else "timestamp_too_far_in_past"
+        raise UnfitEvent(message, report=report, meter=by, param="timestamp")
     value = _value(sent["payload"], meter)
     if lost_as is not None:
         raise UnfitEvent(f"The event was lost: {lost_as}", report=lost_as, meter="" if lost_as == "no_meter" else by)
-    return customer["id"], value
+    return customer["id"], value, timestamp
 
 
 def cancel_event(sandbox: Sandbox, asked: Asked) -> Json:
