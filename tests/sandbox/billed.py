@@ -74,9 +74,10 @@ class Billed:
             }
             for place, price in enumerate(prices)
         ]
-        return {
+        kept = {
             "id": "sub_1",
             "object": "subscription",
+            "latest_invoice": None,
             "status": "active",
             "customer": self.customer["id"],
             "currency": prices[0]["currency"],
@@ -84,6 +85,9 @@ class Billed:
             "days_until_due": 14,
             "items": {"data": items},
         } | fields
+        self.sandbox.store.remove(kept)
+        self.sandbox.store.add(kept)
+        return kept
 
     def draft(self, *prices: Json, discounts: tuple[Json, ...] = (), **fields: Any) -> Json:  # noqa: ANN401
         """The draft of the month that begins at START."""
