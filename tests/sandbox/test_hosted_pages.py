@@ -9,6 +9,8 @@ from stripe import StripeClient
 
 from tests.control.control_plane import Handle
 from tests.sandbox.test_checkout import check_out
+from tests.sandbox.test_hosted_invoice import open_invoice
+from tests.sandbox.test_payments import make_customer
 from tests.support.browser import running_browser
 
 _WIDE, _NARROW = 1280, 360
@@ -64,3 +66,25 @@ def test_a_buyer_is_declined_then_asked_and_comes_back_to_the_seller(
         page.get_by_role("button", name="Complete").click()
         page.wait_for_url(f"{seller}/login?session={session.id}")
     assert stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
+
+
+def test_the_portal_and_an_invoice_fit_a_narrow_page_and_take_a_card(
+    browser: Browser, control: Handle, stripe: StripeClient
+) -> None:
+    customer = make_customer(stripe)
+    invoice = open_invoice(stripe, customer)
+    portal = stripe.v1.billing_portal.sessions.create({"customer": customer})
+    with page_of(browser, width=_NARROW, dark=True) as page:
+        page.goto(portal.url)
+        assert fits(page)
+        page.get_by_text("Add a card").click()
+        page.get_by_label("Card number").fill("5555 5555 5555 4444")
+        page.get_by_label("Expires").fill("12 / 40")
+        page.get_by_label("CVC").fill("123")
+        page.get_by_role("button", name="Add, and pay by it").click()
+        expect(page.get_by_text("Mastercard ending in 4444")).to_be_visible()
+        page.get_by_role("link", name=str(invoice.number)).click()
+        assert fits(page)
+        page.get_by_role("button", name="Pay with Mastercard ending in 4444").click()
+        expect(page.get_by_text("paid", exact=True)).to_be_visible()
+    assert stripe.v1.invoices.retrieve(invoice.id).status == "paid"

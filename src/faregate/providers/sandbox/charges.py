@@ -22,6 +22,20 @@ _OF_INTENT: Final = (
     "statement_descriptor",
     "statement_descriptor_suffix",
 )
+_OF_PLATFORMS: Final = (
+    "application",
+    "application_fee",
+    "application_fee_amount",
+    "calculated_statement_descriptor",
+    "on_behalf_of",
+    "review",
+    "source",
+    "source_transfer",
+    "transfer_data",
+    "transfer_group",
+)
+"""Shown, and always empty here."""
+
 _OF_CARD: Final = (
     "brand",
     "checks",
@@ -62,7 +76,7 @@ def make_charge(sandbox: Sandbox, intent: Json, method: Json, *, status: str, de
         "shipping": None,
         "status": status,
     }
-    body |= {name: intent[name] for name in _OF_INTENT} | _failure(decline)
+    body |= dict.fromkeys(_OF_PLATFORMS) | {name: intent[name] for name in _OF_INTENT} | _failure(decline)
     sandbox.store.add(body, customer=body["customer"], payment_intent=intent["id"])
     sandbox.tell(f"charge.{status}", body)
     return body

@@ -29,7 +29,6 @@ from faregate.providers.sandbox.payment_intents import cancel, require_amount
 from faregate.providers.sandbox.times import in_time_of
 
 SESSION: Final = "checkout.session"
-_WISHES: Final = "sandbox.checkout_wishes"
 _EXPIRES: Final = "checkout.expires"
 
 _ONLY_IN: Final = {
@@ -77,6 +76,18 @@ _PAYMENT_INTENT_DATA: Final = frozenset(
         "statement_descriptor_suffix",
     }
 )
+_SUBSCRIPTION_DATA: Final = frozenset(
+    {
+        "billing_mode",
+        "default_tax_rates",
+        "description",
+        "invoice_settings",
+        "metadata",
+        "trial_end",
+        "trial_period_days",
+        "trial_settings",
+    }
+)
 _HOUR_S: Final = 3_600
 _LEAST_S: Final = _HOUR_S // 2
 _MOST_S: Final = 24 * _HOUR_S
@@ -89,18 +100,23 @@ def make_session(sandbox: Sandbox, asked: Asked) -> Json:
     if "customer" in sent:
         sandbox = in_time_of(sandbox, live_customer(sandbox, sent["customer"]))
     lines = session_lines(sandbox, sent)
-    total = sum(line["amount_total"] for line in lines)
+    total = sum(line["amount_total"] for line in lines if not _is_on_trial(sent, line))
     currency = lines[0]["currency"] if lines else sent["currency"].lower()
     if sent["mode"] == "payment":
         require_amount(total, currency)
     body = _body(sandbox, sent, total=total, currency=currency)
     address = f"/v1/checkout/sessions/{body['id']}/line_items"
     body["line_items"] = {"object": "list", "data": lines, "has_more": False, "url": address}
-    sandbox.store.add(body, customer=body["customer"], status="open")
     wishes = {name: sent.get(name, {}) for name in ("payment_intent_data", "setup_intent_data", "subscription_data")}
-    sandbox.store.add({"id": f"{body['id']}_wishes", "object": _WISHES, "setup": None} | wishes)
+    body["_wishes"] = wishes | {"setup": None}
+    sandbox.store.add(body, customer=body["customer"], status="open")
     plan_for_owner(sandbox, _EXPIRES, body, after_s=body["expires_at"] - sandbox.now())
     return body
+
+
+def _is_on_trial(sent: Json, line: Json) -> bool:
+    wished = sent.get("subscription_data", {})
+    return line["price"]["recurring"] is not None and bool(wished.keys() & {"trial_end", "trial_period_days"})
 
 
 def get_session(sandbox: Sandbox, asked: Asked) -> Json:
@@ -143,9 +159,10 @@ def expire_session(sandbox: Sandbox, asked: Asked) -> Json:
     return _expire(in_time_of_owner(sandbox, body), body)
 
 
-def wishes_of(sandbox: Sandbox, body: Json) -> Json:
-    """Return what was asked for the objects that a session makes."""
-    return sandbox.store.get(_WISHES, f"{body['id']}_wishes")
+def wishes_of(body: Json) -> Json:
+    """Return what was asked for the objects that a session makes, and the setup intent that it has made so far."""
+    wishes: Json = body["_wishes"]
+    return wishes
 
 
 def moved(sandbox: Sandbox, body: Json, *, event: str | None) -> Json:
@@ -182,8 +199,6 @@ def _check(sent: Json) -> None:
     mode = sent.get("mode")
     if mode is None:
         raise refused("Missing required param: mode.", param="mode", code="parameter_missing")
-    if mode == "subscription":
-        raise refused("The sandbox's checkout has no subscriptions", param="mode")
     if sent.get("ui_mode", "hosted_page") != "hosted_page":
         raise refused("The sandbox has hosted pages alone", param="ui_mode")
     if "success_url" not in sent:
@@ -208,6 +223,9 @@ def _check_mode(sent: Json, mode: str) -> None:
     for name in ("automatic_tax", "invoice_creation"):
         if mode != "subscription" and sent.get(name, {}).get("enabled"):
             raise refused(f"The sandbox's checkout has no `{name}` in `{mode}` mode", param=f"{name}[enabled]")
+    refuse_others(sent.get("subscription_data", {}), _SUBSCRIPTION_DATA, "`subscription_data`")
+    if sent.get("payment_method_collection") == "if_required":
+        raise refused("The sandbox's checkout always asks for a card", param="payment_method_collection")
     refuse_others(sent.get("setup_intent_data", {}), frozenset({"description", "metadata"}), "`setup_intent_data`")
     if mode == "setup" and "currency" not in sent:
         message = "`currency` is required in `setup` mode."

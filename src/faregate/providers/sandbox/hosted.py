@@ -19,6 +19,7 @@ from faregate.providers.sandbox.hosted_checkout import (
     submit_checkout,
 )
 from faregate.providers.sandbox.hosted_invoice import show_invoice, submit_invoice
+from faregate.providers.sandbox.hosted_portal import show_portal, submit_portal
 
 TOKEN: Final = "form_token"  # noqa: S105 - a field's name
 
@@ -60,6 +61,8 @@ def _shown(sandbox: Sandbox, kind: str, identifier: str, *, fault: str | None) -
             return show_authentication(sandbox, identifier, fault=fault)
         case "invoices":
             return show_invoice(sandbox, identifier, fault=fault)
+        case "portal":
+            return show_portal(sandbox, identifier, fault=fault)
         case _:
             raise missing("page", kind)
 
@@ -73,6 +76,8 @@ def _submitted(sandbox: Sandbox, kind: str, identifier: str, *, form: Form) -> s
             submit_authentication(sandbox, identifier, form)
         case "invoices":
             return submit_invoice(sandbox, identifier, form)
+        case "portal":
+            return submit_portal(sandbox, identifier, form)
         case _:
             raise missing("page", kind)
     return None

@@ -31,11 +31,12 @@ def show_checkout(sandbox: Sandbox, identifier: str, *, fault: str | None) -> Ho
     if body["status"] == "complete":
         return HostedRedirect(url=_success_url(body))
     if body["status"] != "open":
-        return HostedPage(kind="closed", shown={"heading": "This page has expired", "back": body["cancel_url"]})
+        shown = {"heading": "This page has expired", "back": body["cancel_url"]}
+        return HostedPage(kind="closed", shown=shown, fault=fault)
     asking = _asking(sandbox, body)
     if asking is not None:
         return HostedRedirect(url=f"{sandbox.pages_url}/authentication/{asking}")
-    currency = body["currency"]
+    currency, wishes = body["currency"], wishes_of(body)
     saved = sandbox.store.find("payment_method", "customer", body["customer"]) if body["customer"] else []
     shown = {
         "verb": _VERBS[body["mode"]],
@@ -48,6 +49,7 @@ def show_checkout(sandbox: Sandbox, identifier: str, *, fault: str | None) -> Ho
             for line in body["line_items"]["data"]
         ],
         "total": None if body["amount_total"] is None else money(body["amount_total"], currency),
+        "is_taxed": body["automatic_tax"]["enabled"] or "default_tax_rates" in wishes["subscription_data"],
         "email": body["customer_email"],
         "asks_email": body["customer"] is None,
         "saved": [{"id": method["id"], "label": label_of(method)} for method in saved if method["type"] == "card"],
@@ -128,7 +130,7 @@ def _redirect_status(intent: Json) -> str:
 def _asking(sandbox: Sandbox, body: Json) -> str | None:
     """Return the intent of a session whose holder is asked; None where nobody is."""
     intent = None if body["payment_intent"] is None else sandbox.store.get("payment_intent", body["payment_intent"])
-    setup = wishes_of(sandbox, body)["setup"]
+    setup = wishes_of(body)["setup"]
     for each in (intent, setup and sandbox.store.get("setup_intent", setup)):
         if each is not None and each["status"] == "requires_action":
             identifier: str = each["id"]

@@ -32,7 +32,7 @@ def show_invoice(sandbox: Sandbox, identifier: str, *, fault: str | None) -> Hos
         "lines": [
             {
                 "name": line["description"],
-                "period": f"{day(line['period']['start'])} to {day(line['period']['end'])}",
+                "period": _period(line["period"]),
                 "amount": money(line["amount"], currency),
             }
             for line in body["lines"]["data"]
@@ -66,6 +66,11 @@ def submit_invoice(sandbox: Sandbox, identifier: str, form: Form) -> str | None:
 def day(seconds: int) -> str:
     """Return the day of an instant, in UTC."""
     return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d}"
+
+
+def _period(period: Json) -> str | None:
+    """Return the days of a line; None where it is of one moment."""
+    return None if period["start"] == period["end"] else f"{day(period['start'])} to {day(period['end'])}"
 
 
 def _sums(body: Json) -> list[tuple[str, int]]:

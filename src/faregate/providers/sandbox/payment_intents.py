@@ -51,6 +51,18 @@ _OPEN: Final = ("requires_payment_method", "requires_confirmation", "requires_ac
 _NOTES: Final = frozenset({"description", "metadata", "receipt_email"})
 """What can be changed of a payment that has ended."""
 
+_OF_PLATFORMS: Final = (
+    "application",
+    "application_fee_amount",
+    "on_behalf_of",
+    "payment_method_configuration_details",
+    "review",
+    "source",
+    "transfer_data",
+    "transfer_group",
+)
+"""Shown, and always empty here."""
+
 _LEAST: Final = {"usd": 50, "eur": 50, "gbp": 30, "cad": 50, "aud": 50, "chf": 50, "jpy": 50, "sek": 300, "dkk": 250}
 _MOST: Final = 99_999_999
 _STATE: Final = "payment_intent_unexpected_state"
@@ -183,7 +195,6 @@ def new_intent(sandbox: Sandbox, sent: Json) -> Json:
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
-        "application": None,
         "automatic_payment_methods": {"allow_redirects": "always", "enabled": True}
         | sent.get("automatic_payment_methods", {}),
         "canceled_at": None,
@@ -203,7 +214,8 @@ def new_intent(sandbox: Sandbox, sent: Json) -> Json:
         "payment_method_types": ["card", "us_bank_account"],
         "processing": None,
         "status": "requires_payment_method",
-    } | {name: sent.get(name) for name in _NOTED}
+    }
+    body |= dict.fromkeys(_OF_PLATFORMS) | {name: sent.get(name) for name in _NOTED}
     sandbox.store.add(body, customer=body["customer"])
     sandbox.tell("payment_intent.created", body)
     return body

@@ -53,6 +53,7 @@ def new_setup(sandbox: Sandbox, sent: Json) -> Json:
     body: Json = {
         "id": identifier,
         "object": "setup_intent",
+        "application": None,
         "automatic_payment_methods": {"allow_redirects": "always", "enabled": True}
         | sent.get("automatic_payment_methods", {}),
         "cancellation_reason": None,
@@ -67,6 +68,7 @@ def new_setup(sandbox: Sandbox, sent: Json) -> Json:
         "mandate": None,
         "metadata": sent.get("metadata", {}),
         "next_action": None,
+        "on_behalf_of": None,
         "payment_method": None,
         "payment_method_options": {},
         "payment_method_types": ["card", "us_bank_account"],
