@@ -21,6 +21,10 @@ def control(data: Path) -> Iterator[Handle]:
 
 @pytest.fixture(scope="session")
 def stripe(data: Path, control: Handle) -> StripeClient:
+    return client_of(control, data)
+
+
+def client_of(control: Handle, data: Path) -> StripeClient:
     """The official SDK: a key and an address are all that is told to it."""
     key = (data / SANDBOX_KEY_FILE).read_text().strip()
     base = f"{control.running.origin}/sandbox"

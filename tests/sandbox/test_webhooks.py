@@ -15,6 +15,8 @@ from stripe import Event, InvalidRequestError, SignatureVerificationError, Strip
 from faregate.providers.sandbox import deliveries
 from faregate.providers.sandbox.deliveries import Outcome
 from faregate.providers.sandbox.store import Store
+from tests.control.control_plane import started
+from tests.sandbox.conftest import client_of
 from tests.sandbox.receiver import Post, Receiver, receiving
 from tests.sandbox.test_catalog import refusal
 
@@ -120,6 +122,23 @@ def test_a_receiver_that_does_not_answer_delays_no_other(stripe: StripeClient, r
             hold.set()
             for endpoint in endpoints:
                 stripe.v1.webhook_endpoints.delete(endpoint.id)
+
+
+def test_a_webhook_under_way_when_the_control_plane_stops_is_sent_by_the_next_one(tmp_path: Path) -> None:
+    hold = threading.Event()
+    with receiving(hold=hold) as receiver:
+        with started(tmp_path) as first:
+            client = client_of(first, tmp_path)
+            made = make_endpoint(client, receiver)
+            product = client.v1.products.create({"name": "Told of"})
+            receiver.wait_for(lambda posts: len(posts) == 1)
+        hold.set()
+        with started(tmp_path) as second:
+            again = receiver.wait_for(lambda posts: len(posts) == 2)[1]
+            event = opened(again, made)
+            assert event.data.object["id"] == product.id
+            events = client_of(second, tmp_path).v1.events
+            until(lambda: events.retrieve(event.id).pending_webhooks == 0)
 
 
 NOW_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000
