@@ -7,6 +7,7 @@ Sources: https://docs.stripe.com/billing/subscriptions/billing-cycle, https://do
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from faregate.domain.billing.provider import ProviderSubscription
 from faregate.domain.billing.provider_cycle import ProviderCycle
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks, item_link_id
+from faregate.providers.stripe.catalog import sold_again
 from faregate.providers.stripe.client import asked, created
-from faregate.providers.stripe.prices import ensure_price
+from faregate.providers.stripe.prices import price_at_stripe
 from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of, to_seconds
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def ensure_subscription(
     client: StripeClient, wanted: ProviderSubscription, links: ProviderLinks, *, customer: str
 ) -> Standing | None:
     """Return the subscription with all its prices, made now if need be; None where Stripe cannot have it."""
-    prices = {price.lookup_key: ensure_price(client, price, links) for price in wanted.prices}
+    prices = {price.lookup_key: price_at_stripe(price, links) for price in wanted.prices}
     known = links.find(LinkKind.SUBSCRIPTION, wanted.lookup_key)
     if known is not None:
         standing: Subscription | None = asked(lambda: client.v1.subscriptions.retrieve(known))
@@ -74,7 +76,8 @@ def _brought_up(
             "metadata": {OUR_ID: ours},
         }
         key = key_of("item", f"{wanted.lookup_key}/{ours}", sent)
-        _add_item(client, sent, key, subscription=standing.id)
+        with sold_again(client, price):
+            _add_item(client, sent, key, subscription=standing.id)
     return asked(lambda: client.v1.subscriptions.retrieve(standing.id)) if lacking else standing
 
 
@@ -123,11 +126,16 @@ def _make(
         **_anchor(cycle),
         **terms(wanted),
     }
-    return created(
-        lambda key: client.v1.subscriptions.create(cast("SubscriptionCreateParams", sent), {"idempotency_key": key}),
-        key=key_of("subscription", wanted.lookup_key, sent),
-        find=lambda: _find(client, customer, wanted.lookup_key),
-    )
+    with ExitStack() as archived:
+        for price in prices.values():
+            archived.enter_context(sold_again(client, price))
+        return created(
+            lambda key: client.v1.subscriptions.create(
+                cast("SubscriptionCreateParams", sent), {"idempotency_key": key}
+            ),
+            key=key_of("subscription", wanted.lookup_key, sent),
+            find=lambda: _find(client, customer, wanted.lookup_key),
+        )
 
 
 def _anchor(cycle: ProviderCycle) -> dict[str, Any]:
