@@ -60,12 +60,21 @@ def new_item(
     With `is_proration` the price may be a recurring one, and `amount` stands beside it.
     """
     sandbox = in_time_of(sandbox, customer)
-    now = sandbox.now()
-    costs = _costs(sandbox, sent, invoice or customer, is_proration=is_proration)
-    parent = None
+    body = item_body(sandbox, customer, sent, invoice=invoice, is_proration=is_proration)
     if subscription is not None:
         details = {"subscription": subscription, "subscription_item": subscription_item}
-        parent = {"subscription_details": details, "type": "subscription_details"}
+        body["parent"] = {"subscription_details": details, "type": "subscription_details"}
+    sandbox.store.add(body, customer=customer["id"], invoice=body["invoice"])
+    sandbox.tell("invoiceitem.created", body)
+    return body
+
+
+def item_body(
+    sandbox: Sandbox, customer: Json, sent: Json, *, invoice: Json | None = None, is_proration: bool = False
+) -> Json:
+    """Return an invoice item, not kept; raises `StripeFault`."""
+    now = sandbox.now()
+    costs = _costs(sandbox, sent, invoice or customer, is_proration=is_proration)
     body: Json = {
         "id": sandbox.new_id("ii"),
         "object": "invoiceitem",
@@ -80,7 +89,7 @@ def new_item(
         "livemode": False,
         "metadata": sent.get("metadata") or {},
         "net_amount": costs["amount"],
-        "parent": parent,
+        "parent": None,
         "period": sent.get("period", {"start": now, "end": now}),
         "proration": is_proration,
         "proration_details": None,
@@ -91,8 +100,6 @@ def new_item(
     } | costs
     if body["period"]["end"] < body["period"]["start"]:
         raise refused("The period's end must not be before its start.", param="period[end]")
-    sandbox.store.add(body, customer=customer["id"], invoice=body["invoice"])
-    sandbox.tell("invoiceitem.created", body)
     return body
 
 
@@ -167,11 +174,19 @@ def items_on(sandbox: Sandbox, invoice: Json) -> list[Json]:
 
 def take_pending(sandbox: Sandbox, invoice: Json, *, subscription: str | None) -> None:
     """Put a customer's pending items of an invoice's currency on it: of no subscription, and of this one."""
+    for item in pending_items(sandbox, invoice, subscription=subscription):
+        put_on(sandbox, item, invoice["id"])
+
+
+def pending_items(sandbox: Sandbox, invoice: Json, *, subscription: str | None) -> list[Json]:
+    """Return the pending items that an invoice of a subscription, or of none, takes along, oldest first."""
+    pending = []
     for item in sandbox.store.find("invoiceitem", "customer", invoice["customer"])[::-1]:
         details = (item["parent"] or {}).get("subscription_details") or {}
         of = details.get("subscription")
         if item["invoice"] is None and of in {None, subscription} and item["currency"] == invoice["currency"]:
-            put_on(sandbox, item, invoice["id"])
+            pending.append(item)
+    return pending
 
 
 def put_on(sandbox: Sandbox, item: Json, invoice: str | None) -> None:

@@ -55,10 +55,26 @@ def open_invoice(  # noqa: PLR0913 - what an invoice of a subscription is of
     """
     sandbox = sandbox.at(at)
     customer = sandbox.store.get("customer", subscription["customer"])
-    fields = {
-        "automatic_tax": subscription.get("automatic_tax") or {"enabled": False},
+    fields = subscription_fields(sandbox, subscription, discounts=discounts) | {
         "auto_advance": True,
         "billing_reason": reason,
+        "period_end": period_end,
+        "period_start": period_start,
+        "_sources": sources_of(
+            subscription, start=period_start, end=period_end, is_metered=is_metered, is_licensed=is_licensed
+        ),
+    }
+    invoice = new_invoice(sandbox, customer, fields, currency=subscription["currency"])
+    take_pending(sandbox, invoice, subscription=subscription["id"])
+    invoice = refreshed(sandbox, invoice)
+    sandbox.tell("invoice.created", invoice)
+    return invoice
+
+
+def subscription_fields(sandbox: Sandbox, subscription: Json, *, discounts: Sequence[Json]) -> Json:
+    """Return the fields of an invoice that are its subscription's."""
+    return {
+        "automatic_tax": subscription.get("automatic_tax") or {"enabled": False},
         "collection_method": subscription["collection_method"],
         "days_until_due": subscription.get("days_until_due"),
         "default_payment_method": subscription.get("default_payment_method"),
@@ -73,18 +89,8 @@ def open_invoice(  # noqa: PLR0913 - what an invoice of a subscription is of
             },
             "type": "subscription_details",
         },
-        "period_end": period_end,
-        "period_start": period_start,
         "_discounts": [_kept_discount(sandbox, each) for each in discounts],
-        "_sources": sources_of(
-            subscription, start=period_start, end=period_end, is_metered=is_metered, is_licensed=is_licensed
-        ),
     }
-    invoice = new_invoice(sandbox, customer, fields, currency=subscription["currency"])
-    take_pending(sandbox, invoice, subscription=subscription["id"])
-    invoice = refreshed(sandbox, invoice)
-    sandbox.tell("invoice.created", invoice)
-    return invoice
 
 
 def new_invoice(sandbox: Sandbox, customer: Json, fields: Json, *, currency: str) -> Json:
