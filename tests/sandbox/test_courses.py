@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faregate.base.clock import SystemClock
@@ -94,8 +94,9 @@ def course(**sent: object) -> Iterator[Course]:
             made.sandbox.store.close()
 
 
+@settings(max_examples=30)
 @given(
-    st.lists(st.integers(1, HOURS), max_size=6).map(sorted),
+    st.lists(st.integers(1, HOURS), max_size=4).map(sorted),
     st.sampled_from([{}, {"trial_period_days": 20}, {"cancel_at": int(START.timestamp()) + 100 * 86_400}]),
 )
 def test_one_jump_leaves_what_many_leave_and_periods_tile_time(stops: list[int], sent: Json) -> None:
@@ -125,6 +126,21 @@ def test_nothing_is_done_before_it_is_due() -> None:
         told = made.told()
         assert work_due(made.sandbox) == 0
         assert made.told() == told
+
+
+def test_a_work_of_what_was_forgotten_is_dropped_and_holds_up_no_other() -> None:
+    with course() as made:
+        store = made.sandbox.store
+        customer = store.get("customer", made.subscription()["customer"])
+        items = [{"price": item["price"]["id"]} for item in made.subscription()["items"]["data"]]
+        with store.transaction():
+            other = subscribe(
+                made.sandbox, customer, {"items": items, "collection_method": "send_invoice", "days_until_due": 1}
+            )
+            store.put(made.subscription() | {"customer": "cus_forgotten"})
+        made.move(24 * 40)
+        assert len(made.invoices()) == 1
+        assert len(store.find("invoice", "subscription", other["id"])) == 2
 
 
 def test_a_part_of_a_period_is_its_seconds() -> None:

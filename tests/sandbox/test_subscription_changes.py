@@ -214,6 +214,26 @@ def test_discounts_are_taken_away_and_a_coupon_is_redeemed_as_often_as_it_says(a
     assert paid(acme, subscription) == [900, 1000]
 
 
+def test_a_coupon_of_another_currency_is_refused_and_one_that_was_deleted_goes_on(acme: Subscriber) -> None:
+    coupons = acme.stripe.v1.coupons
+    euros = coupons.create({"amount_off": 100, "currency": "eur"}).id
+    with pytest.raises(InvalidRequestError) as refused:
+        acme.subscribe(acme.price(1000), discounts=[{"coupon": euros}])
+    assert refusal(refused)[0] == "discounts[0][coupon]"
+    half = coupons.create({"percent_off": 50, "duration": "forever"}).id
+    subscription = acme.subscribe(acme.price(1000), discounts=[{"coupon": half}])
+    coupons.delete(half)
+    acme.advance(LATER)
+    assert paid(acme, subscription) == [500, 500]
+
+
+def test_usage_is_cleared_of_metered_items_alone(acme: Subscriber) -> None:
+    subscription = acme.subscribe(acme.price(1000), acme.price(500))
+    with pytest.raises(InvalidRequestError) as refused:
+        acme.stripe.v1.subscription_items.delete(item_of(subscription), {"clear_usage": True})
+    assert refusal(refused)[0] == "clear_usage"
+
+
 def test_an_ended_subscription_changes_no_more(acme: Subscriber) -> None:
     subscription = acme.subscribe(acme.price(1000))
     acme.stripe.v1.subscriptions.cancel(subscription.id, {"prorate": True})

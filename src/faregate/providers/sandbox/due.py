@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
+
 from faregate.providers.sandbox import (
     checkout,
     checkout_paying,
@@ -16,6 +18,10 @@ from faregate.providers.sandbox import (
     test_clocks,
 )
 from faregate.providers.sandbox.asking import Sandbox
+from faregate.providers.sandbox.faults import StripeFault
+from faregate.providers.sandbox.store import DueWork
+
+_log: Final = structlog.stdlib.get_logger()
 
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {
     **checkout.WORKS,
@@ -51,9 +57,21 @@ def _do_some(sandbox: Sandbox) -> int:
         if found.work == test_clocks.ADVANCE:
             _advance(sandbox, found.id)
             continue
-        sandbox.store.forget(found.work, found.id)
-        WORKS[found.work](sandbox.at(found.at), found.id)
+        _do(sandbox, found)
     return _AT_ONCE
+
+
+def _do(sandbox: Sandbox, found: DueWork) -> None:
+    """Do a work, once; one that fails, since what it is of was forgotten, changes nothing and holds nothing up."""
+    connection = sandbox.store.connection
+    sandbox.store.forget(found.work, found.id)
+    connection.execute("SAVEPOINT work")
+    try:
+        WORKS[found.work](sandbox.at(found.at), found.id)
+    except StripeFault as fault:
+        connection.execute("ROLLBACK TO work")
+        _log.warning("sandbox.work_dropped", work=found.work, id=found.id, fault=fault.message)
+    connection.execute("RELEASE work")
 
 
 def _advance(sandbox: Sandbox, clock: str) -> None:
@@ -63,5 +81,4 @@ def _advance(sandbox: Sandbox, clock: str) -> None:
     if found is None or found.at > target:
         test_clocks.arrive(sandbox, clock)
         return
-    sandbox.store.forget(found.work, found.id)
-    WORKS[found.work](sandbox.at(found.at), found.id)
+    _do(sandbox, found)

@@ -113,11 +113,12 @@ def _items(sandbox: Sandbox, subscription: Json, sent: list[Json]) -> list[Json]
             items[added["id"]] = added | {"_usage_since": sandbox.now()}
         elif one["id"] not in items:
             raise refused(f"No such subscription item: '{one['id']}'", param=f"{at}[id]", code="resource_missing")
-        elif one.get("deleted"):
-            del items[one["id"]]
         else:
             before = items[one["id"]]
             after = item_fields(sandbox, before, one, at=at)
+            if one.get("deleted"):
+                del items[one["id"]]
+                continue
             if after["price"]["id"] != before["price"]["id"]:
                 after["_usage_since"] = sandbox.now()
             items[one["id"]] = after
