@@ -86,6 +86,7 @@ def item_body(
         "discounts": [],
         "frozen_fields": [],
         "invoice": None if invoice is None else invoice["id"],
+        "invoicing_rules": None,
         "livemode": False,
         "metadata": sent.get("metadata") or {},
         "net_amount": costs["amount"],
