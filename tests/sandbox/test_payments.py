@@ -257,6 +257,7 @@ def test_a_disputed_payment_is_won_by_winning_evidence(stripe: StripeClient) -> 
     assert refused.value.code == "charge_disputed"
     won = stripe.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": "winning_evidence"}})
     assert won.status == "won"
+    assert stripe.v1.refunds.create({"payment_intent": intent.id}).amount == 2_000
     assert told_of(stripe, dispute.id) == [
         "charge.dispute.created",
         "charge.dispute.funds_withdrawn",

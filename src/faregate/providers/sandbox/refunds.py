@@ -25,6 +25,9 @@ from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.paying import in_time_of_owner, plan_for_owner
 
 _KNOWN: Final = frozenset({"amount", "charge", "metadata", "payment_intent", "reason"})
+_HELD: Final = frozenset({"needs_response", "under_review", "lost"})
+"""States of a dispute in which the payer's bank has the money."""
+
 _ENDS: Final = "refund.ends"
 _ENDS_AFTER_S: Final = 60
 
@@ -46,6 +49,9 @@ def make_refund(sandbox: Sandbox, asked: Asked) -> Json:
 def refund_charge(sandbox: Sandbox, charge: Json, *, amount: int | None, reason: str | None, metadata: Json) -> Json:
     """Give back `amount` of a charge, all that is left for None; raises `StripeFault` for what can't be."""
     left = charge["amount_captured"] - charge["amount_refunded"]
+    if any(body["status"] in _HELD for body in sandbox.store.find("dispute", "charge", charge["id"])):
+        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise refused(message, code="charge_disputed")
     amount = _refundable(charge, left if amount is None else amount, left=left)
     body: Json = {
         "id": sandbox.new_id("re"),
@@ -147,9 +153,6 @@ def _charge(sandbox: Sandbox, sent: Json) -> Json:
 def _refundable(charge: Json, amount: int, *, left: int) -> int:
     if charge["status"] != "succeeded":
         raise missing("charge", charge["id"], param="charge")
-    if charge["disputed"]:
-        message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
-        raise refused(message, code="charge_disputed")
     if left == 0:
         message = f"Charge {charge['id']} has already been refunded."
         raise refused(message, code="charge_already_refunded")
