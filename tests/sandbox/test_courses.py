@@ -18,13 +18,14 @@ from faregate.base.ids import new_id
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.customers import make_customer
 from faregate.providers.sandbox.due import work_due
-from faregate.providers.sandbox.faults import Json
+from faregate.providers.sandbox.faults import Json, StripeFault
 from faregate.providers.sandbox.meters import make_meter
 from faregate.providers.sandbox.prices import make_price
 from faregate.providers.sandbox.products import make_product
 from faregate.providers.sandbox.store import Store
 from faregate.providers.sandbox.subscription_periods import first_anchor, period_at, share_left
 from faregate.providers.sandbox.subscriptions import subscribe
+from faregate.providers.sandbox.test_clocks import advance_clock, make_clock
 from tests.sandbox.billed import asked
 from tests.sandbox.subscribing import at
 
@@ -126,6 +127,26 @@ def test_nothing_is_done_before_it_is_due() -> None:
         told = made.told()
         assert work_due(made.sandbox) == 0
         assert made.told() == told
+
+
+def test_a_clock_that_advances_is_advanced_by_nobody_else() -> None:
+    with course() as made, made.sandbox.store.transaction():
+        clock = make_clock(made.sandbox, asked(frozen_time=at(2026, 1)))["id"]
+        assert advance_clock(made.sandbox, asked(clock, frozen_time=at(2026, 2)))["status"] == "advancing"
+        with pytest.raises(StripeFault, match="still advancing"):
+            advance_clock(made.sandbox, asked(clock, frozen_time=at(2026, 3)))
+        with pytest.raises(StripeFault, match="still advancing"):
+            make_customer(made.sandbox, asked(test_clock=clock))
+
+
+def test_a_clock_is_deleted_after_thirty_days() -> None:
+    with course() as made:
+        with made.sandbox.store.transaction():
+            clock = make_clock(made.sandbox, asked(frozen_time=at(2026, 1)))["id"]
+            customer = make_customer(made.sandbox, asked(test_clock=clock))["id"]
+        made.move(24 * 30)
+        assert list(made.sandbox.store.newest_first("test_helpers.test_clock")) == []
+        assert made.sandbox.store.get("customer", customer)["deleted"]
 
 
 def test_a_work_of_what_was_forgotten_is_dropped_and_holds_up_no_other() -> None:

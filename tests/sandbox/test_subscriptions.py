@@ -162,6 +162,17 @@ def test_a_cancellation_at_the_periods_end_bills_what_was_used(acme: Subscriber)
     assert [each.amount_paid for each in acme.invoices(subscription)] == [1000, 200]
 
 
+def test_what_is_owed_of_a_cancelled_subscription_is_tried_no_more(acme: Subscriber) -> None:
+    subscription = acme.subscribe(acme.price(1000))
+    acme.pay_by("pm_card_chargeCustomerFail")
+    acme.advance(at(2026, 2, 28, 14))
+    acme.stripe.v1.subscriptions.cancel(subscription.id)
+    acme.advance(at(2026, 3, 20))
+    owed = acme.invoices(subscription)[-1]
+    assert (owed.status, owed.attempt_count, owed.auto_advance) == ("open", 1, False)
+    assert acme.now(subscription).status == "canceled"
+
+
 def test_a_cancellation_can_be_taken_back(acme: Subscriber) -> None:
     subscription = acme.subscribe(acme.price(1000))
     acme.stripe.v1.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
@@ -201,6 +212,9 @@ def test_a_pause_of_collection_sets_invoices_aside_until_it_ends(acme: Subscribe
 def test_a_subscription_takes_what_belongs_to_it_and_nothing_else(acme: Subscriber) -> None:
     meter, _ = acme.meter()
     licensed, metered, yearly = acme.price(1), acme.price(1, meter=meter), acme.price(1, interval="year")
+    archived = acme.price(1)
+    acme.stripe.v1.prices.update(archived, {"active": False})
+    once = acme.stripe.v1.prices.create({"product": acme.product, "currency": "usd", "unit_amount": 1}).id
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"items": []}, "items"),
         ({"items": [{"price": licensed}, {"price": licensed}]}, "items"),
@@ -213,6 +227,11 @@ def test_a_subscription_takes_what_belongs_to_it_and_nothing_else(acme: Subscrib
         ({"items": [{"price": licensed}], "trial_end": START - 1}, "trial_end"),
         ({"items": [{"price": licensed}], "backdate_start_date": START + 1}, "backdate_start_date"),
         ({"items": [{"price": licensed}], "payment_behavior": "pending_if_incomplete"}, "payment_behavior"),
+        ({"items": [{"price": archived}]}, "items[0][price]"),
+        ({"items": [{"price": once}]}, "items[0][price]"),
+        ({"items": [{"quantity": 2}]}, "items[0][price]"),
+        ({"items": [{"price": licensed}], "currency": "eur"}, "currency"),
+        ({"items": [{"price": licensed}], "billing_cycle_anchor": at(2026, 3, 1)}, "billing_cycle_anchor"),
         ({"items": [{"price": licensed}], "transfer_data": {"destination": "acct_1"}}, "transfer_data"),
     ]
     for sent, param in wrong:

@@ -188,8 +188,17 @@ def cancel(sandbox: Sandbox, subscription: Json, at: int, *, is_billed: bool) ->
         )
         after = kept(sandbox, subscription, ending | {"status": subscription["status"]})
         advance_later(sandbox, after, invoice)
+    _stop_collecting(sandbox, subscription)
     reason = subscription["cancellation_details"]["reason"] or "cancellation_requested"
     return ended(sandbox, after, "canceled", reason=reason)
+
+
+def _stop_collecting(sandbox: Sandbox, subscription: Json) -> None:
+    """Leave open invoices of a subscription that ends to whoever pays them by hand."""
+    for invoice in sandbox.store.find("invoice", "subscription", subscription["id"]):
+        if invoice["status"] == "open":
+            sandbox.store.put(invoice | {"auto_advance": False, "next_payment_attempt": None})
+            plan(sandbox, invoices.RETRY, invoice, at=None)
 
 
 def has_payment_method(sandbox: Sandbox, subscription: Json) -> bool:
