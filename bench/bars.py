@@ -30,6 +30,7 @@ from bench.half_load import measure_half_load
 from bench.intake import measure_intake
 from bench.machine import Machine, read_machine
 from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
+from bench.provider_bars import hold_reporter, hold_year
 from bench.readability import measure_readability
 from bench.reports import write_json
 from bench.stack import clean_environment
@@ -253,6 +254,8 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "half-load": hold_half_load,
     "streaming": hold_streaming,
     "intake": hold_intake,
+    "reporter": hold_reporter,
+    "year": hold_year,
     "walkthrough": hold_walkthrough,
     "parallel": hold_parallel,
     "aborts": hold_aborts,

@@ -28,6 +28,7 @@ class Limits:
     most_pss_mb: float
     most_ready_s: float
     least_intake_per_s: float
+    least_reports_per_s: float
     most_metered_after_s: float
     most_readable_p99_ms: float
     most_block_p99_ms: float
@@ -52,6 +53,7 @@ FULL: Final = Limits(
     most_pss_mb=300.0,
     most_ready_s=5.0,
     least_intake_per_s=15_000.0,
+    least_reports_per_s=500.0,
     most_metered_after_s=5.0,
     most_readable_p99_ms=100.0,
     most_block_p99_ms=50.0,
@@ -79,6 +81,7 @@ QUICK: Final = Limits(
     most_pss_mb=300.0,
     most_ready_s=20.0,
     least_intake_per_s=2_000.0,
+    least_reports_per_s=250.0,
     most_metered_after_s=20.0,
     most_readable_p99_ms=2_000.0,
     most_block_p99_ms=2_000.0,

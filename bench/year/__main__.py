@@ -124,6 +124,7 @@ class _Year:
                 method = set_payment_method(
                     database,
                     provider,
+                    self.clock,
                     application_id=self.application_id,
                     company_id=customer.company_id,
                     payment_method="pm_card_visa",
