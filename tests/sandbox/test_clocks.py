@@ -1,11 +1,16 @@
 """Test clocks through the official SDK."""
 
+import sqlite3
+import time
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from stripe import InvalidRequestError, StripeClient
 from stripe.test_helpers import TestClock as Clock
 
+from faregate.apps.control.main import SANDBOX_FILE
 from tests.sandbox.test_catalog import refusal
 
 START = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp())
@@ -68,3 +73,16 @@ def test_a_customer_of_before_can_be_attached(stripe: StripeClient) -> None:
     assert stripe.v1.customers.retrieve(customer.id).test_clock == clock.id
     with pytest.raises(InvalidRequestError):
         stripe.v1.test_helpers.test_clocks.create({"frozen_time": START, "customer": customer.id})
+
+
+def test_what_is_due_is_done_though_nobody_asks(stripe: StripeClient, clock: Clock, data: Path) -> None:
+    with closing(sqlite3.connect(data / SANDBOX_FILE)) as file:
+        stripe.v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": START + DAY_S})
+        until = time.monotonic() + 10
+        advancing = [("advancing",)]
+        while advancing and time.monotonic() < until:
+            advancing = file.execute(
+                "SELECT 1 FROM due WHERE id = ? AND work = 'test_clock.advance'", (clock.id,)
+            ).fetchall()
+            time.sleep(0.02)
+    assert advancing == []

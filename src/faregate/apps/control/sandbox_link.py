@@ -28,8 +28,7 @@ class SandboxLink:
 
     async def work(self) -> None:
         """Do what the sandbox's time makes due, on a thread."""
-        if self._sandbox.has_work():
-            await asyncio.to_thread(_worked, self._sandbox)
+        await asyncio.to_thread(_worked, self._sandbox)
 
 
 def _answered(sandbox: Sandbox, request: Request, body: bytes) -> tuple[int, Answer]:
@@ -55,6 +54,8 @@ def _answered(sandbox: Sandbox, request: Request, body: bytes) -> tuple[int, Ans
 
 
 def _worked(sandbox: Sandbox) -> None:
+    if not sandbox.has_work():
+        return
     from faregate.providers.sandbox.due import work_due  # noqa: PLC0415 - as in `_answered`
 
     work_due(sandbox)
