@@ -185,3 +185,20 @@ def test_a_dispute_is_read_with_what_it_has_taken(
     answers(stripe, dispute | {"payment_intent": None})
     read = readings.read_dispute("dp_1")
     assert (read.phase, read.amount, read.faregate_id) == (phase, 2_000, "")
+
+
+def test_a_report_of_errors_names_what_was_lost(stripe: StandIn, readings: StripeReadings) -> None:
+    def kind(code: str, *keys: str) -> dict[str, Any]:
+        samples = [{"error_message": "no", "request": {"identifier": key}} for key in keys]
+        return {"code": code, "error_count": len(keys), "sample_errors": samples}
+
+    kinds = [kind("archived_meter", "a", "b"), kind("meter_event_invalid_value", "c")]
+    thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered"}
+    answers(stripe, thin | {"data": {"reason": {"error_count": 3, "error_types": kinds}}}, thin)
+    read = [(error.identifier, error.code, error.message) for error in readings.read_meter_errors("evt_1")]
+    assert read == [
+        ("a", "archived_meter", "no"),
+        ("b", "archived_meter", "no"),
+        ("c", "meter_event_invalid_value", "no"),
+    ]
+    assert readings.read_meter_errors("evt_1") == []

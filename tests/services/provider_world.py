@@ -11,6 +11,7 @@ from faregate.base.errors import NotFound
 from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import EventSubject, ProviderEvent
 from faregate.domain.billing.provider_links import LinkKind, ProviderLink
+from faregate.domain.billing.provider_usage import MeterError
 from faregate.domain.billing.standing import (
     ChargeStanding,
     CustomerStanding,
@@ -40,6 +41,7 @@ class Written:
 
     invoices: dict[str, InvoiceStanding] = field(default_factory=dict)
     checkouts: dict[str, CheckoutStanding] = field(default_factory=dict)
+    meter_errors: dict[str, list[MeterError]] = field(default_factory=dict)
     charges: dict[str, ChargeStanding] = field(default_factory=dict)
     disputes: dict[str, DisputeStanding] = field(default_factory=dict)
     customers: dict[str, CustomerStanding] = field(default_factory=dict)
@@ -69,6 +71,9 @@ class Written:
 
     def read_checkout(self, session_id: str) -> CheckoutStanding:
         return self._found(self.checkouts, session_id)
+
+    def read_meter_errors(self, event_id: str) -> list[MeterError]:
+        return self._found(self.meter_errors, event_id)
 
     def read_dispute(self, dispute_id: str) -> DisputeStanding:
         return self._found(self.disputes, dispute_id)

@@ -6,6 +6,7 @@ from faregate.base.errors import Unavailable
 from faregate.base.limits import MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_events import EventSource, EventStatus, EventSubject
+from faregate.domain.billing.provider_usage import MeterError
 from faregate.domain.billing.standing import Collection, CustomerStanding
 from faregate.domain.governance.rule import Cohort
 from faregate.storage.provider_events import EventRow
@@ -219,3 +220,13 @@ def test_polling_goes_on_where_it_ended_a_few_minutes_before(there: ProviderWorl
 def test_nothing_is_kept_of_a_poll_that_finds_nothing(there: ProviderWorld) -> None:
     assert there.poll() == 0
     assert there.world.rows("provider_cursor") == []
+
+
+def test_each_report_of_errors_is_read_by_itself_and_kept(there: ProviderWorld) -> None:
+    heard = [there.hear("v1.billing.meter.error_report_triggered", "mtr_1") for _ in range(2)]
+    for event_id in heard:
+        error = MeterError(identifier=f"key of {event_id}", code="meter_event_invalid_value", message="no")
+        there.provider.meter_errors[event_id] = [error]
+    there.work()
+    assert there.provider.asked == heard
+    assert there.row(heard[0]).outcome == "0 reports of usage were lost, of 1 that it names"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
 import structlog
@@ -21,6 +21,7 @@ from faregate.base.limits import MAX_DETAIL_CHARACTERS, MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import EventSubject, subject_of
 from faregate.domain.billing.provider_readings import ProviderReadings
+from faregate.domain.billing.provider_usage import MeterError
 from faregate.domain.billing.standing import (
     ChargeStanding,
     CustomerStanding,
@@ -36,6 +37,7 @@ from faregate.services.provider_companies import adopt_customer, company_of_cust
 from faregate.services.provider_standings import take_invoice, take_subscription
 from faregate.services.retries import retry_delay
 from faregate.services.take_back_payment import take_charge, take_dispute
+from faregate.services.usage_reports import keep_meter_errors
 from faregate.storage.checkouts import find_checkout
 from faregate.storage.database import Database, Transaction
 from faregate.storage.provider_events import EventRow, mark_event_failed, mark_events_worked, waiting_events
@@ -127,7 +129,10 @@ class EventWorker:
                 await self._take_back(rows, await ask_provider(self._readings.read_dispute, named.object_id))
             case EventSubject.CHECKOUT:
                 await self._take_checkout(rows, await ask_provider(self._readings.read_checkout, named.object_id))
-            case EventSubject.CATALOG | EventSubject.METER_ERRORS | EventSubject.OTHER:
+            case EventSubject.METER_ERRORS:
+                errors = await ask_provider(self._readings.read_meter_errors, named.object_id)
+                await self._take(rows, lambda tx, change: _take_errors(tx, errors, change=change))
+            case EventSubject.CATALOG | EventSubject.OTHER:
                 await self._mark(rows, "nothing to do")
             case other:
                 assert_never(other)
@@ -243,5 +248,12 @@ def _by_object(rows: list[EventRow]) -> dict[_Object, list[EventRow]]:
     found: defaultdict[_Object, list[EventRow]] = defaultdict(list)
     for row in rows:
         subject = subject_of(row.event.kind)
-        found[_Object(subject, row.event.object_id or row.event.event_id)].append(row)
+        # A report of errors is the event itself, whatever meter it names.
+        is_itself = subject is EventSubject.METER_ERRORS or not row.event.object_id
+        found[_Object(subject, row.event.event_id if is_itself else row.event.object_id)].append(row)
     return found
+
+
+def _take_errors(transaction: Transaction, errors: Sequence[MeterError], *, change: Change) -> str:
+    lost = keep_meter_errors(transaction, errors, now=change.now)
+    return f"{lost} reports of usage were lost, of {len(errors)} that it names"

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import ProviderEvent
+from faregate.domain.billing.provider_usage import MeterError
 from faregate.domain.billing.standing import (
     ChargeStanding,
     CustomerStanding,
@@ -42,3 +43,6 @@ class ProviderReadings(Protocol):
 
     def read_checkout(self, session_id: str) -> CheckoutStanding:
         """Return a page where something is bought."""
+
+    def read_meter_errors(self, event_id: str) -> list[MeterError]:
+        """Return the reports of usage that an event says were lost, as far as it names them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripe.params._event_list_params import EventListParams
 from stripe.params._event_retrieve_params import EventRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of
 from faregate.providers.sandbox.faults import Json
 
 
@@ -15,10 +15,14 @@ def get_event(sandbox: Sandbox, asked: Asked) -> Json:
 
 
 def list_events(sandbox: Sandbox, asked: Asked) -> Json:
-    """List events, of some types if they are named."""
+    """List events, of some types if they are named, and of a span of time."""
     sent = asked.parameters
     types = {*sent.get("types", []), *([sent["type"]] if "type" in sent else [])}
-    return page_of(asked, sandbox.store.newest_first("event"), lambda body: not types or body["type"] in types)
+
+    def wanted(body: Json) -> bool:
+        return (not types or body["type"] in types) and created_in(sent.get("created"), body["created"])
+
+    return page_of(asked, sandbox.store.newest_first("event"), wanted)
 
 
 ROUTES = [

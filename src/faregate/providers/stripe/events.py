@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import Unavailable
 from faregate.domain.billing.invoice import InvoiceStatus
+from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import ProviderEvent
+from faregate.domain.billing.provider_usage import MeterError
 from faregate.domain.billing.standing import (
     ChargeStanding,
     Collection,
@@ -23,6 +25,7 @@ from faregate.domain.billing.standing import (
     RefundStanding,
     SubscriptionStanding,
 )
+from faregate.providers.stripe.checkout import read_checkout
 from faregate.providers.stripe.client import asked
 
 if TYPE_CHECKING:
@@ -108,6 +111,24 @@ class StripeReadings:
             amount=dispute.amount,
             phase=_PHASES.get(dispute.status, DisputePhase.INQUIRY),
         )
+
+    def read_checkout(self, session_id: str) -> CheckoutStanding:
+        """Return a page where something is bought."""
+        return read_checkout(self._client(), session_id)
+
+    def read_meter_errors(self, event_id: str) -> list[MeterError]:
+        """Return the samples of a thin event's error report; what it names is an idempotency key."""
+        event = asked(lambda: self._client().v2.core.events.retrieve(event_id)).to_dict()
+        found = []
+        for kind in event.get("data", {}).get("reason", {}).get("error_types", []):
+            for sample in kind.get("sample_errors", []):
+                error = MeterError(
+                    identifier=sample["request"]["identifier"],
+                    code=kind["code"],
+                    message=sample.get("error_message", ""),
+                )
+                found.append(error)
+        return found
 
 
 def faregate_id(thing: object) -> str:
