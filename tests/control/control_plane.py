@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from sqlalchemy import func, select
 
 from faregate.apps.control.main import RunningControlPlane, running_control_plane
-from faregate.apps.control.settings import ControlSettings
+from faregate.apps.control.settings import Billing, ControlSettings
 from faregate.storage.database import Transaction
 from faregate.storage.tables import charge, event_log, set_aside
 
@@ -144,14 +144,23 @@ class StateStream:
 
 
 @contextmanager
-def started(data: Path, database_url: str | None = None) -> Iterator[Handle]:
+def started(
+    data: Path,
+    database_url: str | None = None,
+    *,
+    billing: Billing = Billing.EMBEDDED,
+    webhook_secret: str = WEBHOOK_SECRET,
+    stripe_poll_s: int = 3_600,
+) -> Iterator[Handle]:
     """Run a control plane while the context lasts."""
     settings = ControlSettings(
         port=0,
         data=data,
         database_url=database_url,
         gateway_token=GATEWAY_TOKEN,
-        stripe_webhook_secrets=(WEBHOOK_SECRET,),
+        billing=billing,
+        stripe_webhook_secrets=(webhook_secret,),
+        stripe_poll_s=stripe_poll_s,
     )
     started_up = threading.Event()
     box: list[Handle | BaseException] = []

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from faregate.apps.cli import options
-from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, Billing, SmtpSecurity
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, STRIPE_POLL_S, Billing, SmtpSecurity
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.domain.ledger.lost_units import LostUnits
 
@@ -34,6 +34,7 @@ def up(
     billing: options.BillingOption = Billing.EMBEDDED,
     stripe_api_key: options.StripeApiKey = None,
     stripe_webhook_secret: options.StripeWebhookSecret = None,
+    stripe_poll_s: options.StripePoll = STRIPE_POLL_S,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -76,6 +77,7 @@ def up(
             billing=billing,
             stripe_api_key=stripe_api_key or None,
             stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
+            stripe_poll_s=stripe_poll_s,
             log_format=log_format,
             log_level=log_level,
         )
@@ -100,6 +102,7 @@ def serve(
     billing: options.BillingOption = Billing.EMBEDDED,
     stripe_api_key: options.StripeApiKey = None,
     stripe_webhook_secret: options.StripeWebhookSecret = None,
+    stripe_poll_s: options.StripePoll = STRIPE_POLL_S,
     log_format: options.LogFormatOption = LogFormat.CONSOLE,
     log_level: options.LogLevelOption = LogLevel.INFO,
 ) -> int:
@@ -135,6 +138,7 @@ def serve(
         billing=billing,
         stripe_api_key=stripe_api_key or None,
         stripe_webhook_secrets=webhook_secrets(stripe_webhook_secret),
+        stripe_poll_s=stripe_poll_s,
     )
     return run_serve(settings, log_format, log_level)
 

@@ -72,6 +72,13 @@ StripeWebhookSecret = Annotated[
     str | None,
     Parameter(help="What Stripe signs its webhooks with (whsec_...); while it is rolled, both, with a comma between."),
 ]
+StripePoll = Annotated[
+    int,
+    Parameter(
+        help="Seconds between readings of Stripe's list of events, for what no webhook brought.",
+        validator=Number(gte=1),
+    ),
+]
 ControlPlaneUrl = Annotated[str, Parameter(help="Where the control plane answers.")]
 ApiToken = Annotated[str | None, Parameter(help="Token of the management API; the data folder's own by default.")]
 LostGateways = Annotated[

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faregate.apps.cli.supervisor import Child, Supervisor
-from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, Billing, SmtpSettings
+from faregate.apps.control.settings import LOST_GATEWAY_GRACE_S, STRIPE_POLL_S, Billing, SmtpSettings
 from faregate.apps.log_settings import LogFormat, LogLevel
 from faregate.apps.ports import claim_port, origin, reachable
 from faregate.apps.secret_files import ensure_gateway_token
@@ -33,6 +33,7 @@ class UpSettings:
     billing: Billing = Billing.EMBEDDED
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    stripe_poll_s: int = STRIPE_POLL_S
     log_format: LogFormat
     log_level: LogLevel
 
@@ -91,6 +92,7 @@ def _environment(settings: UpSettings) -> dict[str, str]:
         "LOST_GATEWAYS": settings.lost_gateways.value,
         "LOST_GATEWAY_GRACE_S": str(settings.lost_gateway_grace_s),
         "BILLING": settings.billing.value,
+        "STRIPE_POLL_S": str(settings.stripe_poll_s),
         "LOG_FORMAT": settings.log_format.value,
         "LOG_LEVEL": settings.log_level.value,
         "CONFIG": os.devnull,

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import structlog
@@ -34,6 +34,7 @@ from faregate.apps.control.intake import Intake
 from faregate.apps.control.loops import Ticking, fill_meters, keep_margins, prune_state_changes
 from faregate.apps.control.metrics import Metrics
 from faregate.apps.control.opening import prepare
+from faregate.apps.control.provider_link import link_provider
 from faregate.apps.control.rate_desk import RateDesk
 from faregate.apps.control.sandbox_link import SandboxLink
 from faregate.apps.control.sandbox_webhooks import SandboxWebhooks
@@ -48,10 +49,10 @@ from faregate.apps.web.app import create_web
 from faregate.base.clock import Clock, SystemClock
 from faregate.base.ids import new_id
 from faregate.domain.billing.provider import BillingProvider
-from faregate.domain.billing.provider_catalog import CatalogProvider
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe.catalog import StripeCatalog
+from faregate.providers.stripe.client import Connecting
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.business_clock import ApplicationClock
@@ -123,9 +124,13 @@ async def running_control_plane(
             new_id=new_id,
             pages_url=f"{sandbox_url}/pay",
         )
-        catalog = StripeCatalog(stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key))
         parts = _Parts(
-            database=database, provider=provider, catalog=catalog, sandbox=sandbox, clock=clock, settings=settings
+            database=database,
+            provider=provider,
+            connecting=stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key),
+            sandbox=sandbox,
+            clock=clock,
+            settings=settings,
         )
         # What is sent to the sandbox is sent to this very process: it ends before that stops listening.
         async with parts.running(), listening(parts.dispatcher, host=settings.host, port=port), parts.syncing():
@@ -146,7 +151,7 @@ class _Parts:
         *,
         database: Database,
         provider: BillingProvider,
-        catalog: CatalogProvider,
+        connecting: Connecting,
         sandbox: Sandbox,
         clock: Clock,
         settings: ControlSettings,
@@ -162,7 +167,26 @@ class _Parts:
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
-        self._topping_up = Ticking(tick=TopUpRunner(database, provider, clock, new_id=new_id).run, counters=counters)
+        catalog = StripeCatalog(connecting)
+        self._provider_link = link_provider(
+            settings,
+            database=database,
+            clock=clock,
+            connecting=cache(connecting),
+            provider=provider,
+            catalog=catalog,
+            counters=counters,
+            call_back=self._feed.call_back,
+        )
+        checkouts = None if self._provider_link is None else self._provider_link.checkouts
+        top_ups = TopUpRunner(
+            database,
+            provider,
+            clock,
+            new_id=new_id,
+            expire_pages=None if checkouts is None else checkouts.expire_open,
+        )
+        self._topping_up = Ticking(tick=top_ups.run, counters=counters)
         self._webhooks = WebhookSender(clock)
         self._sandbox_webhooks = SandboxWebhooks(sandbox)
         self._alerting = Ticking(
@@ -204,14 +228,21 @@ class _Parts:
             database=database,
             clock=clock,
             secrets=lambda: settings.stripe_webhook_secrets,
-            after_commit=_nothing,
+            after_commit=_nothing if self._provider_link is None else self._provider_link.events.wake,
         )
         self.dispatcher = Dispatcher(
             routes={
                 **_routes(collector=collector, link=link, callers=callers, health=health, metrics=metrics),
                 "/webhooks/stripe": {"POST": webhooks.take},
             },
-            api=create_api(database, clock, provider, after_append=self._applying.wake, call_back=self._feed.call_back),
+            api=create_api(
+                database,
+                clock,
+                provider,
+                checkouts=checkouts,
+                after_append=self._applying.wake,
+                call_back=self._feed.call_back,
+            ),
             web=create_web(database, clock, sandbox=sandbox),
             sandbox=sandbox_link.answer,
             link=link,
@@ -253,11 +284,16 @@ class _Parts:
 
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator[None]:
-        """Keep the catalog at the billing provider in step while the context lasts."""
+        """Keep up with the billing provider, and its catalog in step, while the context lasts."""
         task = asyncio.create_task(self._syncing.run())
+        following = None if self._provider_link is None else asyncio.create_task(self._provider_link.events.run())
         try:
             yield
         finally:
+            if following is not None:
+                following.cancel()
+                with suppress(asyncio.CancelledError):
+                    await following
             await self._syncing.stop(task)
 
 

@@ -11,6 +11,7 @@ from faregate.base.errors import ConfigurationError
 from faregate.domain.ledger.lost_units import LostUnits
 
 LOST_GATEWAY_GRACE_S: Final = 3_600
+STRIPE_POLL_S: Final = 60
 DATABASE_FILE: Final = "faregate.sqlite3"
 
 
@@ -47,7 +48,8 @@ class ControlSettings:
 
     `lost_gateways`: what becomes of the units of a gateway that was not there for `lost_gateway_grace_s`.
     Without `smtp`, no e-mail is sent. With a `stripe_api_key`, Stripe bills, without one what `billing` says.
-    `stripe_webhook_secrets`: any of them may have signed a webhook.
+    `stripe_webhook_secrets`: any of them may have signed a webhook. `stripe_poll_s`: how often Stripe's list of events
+    is read, for what no webhook brought.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +63,7 @@ class ControlSettings:
     billing: Billing = Billing.EMBEDDED
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    stripe_poll_s: int = STRIPE_POLL_S
 
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""

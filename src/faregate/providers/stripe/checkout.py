@@ -17,7 +17,7 @@ from faregate.domain.billing.provider_checkout import CheckoutPhase, CheckoutSta
 from faregate.domain.billing.provider_links import ProviderLinks
 from faregate.providers.stripe.client import asked, created
 from faregate.providers.stripe.customers import ensure_customer
-from faregate.providers.stripe.prices import ensure_price
+from faregate.providers.stripe.prices import price_at_stripe
 from faregate.providers.stripe.shapes import OUR_ID, every, from_page, from_seconds, key_of, metadata_of
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ class StripeCheckout:
         return self._open(wanted.customer, sent, links, our_id=wanted.checkout_id)
 
     def open_subscription(self, wanted: SubscriptionPage, links: ProviderLinks) -> CheckoutStanding:
-        """Make the page where a plan is subscribed to."""
-        client = self._client()
+        """Make the page where a plan is subscribed to. `Unavailable` while its prices are on their way to Stripe."""
         sent: dict[str, Any] = {
             "mode": "subscription",
-            "line_items": [{"price": ensure_price(client, price, links)} for price in wanted.prices],
+            "line_items": [{"price": price_at_stripe(price, links)} for price in wanted.prices],
             "subscription_data": {"metadata": {OUR_ID: wanted.subscription_id}},
             "client_reference_id": wanted.checkout_id,
             "metadata": {OUR_ID: wanted.checkout_id},

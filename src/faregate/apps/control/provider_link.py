@@ -1,0 +1,79 @@
+"""What keeps up with the billing provider where it is Stripe or the sandbox: the loop of its events, and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from faregate.apps.control.counters import Counters
+from faregate.apps.control.provider_events import ProviderEventLoop
+from faregate.apps.control.settings import Billing, ControlSettings
+from faregate.base.clock import Clock
+from faregate.base.ids import new_id
+from faregate.domain.billing.provider import BillingProvider
+from faregate.domain.billing.provider_catalog import CatalogProvider
+from faregate.domain.billing.provider_events import EventSubject
+from faregate.providers.stripe.checkout import StripeCheckout
+from faregate.providers.stripe.client import Connecting
+from faregate.providers.stripe.events import StripeReadings
+from faregate.services.catalog_drift import ChangedObject, look_for_drift
+from faregate.services.checkouts import Checkouts
+from faregate.services.poll_provider_events import poll_events
+from faregate.services.work_provider_events import EventWorker
+from faregate.storage.database import Database
+from faregate.storage.provider_events import EventRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLink:
+    """The loop and the pages of a provider that has events and pages."""
+
+    events: ProviderEventLoop
+    checkouts: Checkouts
+
+
+def link_provider(
+    settings: ControlSettings,
+    *,
+    database: Database,
+    clock: Clock,
+    connecting: Connecting,
+    provider: BillingProvider,
+    catalog: CatalogProvider,
+    counters: Counters,
+    call_back: Callable[[str], Awaitable[None]],
+) -> ProviderLink | None:
+    """Return what keeps up with the provider; None where the embedded one bills, which tells of nothing."""
+    if settings.stripe_api_key is None and settings.billing is Billing.EMBEDDED:
+        return None
+    readings = StripeReadings(connecting, account=provider.account)
+
+    async def look(rows: list[EventRow]) -> str:
+        changed = [_changed(row) for row in rows]
+        found = await look_for_drift(database, catalog, clock, changed=changed)
+        return f"{found} fields differ from the catalog here"
+
+    worker = EventWorker(
+        database,
+        readings,
+        clock,
+        new_id=new_id,
+        call_back=call_back,
+        others={EventSubject.CATALOG: look},
+    )
+    events = ProviderEventLoop(
+        work=worker.run,
+        poll=partial(poll_events, database, readings, clock),
+        poll_every_s=settings.stripe_poll_s,
+        clock=clock,
+        counters=counters,
+    )
+    pages = Checkouts(database, StripeCheckout(connecting), clock, account=provider.account, new_id=new_id)
+    return ProviderLink(events=events, checkouts=pages)
+
+
+def _changed(row: EventRow) -> ChangedObject:
+    """Return the object of an event such as `price.updated` or `billing.meter.deactivated`."""
+    kind = row.event.kind.removeprefix("billing.").partition(".")[0]
+    return ChangedObject(kind=kind, provider_id=row.event.object_id)
