@@ -32,6 +32,11 @@ class Receiver:
             return list(self.posts)
 
 
+class _Server(ThreadingHTTPServer):
+    # With the five that are usual, several posts at once wait a second for their connection.
+    request_queue_size = 64
+
+
 @contextmanager
 def receiving(*, status: int = 200, hold: threading.Event | None = None) -> Iterator[Receiver]:
     """Receive while the context lasts."""
@@ -52,7 +57,7 @@ def receiving(*, status: int = 200, hold: threading.Event | None = None) -> Iter
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hooks"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
