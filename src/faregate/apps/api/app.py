@@ -28,6 +28,7 @@ from faregate.apps.api import (
     meters,
     overspend,
     provider_catalog,
+    provider_connection,
     provider_events,
     reconciliations,
     reratings,
@@ -47,6 +48,7 @@ from faregate.base.errors import FaregateError
 from faregate.base.ids import IdSource, new_id
 from faregate.base.limits import MAX_API_BODY_BYTES
 from faregate.domain.billing.provider import BillingProvider
+from faregate.domain.billing.provider_connection import ConnectedProvider
 from faregate.services.checkouts import Checkouts
 from faregate.storage.database import Database
 
@@ -75,6 +77,7 @@ _WITH_TOKEN: Final = [
     *reconciliations.HANDLERS,
     *explanations.HANDLERS,
     *provider_catalog.HANDLERS,
+    *provider_connection.HANDLERS,
     *provider_events.HANDLERS,
     *checkout_pages.HANDLERS,
 ]
@@ -88,18 +91,21 @@ def create_api(
     after_append: Callable[[], None],
     call_back: Callable[[str], Awaitable[None]],
     checkouts: Checkouts | None = None,
+    connection: ConnectedProvider | None = None,
     id_source: IdSource = new_id,
 ) -> Litestar:
     """Return the ASGI application that answers `/api` and everything under it; it keeps no state of its own.
 
-    `checkouts` opens the billing provider's pages, where it has some. `after_append` is called when a request has put
-    records into the event log, and `call_back` with a subscription whose credit is about to be taken away.
+    `checkouts` opens the billing provider's pages, and `connection` checks what its key may do, where it has some.
+    `after_append` is called when a request has put records into the event log, and `call_back` with a subscription
+    whose credit is about to be taken away.
     """
     backend = Backend(
         database=database,
         clock=clock,
         provider=provider,
         checkouts=checkouts,
+        connection=connection,
         new_id=id_source,
         after_append=after_append,
         call_back=call_back,

@@ -14,6 +14,7 @@ from faregate.base.clock import Clock
 from faregate.base.errors import InvalidInput, Unauthorized
 from faregate.base.ids import IdSource
 from faregate.domain.billing.provider import BillingProvider
+from faregate.domain.billing.provider_connection import ConnectedProvider
 from faregate.services.access import application_of_token
 from faregate.services.business_clock import business_now
 from faregate.services.change import Change
@@ -38,6 +39,7 @@ class Backend:
     after_append: Callable[[], None]
     """Called once records of a request stand in the event log: the applier reads on."""
     checkouts: Checkouts | None
+    connection: ConnectedProvider | None
     """Pages of the billing provider; None where the provider has none."""
     call_back: Callable[[str], Awaitable[None]]
     """Called before credit of a subscription is taken away: gateways give back what is idle of it."""

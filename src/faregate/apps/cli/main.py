@@ -18,6 +18,7 @@ from faregate.apps.cli import (
     gateway_commands,
     invoice_commands,
     meter_commands,
+    provider_commands,
     rerate_command,
     restored_command,
     usage_report_commands,
@@ -51,6 +52,7 @@ _GROUPED_COMMANDS: Final[tuple[Callable[..., int], ...]] = (
     meter_commands.try_meter,
     meter_commands.fill_meter,
     invoice_commands.preview_invoice,
+    provider_commands.check_provider,
 )
 
 _ASKED_EACH_TIME: Final = frozenset(
@@ -123,6 +125,7 @@ def build() -> App:
         app.command(command, sort_key=place)
     app.command(meter_commands.METER)
     app.command(invoice_commands.INVOICE)
+    app.command(provider_commands.PROVIDER)
     known = {
         name for command in (*_COMMANDS, *_GROUPED_COMMANDS) for name in inspect.signature(command).parameters
     } - _ASKED_EACH_TIME

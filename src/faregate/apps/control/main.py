@@ -53,6 +53,7 @@ from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
 from faregate.providers.stripe.catalog import StripeCatalog
 from faregate.providers.stripe.client import Connecting
+from faregate.providers.stripe.connection import StripeConnection
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.business_clock import ApplicationClock
@@ -240,6 +241,7 @@ class _Parts:
                 clock,
                 provider,
                 checkouts=checkouts,
+                connection=StripeConnection(connecting, key=settings.stripe_api_key or sandbox.key),
                 after_append=self._applying.wake,
                 call_back=self._feed.call_back,
             ),
