@@ -29,6 +29,7 @@ from bench.footprint import measure_footprint
 from bench.half_load import measure_half_load
 from bench.intake import measure_intake
 from bench.machine import Machine, read_machine
+from bench.overdue import hold_overdue
 from bench.parallel_calls import AFFORDABLE, CALLS, run_parallel_calls
 from bench.provider_bars import hold_reporter, hold_year
 from bench.readability import measure_readability
@@ -249,6 +250,7 @@ BARS: Final[dict[str, Callable[[Run], Iterator[Row]]]] = {
     "footprint": hold_footprint,
     "readability": hold_readability,
     "block-latency": hold_block_latency,
+    "overdue": hold_overdue,
     "hold": hold_hold,
     "throughput": hold_throughput,
     "half-load": hold_half_load,

@@ -56,13 +56,16 @@ class Stack:
 
 
 @contextmanager
-def running_stack(*, log_upstream: bool = False, keep: Path | None = None) -> Iterator[Stack]:
-    """Run a new stack while the context lasts; its folder is removed after, unless `keep` names where it is to be."""
+def running_stack(*, log_upstream: bool = False, keep: Path | None = None, **settings: str) -> Iterator[Stack]:
+    """Run a new stack while the context lasts; its folder is removed after, unless `keep` names where it is to be.
+
+    `settings` are those of the processes, by their names in the environment.
+    """
     with tempfile.TemporaryDirectory(prefix="faregate-bench-") as temporary:
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         upstream_log = folder / UPSTREAM_LOG if log_upstream else None
-        control_plane, gateway, upstream = _children(folder, upstream_log)
+        control_plane, gateway, upstream = _children(folder, upstream_log, **settings)
         with running((upstream, HEALTHY), (control_plane, READY), (gateway, READY)):
             yield Stack(
                 folder=folder,
@@ -139,13 +142,14 @@ def process_environment(data: Path, *, serve_port: int, gateway_token: str, **se
     return clean_environment() | {f"FAREGATE_{name}": value for name, value in told.items()}
 
 
-def _children(folder: Path, upstream_log: Path | None) -> tuple[Child, Child, Child]:
+def _children(folder: Path, upstream_log: Path | None, **settings: str) -> tuple[Child, Child, Child]:
     ports = {name: claim_port(HOST, 0) for name in ("serve", "gateway", "upstream")}
     environment = process_environment(
         folder,
         serve_port=ports["serve"],
         gateway_token=ensure_gateway_token(folder),
         GATEWAY_PORT=str(ports["gateway"]),
+        **settings,
     )
     logged = () if upstream_log is None else ("--log", str(upstream_log))
     commands = {

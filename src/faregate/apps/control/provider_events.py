@@ -17,10 +17,12 @@ from faregate.base.errors import Unavailable
 _log: Final = structlog.stdlib.get_logger()
 
 _MS: Final = 1_000
+_READ_AFTER: Final = 0.8
+"""Of the interval: what happened just after a reading is to have its effect within it, reading and work included."""
 
 
 class ProviderEventLoop:
-    """Works on events when it is woken, and once a second; reads the provider's list each `poll_every_s`."""
+    """Works on events when woken, and once a second; what the list of events tells has its effect in `poll_every_s`."""
 
     def __init__(
         self,
@@ -33,7 +35,7 @@ class ProviderEventLoop:
     ) -> None:
         self._work = work
         self._poll = poll
-        self._poll_every_ms = int(poll_every_s * _MS)
+        self._poll_every_ms = int(poll_every_s * _MS * _READ_AFTER)
         self._clock = clock
         self._counters = counters
         self._wake = asyncio.Event()
