@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from faregate.apps.statuses import STATUSES
-from faregate.apps.web import alerts, customers, home, hosted, inspection, signing_in
+from faregate.apps.web import alerts, catalog, customers, home, hosted, inspection, signing_in
 from faregate.apps.web.attempts import Attempts
 from faregate.apps.web.rendering import Pages
 from faregate.apps.web.visit import SignedOut, WebBackend, WebRequest, signed_in
@@ -61,6 +61,7 @@ def create_web(
             *signing_in.HANDLERS,
             *home.HANDLERS,
             *alerts.HANDLERS,
+            *catalog.HANDLERS,
             *customers.HANDLERS,
             *hosted.HANDLERS,
             *inspection.HANDLERS,
