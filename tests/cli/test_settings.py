@@ -137,3 +137,17 @@ def test_a_webhook_secret_that_is_none_is_refused_without_being_shown(capsys: py
     said = _said(capsys, "up", "--stripe-webhook-secret", "whsec_one, sk_test_two")
     assert "whsec_" in said
     assert "sk_test_two" not in said
+
+
+def test_the_stripe_key_of_the_environment_reaches_the_control_plane_and_is_in_no_text_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[UpSettings] = []
+    monkeypatch.setattr("faregate.apps.cli.up.run_up", started.append)
+    monkeypatch.setenv("FAREGATE_STRIPE_API_KEY", "rk_test_1")
+    monkeypatch.setenv("FAREGATE_BILLING", "sandbox")
+    run(["up", "--port", "0", "--gateway-port", "0"])
+    serve, _ = children(settle(started[0]))
+    assert serve.environment["FAREGATE_STRIPE_API_KEY"] == "rk_test_1"
+    assert serve.environment["FAREGATE_BILLING"] == "sandbox"
+    assert "rk_test_1" not in repr(started[0])
