@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from faregate.base.money import currency
-from faregate.domain.billing.invoice import InvoiceStatus
+from faregate.base.periods import Period
+from faregate.domain.billing.invoice import Invoice, InvoiceStatus
 from faregate.domain.billing.standing import Collection, InvoiceStanding, SubscriptionStanding
 from faregate.domain.catalog.adjustments import Adjustments
 from faregate.domain.catalog.models import Package, PricingModel
@@ -263,4 +264,24 @@ def a_subscription_standing(
         ended_at=ended_at,
         collection=Collection.CHARGE_AUTOMATICALLY,
         days_until_due=None,
+    )
+
+
+def an_invoice(*, invoice_id: str = "in_1", month: int = 1) -> Invoice:
+    issued_at = datetime(2026, month + 1, 1, tzinfo=UTC)
+    return Invoice(
+        invoice_id=invoice_id,
+        number=f"ACME-{month:04}",
+        subscription_id="sub_1",
+        company_id="acme",
+        currency="USD",
+        period=Period(datetime(2026, month, 1, tzinfo=UTC), issued_at),
+        lines=(),
+        total=250,
+        credit_applied=0,
+        amount_due=250,
+        status=InvoiceStatus.OPEN,
+        issued_at=issued_at,
+        due_at=issued_at,
+        paid_at=None,
     )

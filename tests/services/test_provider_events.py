@@ -7,10 +7,12 @@ from faregate.base.limits import MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_events import EventSource, EventStatus, EventSubject
 from faregate.domain.billing.provider_usage import MeterError
-from faregate.domain.billing.standing import Collection, CustomerStanding
+from faregate.domain.billing.standing import Collection, CustomerStanding, InvoiceStanding
 from faregate.domain.governance.rule import Cohort
+from faregate.services.invoices import get_invoice
+from faregate.storage.billing import insert_invoice
 from faregate.storage.provider_events import EventRow
-from tests.builders import a_subscription_standing, an_invoice_standing
+from tests.builders import a_subscription_standing, an_invoice, an_invoice_standing
 from tests.services.provider_world import CUSTOMER, ProviderWorld
 from tests.services.world import APP, COMPANY, NOW, SUBSCRIPTION, World
 
@@ -230,3 +232,24 @@ def test_each_report_of_errors_is_read_by_itself_and_kept(there: ProviderWorld) 
     there.work()
     assert there.provider.asked == heard
     assert there.row(heard[0]).outcome == "0 reports of usage were lost, of 1 that it names"
+
+
+def test_an_invoice_of_ours_is_as_the_provider_said_whichever_comes_first(there: ProviderWorld) -> None:
+    def keep(invoice_id: str, month: int) -> None:
+        issued = an_invoice(invoice_id=invoice_id, month=month)
+        with there.world.database.begin() as transaction:
+            insert_invoice(transaction, APP, issued)
+
+    def paid(invoice_id: str) -> InvoiceStanding:
+        return an_invoice_standing(invoice_id=invoice_id, status=InvoiceStatus.PAID, amount_remaining=0, paid_at=NOW)
+
+    keep("in_1", 1)
+    there.invoice(an_invoice_standing(invoice_id="in_1", attempts=2))
+    with there.world.database.snapshot() as transaction:
+        payment = get_invoice(transaction, APP, "in_1").payment
+    assert payment is not None
+    assert (payment.attempts, payment.amount_remaining) == (2, 250)
+    there.invoice(paid("in_1"))
+    there.invoice(paid("in_2"))
+    keep("in_2", 2)
+    assert [(row["status"], row["paid_at"]) for row in there.world.rows("invoice")] == [("paid", NOW)] * 2

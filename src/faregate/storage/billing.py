@@ -12,13 +12,15 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from faregate.base.periods import Period
 from faregate.domain.billing.invoice import Invoice, InvoiceDiscount, InvoiceLine, InvoicePayment, InvoiceStatus
 from faregate.storage.database import Transaction
-from faregate.storage.provider_standings import mark_standing_paid, read_payments
+from faregate.storage.provider_standings import mark_standing_paid, read_end, read_payments
 from faregate.storage.tables import invoice, invoice_discount
 from faregate.storage.upsert import chunks
 
 
 def insert_invoice(transaction: Transaction, application_id: str, issued: Invoice) -> None:
-    """Keep an invoice; a subscription has one for each period at most."""
+    """Keep an invoice, as the provider last said that it stands; a subscription has one for each period at most."""
+    said = read_end(transaction, issued.invoice_id)
+    status, paid_at = (issued.status, issued.paid_at) if said is None else said
     transaction.execute(
         insert(invoice).values(
             invoice_id=issued.invoice_id,
@@ -33,10 +35,10 @@ def insert_invoice(transaction: Transaction, application_id: str, issued: Invoic
             total=issued.total,
             credit_applied=issued.credit_applied,
             amount_due=issued.amount_due,
-            status=issued.status.value,
+            status=status.value,
             issued_at=issued.issued_at,
             due_at=issued.due_at,
-            paid_at=issued.paid_at,
+            paid_at=paid_at,
         )
     )
     if issued.discounts:

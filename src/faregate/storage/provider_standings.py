@@ -126,6 +126,16 @@ def read_payments(transaction: Transaction, invoice_ids: Sequence[str]) -> dict[
     return found
 
 
+def read_end(transaction: Transaction, invoice_id: str) -> tuple[InvoiceStatus, datetime | None] | None:
+    """Return how an invoice stands and when it was paid, where the provider said that it is open no more."""
+    columns = provider_invoice.c
+    statement = select(columns.status, columns.paid_at).where(
+        columns.invoice_id == invoice_id, columns.status.not_in([DRAFT, InvoiceStatus.OPEN.value])
+    )
+    row = transaction.execute(statement).first()
+    return None if row is None else (InvoiceStatus(row.status), row.paid_at)
+
+
 def overdue_companies(
     transaction: Transaction, application_id: str, *, now: datetime, company_ids: Collection[str] | None = None
 ) -> set[str]:
