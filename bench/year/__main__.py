@@ -1,6 +1,6 @@
 """A year of the seed's plan on the clock, day by day, with a provider that fails and processes that die.
 
-    python -m bench.year [--customers 50] [--months 12] [--seed N] [--quick] [--json FILE]
+    python -m bench.year [--customers 50] [--months 12] [--seed N] [--quick] [--sandbox]
 
 Each customer uses 20 windows a day; two of five pay ahead, and top up by themselves. One call of the provider in fifty
 fails or loses its answer; about twice a month the process is killed with SIGKILL around a call. Exit status 1 on any
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,18 +30,19 @@ from bench.machine import Machine, read_machine
 from bench.reports import write_json
 from bench.year.judge import judge_charges, judge_invoices, judge_reports
 from bench.year.line import BadLine
+from bench.year.places import EmbeddedPlace, Place, sandbox_place
 from bench.year.scene import Customer, Tally, body_of, calls_of, month_of, open_scene
 from faregate.base.errors import Unavailable
 from faregate.base.ids import new_id
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import BillingProvider
-from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.services.apply_events import EventApplier
 from faregate.services.billing_tick import billing_tick
 from faregate.services.ingest import append_events
 from faregate.services.invoices import list_invoices, pay_invoice
 from faregate.services.provider_customers import set_payment_method
 from faregate.services.run_top_ups import TopUpRunner
+from faregate.services.sync_catalog import sync_catalog
 from faregate.storage.database import Database
 
 QUICK_CUSTOMERS: Final = 5
@@ -50,6 +51,7 @@ CUSTOMERS: Final = 50
 MONTHS: Final = 12
 
 _DEATHS_A_MONTH: Final = 2
+_SHARE: Final = "0.01"
 _TICKS: Final = 100
 _TICK_APART: Final = timedelta(seconds=20)
 _NIGHT: Final = timedelta(minutes=2)
@@ -96,6 +98,7 @@ class _Year:
     """The run: files that processes open one after the other, and what is counted beside them."""
 
     folder: Path
+    place: Place
     chance: random.Random
     clock: _Clock
     application_id: str = ""
@@ -105,19 +108,12 @@ class _Year:
     failed: int = 0
     deaths: int = 0
 
-    @property
-    def provider_file(self) -> Path:
-        return self.folder / "provider.sqlite3"
-
     def database(self) -> Database:
         return Database(f"sqlite:///{self.folder / 'faregate.sqlite3'}")
 
-    def provider(self) -> EmbeddedProvider:
-        return EmbeddedProvider(self.provider_file)
-
     def open(self, customers: int) -> None:
         """Make the scene, and leave payment methods."""
-        with closing(self.database()) as database, closing(self.provider()) as provider:
+        with closing(self.database()) as database, self.place.provider() as provider:
             with database.begin() as transaction:
                 self.application_id, self.customers = open_scene(transaction, customers)
             for customer in self.customers:
@@ -151,7 +147,7 @@ class _Year:
         dies_at = self.chance.randrange(1, _LATEST_DEATH)
         pid = os.fork()
         if pid == 0:
-            with closing(self.database()) as database, closing(self.provider()) as provider:
+            with closing(self.database()) as database, self.place.provider() as provider:
                 line = BadLine(provider, random.Random(dies_at), dies_at=dies_at)  # noqa: S311 - repeatable
                 asyncio.run(self._work(database, cast("BillingProvider", line)))
             os._exit(0)
@@ -160,7 +156,7 @@ class _Year:
 
     def night(self, database: Database) -> None:
         """Do the night's work until the provider has everything."""
-        with closing(self.provider()) as provider:
+        with self.place.provider() as provider:
             line = BadLine(provider, self.chance)
             for _ in range(_TICKS):
                 asyncio.run(self._work(database, cast("BillingProvider", line)))
@@ -172,6 +168,9 @@ class _Year:
             self.failed += line.failed
 
     async def _work(self, database: Database, line: BillingProvider) -> None:
+        catalog = self.place.catalog()
+        if catalog is not None:
+            await sync_catalog(database, catalog, self.clock)
         await billing_tick(database, line, self.clock)
         await TopUpRunner(database, line, self.clock, new_id=new_id).run()
         await billing_tick(database, line, self.clock)
@@ -187,21 +186,27 @@ class _Year:
                     continue
 
 
-def run_year(*, customers: int, months: int, seed: int) -> Report:
+def run_year(*, customers: int, months: int, seed: int, on_sandbox: bool = False) -> Report:
     """Run and judge."""
     started_s = time.monotonic()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=Path(os.devnull).open("w")))  # noqa: SIM115
-    with tempfile.TemporaryDirectory(prefix="faregate-year-") as name:
-        year = _Year(folder=Path(name), chance=random.Random(seed), clock=_Clock(month_of(0)))  # noqa: S311 - repeatable
+    clock = _Clock(month_of(0))
+    with tempfile.TemporaryDirectory(prefix="faregate-year-") as name, ExitStack() as stack:
+        folder = Path(name)
+        place: Place = EmbeddedPlace(folder)
+        if on_sandbox:
+            place = sandbox = stack.enter_context(sandbox_place(folder / "sandbox", clock))
+            sandbox.strike(_SHARE, seed)
+        year = _Year(folder=folder, place=place, chance=random.Random(seed), clock=clock)  # noqa: S311 - repeatable
         year.open(customers)
         day = month_of(0)
         while day < month_of(months):
             dies = year.chance.random() < _DEATHS_A_MONTH / 30
-            year.clock.at = day + _DAY - timedelta(seconds=1)
+            clock.at = day + _DAY - timedelta(seconds=1)
             with closing(year.database()) as database:
                 year.use(database, day)
             day += _DAY
-            year.clock.at = day + _NIGHT
+            clock.at = day + _NIGHT
             if dies or day == month_of(1):
                 year.die_in_a_night()
             with closing(year.database()) as database:
@@ -210,15 +215,12 @@ def run_year(*, customers: int, months: int, seed: int) -> Report:
 
 
 def _judged(year: _Year, *, months: int, seed: int, took_s: float) -> Report:
-    with (
-        closing(year.database()) as database,
-        closing(year.provider()) as provider,
-        database.snapshot() as transaction,
-    ):
+    books = year.place.books()
+    with closing(year.database()) as database, database.snapshot() as transaction:
         faults = [
-            *judge_invoices(transaction, provider, year.customers, tally=year.tally, months=months),
-            *judge_reports(transaction, year.provider_file, year.tally),
-            *judge_charges(transaction, year.provider_file, year.customers),
+            *judge_invoices(transaction, books, year.customers, tally=year.tally, months=months),
+            *judge_reports(transaction, books, year.tally),
+            *judge_charges(transaction, books, year.customers),
         ]
         counted = [
             int(transaction.exec_driver_sql(f"SELECT count(*) FROM {of}").scalar() or 0)  # noqa: S608 - ours
@@ -246,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
     parser.add_argument("--months", type=int, default=MONTHS)
     parser.add_argument("--seed", type=int, default=1, help="of whom, when and what fails")
+    parser.add_argument("--sandbox", action="store_true", help="bill through the sandbox, by the official SDK")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CUSTOMERS} customers, {QUICK_MONTHS} months")
     parser.add_argument("--json", type=Path, help="file for the figures")
     chosen = parser.parse_args(arguments)
@@ -253,6 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         customers=QUICK_CUSTOMERS if chosen.quick else chosen.customers,
         months=QUICK_MONTHS if chosen.quick else chosen.months,
         seed=chosen.seed,
+        on_sandbox=chosen.sandbox,
     )
     print(
         f"{report.months} months of {report.customers} customers in {report.took_s} s: {report.calls:,} calls, "

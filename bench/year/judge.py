@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
+from bench.year.places import Books
 from bench.year.scene import TOP_UP_CENTS, Customer, Tally, month_of
-from faregate.domain.billing.provider import ProviderInvoice
-from faregate.providers.embedded.provider import EmbeddedProvider
 from faregate.storage.billing import invoices_of_subscription
 from faregate.storage.database import Transaction
 
@@ -24,59 +21,49 @@ def expected_cents(tally: Tally, company_id: str, month: str) -> int:
 
 
 def judge_invoices(
-    transaction: Transaction, provider: EmbeddedProvider, customers: list[Customer], *, tally: Tally, months: int
+    transaction: Transaction, books: Books, customers: list[Customer], *, tally: Tally, months: int
 ) -> Iterator[str]:
     """Yield what is wrong with the invoices of every customer and month, ours and the provider's."""
     for customer in customers:
-        ours = {
-            invoice.period.start: invoice for invoice in invoices_of_subscription(transaction, customer.subscription_id)
-        }
-        theirs: dict[object, ProviderInvoice] = {
-            invoice.period.start: invoice for invoice in provider.list_invoices(subscription=customer.subscription_id)
-        }
+        found = invoices_of_subscription(transaction, customer.subscription_id)
+        ours = {invoice.period.start: invoice for invoice in found}
         for number in range(months):
             start = month_of(number)
             month, expected = f"{start:%Y-%m}", expected_cents(tally, customer.company_id, f"{start:%Y-%m}")
-            our, their = ours.get(start), theirs.get(start)
+            our = ours.get(start)
+            their = None if our is None else books.invoices.get(our.invoice_id)
             if our is None or their is None:
-                yield f"{customer.company_id} {month}: invoice is missing"
+                yield f"{customer.company_id} {month}: the invoice is missing {'here' if our is None else 'there'}"
                 continue
-            if not our.total == their.total == expected:
-                yield f"{customer.company_id} {month}: ours {our.total}, provider's {their.total}, usage {expected}"
             due = 0 if customer.is_prepaid else expected
-            if not our.amount_due == their.amount_due == due:
-                yield f"{customer.company_id} {month}: due {our.amount_due} and {their.amount_due}, not {due}"
+            if not our.total == their[0] == expected or not our.amount_due == their[1] == due:
+                yield (
+                    f"{customer.company_id} {month}: ours {our.total}, {our.amount_due} due; the provider's "
+                    f"{their[0]}, {their[1]} due; usage {expected}, {due} due"
+                )
 
 
-def judge_reports(transaction: Transaction, provider_file: Path, tally: Tally) -> Iterator[str]:
+def judge_reports(transaction: Transaction, books: Books, tally: Tally) -> Iterator[str]:
     """Yield what is wrong with reports: one meter event for each window and revision, and each of them ours."""
-    rows = transaction.exec_driver_sql("SELECT key, delivered_at, failure FROM outbox WHERE kind = 'usage'").all()
-    keys = {key for key, _, _ in rows}
+    rows = transaction.exec_driver_sql("SELECT key, delivered_at FROM outbox WHERE kind = 'usage'").all()
+    keys = {key for key, _ in rows}
     revised = sum(":r" in key for key in keys)
     if revised != _SIDES * len(tally.late) or len(keys) - revised != _SIDES * len(tally.windows):
         yield (
             f"{len(keys)} reports of which {revised} are revisions, for {_SIDES * len(tally.windows)} windows and "
             f"{_SIDES * len(tally.late)} late changes"
         )
-    lacking = [key for key, delivered_at, _ in rows if delivered_at is None]
+    lacking = [key for key, delivered_at in rows if delivered_at is None]
     if lacking:
         yield f"{len(lacking)} reports were not delivered, such as {lacking[0]}"
-    with sqlite3.connect(provider_file) as connection:
-        taken = [row[0] for row in connection.execute("SELECT identifier FROM meter_event")]
-    if sorted(taken) != sorted(keys):
-        yield f"the provider has {len(taken)} meter events for {len(keys)} reports"
+    if sorted(books.meter_events) != sorted(keys):
+        yield f"the provider has {len(books.meter_events)} meter events for {len(keys)} reports"
 
 
-def judge_charges(transaction: Transaction, provider_file: Path, customers: list[Customer]) -> Iterator[str]:
-    """Yield what is wrong with what prepaid customers were charged: their top-ups, and nothing else."""
-    bought = transaction.exec_driver_sql("SELECT top_up_id, status FROM top_up").all()
-    with sqlite3.connect(provider_file) as connection:
-        charged = dict(
-            connection.execute("SELECT lookup_key, amount FROM payment_intent WHERE failure IS NULL").fetchall()
-        )
-    if {top_up_id for top_up_id, status in bought if status == "paid"} != charged.keys():
-        yield f"{len(bought)} top-ups, {len(charged)} charges"
-    if any(amount != TOP_UP_CENTS for amount in charged.values()):
-        yield "a charge is no top-up"
-    if any(customer.is_prepaid for customer in customers) and not charged:
+def judge_charges(transaction: Transaction, books: Books, customers: list[Customer]) -> Iterator[str]:
+    """Yield what is wrong with what customers were charged: the top-ups of those who pay ahead, and nothing else."""
+    bought = transaction.exec_driver_sql("SELECT count(*) FROM top_up WHERE status = 'paid'").scalar_one()
+    if books.charges != [TOP_UP_CENTS] * bought:
+        yield f"{bought} top-ups, {len(books.charges)} charges of {sum(books.charges)} cents in all"
+    if any(customer.is_prepaid for customer in customers) and not bought:
         yield "nobody topped up"
