@@ -147,10 +147,13 @@ class _Year:
         dies_at = self.chance.randrange(1, _LATEST_DEATH)
         pid = os.fork()
         if pid == 0:
-            with closing(self.database()) as database, self.place.provider() as provider:
-                line = BadLine(provider, random.Random(dies_at), dies_at=dies_at)  # noqa: S311 - repeatable
-                asyncio.run(self._work(database, cast("BillingProvider", line)))
-            os._exit(0)
+            try:
+                with closing(self.database()) as database, self.place.provider() as provider:
+                    line = BadLine(provider, random.Random(dies_at), dies_at=dies_at)  # noqa: S311 - repeatable
+                    asyncio.run(self._work(database, cast("BillingProvider", line)))
+            finally:
+                # Whatever became of it, nothing of the run that it is a copy of is its own to end.
+                os._exit(0)
         _, status = os.waitpid(pid, 0)
         self.deaths += os.WIFSIGNALED(status)
 
@@ -165,7 +168,7 @@ class _Year:
                 if not any(left):
                     break
                 self.clock.at += _TICK_APART
-            self.failed += line.failed
+            self.failed += line.count["failed"]
 
     async def _work(self, database: Database, line: BillingProvider) -> None:
         catalog = self.place.catalog()

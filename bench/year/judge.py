@@ -45,17 +45,17 @@ def judge_invoices(
 
 def judge_reports(transaction: Transaction, books: Books, tally: Tally) -> Iterator[str]:
     """Yield what is wrong with reports: one meter event for each window and revision, and each of them ours."""
-    rows = transaction.exec_driver_sql("SELECT key, delivered_at FROM outbox WHERE kind = 'usage'").all()
-    keys = {key for key, _ in rows}
+    rows = transaction.exec_driver_sql("SELECT key, delivered_at, last_error FROM outbox WHERE kind = 'usage'").all()
+    keys = {key for key, _, _ in rows}
     revised = sum(":r" in key for key in keys)
     if revised != _SIDES * len(tally.late) or len(keys) - revised != _SIDES * len(tally.windows):
         yield (
             f"{len(keys)} reports of which {revised} are revisions, for {_SIDES * len(tally.windows)} windows and "
             f"{_SIDES * len(tally.late)} late changes"
         )
-    lacking = [key for key, delivered_at in rows if delivered_at is None]
+    lacking = [(key, error) for key, delivered_at, error in rows if delivered_at is None]
     if lacking:
-        yield f"{len(lacking)} reports were not delivered, such as {lacking[0]}"
+        yield f"{len(lacking)} reports were not delivered, such as {next((each for each in lacking if each[1]), lacking[0])}"
     if sorted(books.meter_events) != sorted(keys):
         yield f"the provider has {len(books.meter_events)} meter events for {len(keys)} reports"
 

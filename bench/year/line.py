@@ -26,13 +26,13 @@ class BadLine:
         self._inner = inner
         self._chance = chance
         self._dies_at = dies_at
-        self.calls = 0
-        self.failed = 0
+        self.count = {"calls": 0, "failed": 0}
 
     def linked(self, links: object) -> BadLine:
-        """Return the same line: it is asked from several threads."""
-        self._inner = self._inner.linked(links)  # type: ignore[arg-type]
-        return self
+        """Return a line of its own for these links, on the same count of calls: several threads ask at once."""
+        other = BadLine(self._inner.linked(links), self._chance, dies_at=self._dies_at)  # type: ignore[arg-type]
+        other.count = self.count
+        return other
 
     def account(self) -> str:
         """Return the provider's account."""
@@ -44,18 +44,18 @@ class BadLine:
             return made
 
         def call(*args: object, **kwargs: object) -> object:
-            self.calls += 1
-            number, dice = self.calls, self._chance.random()
+            self.count["calls"] += 1
+            number, dice = self.count["calls"], self._chance.random()
             if number == self._dies_at and dice < 1 / 2:
                 os.kill(os.getpid(), signal.SIGKILL)
             if dice < _BUSY:
-                self.failed += 1
+                self.count["failed"] += 1
                 raise Unavailable(f"{name}: 429 or 500")
             answer = made(*args, **kwargs)
             if number == self._dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             if dice > 1 - _LOST:
-                self.failed += 1
+                self.count["failed"] += 1
                 raise Unavailable(f"{name}: the answer is lost")
             return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -140,9 +141,8 @@ def sandbox_place(folder: Path, clock: Clock) -> Iterator[SandboxPlace]:
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        async with running_control_plane(
-            ControlSettings(port=0, data=folder, gateway_token="fg_gateway_of_the_bench"), clock=clock
-        ) as found:
+        settings = ControlSettings(port=0, data=folder, gateway_token=secrets.token_hex())
+        async with running_control_plane(settings, clock=clock) as found:
             running.append(found)
             began.set()
             await stop.wait()
