@@ -55,7 +55,8 @@ def judge_reports(transaction: Transaction, books: Books, tally: Tally) -> Itera
         )
     lacking = [(key, error) for key, delivered_at, error in rows if delivered_at is None]
     if lacking:
-        yield f"{len(lacking)} reports were not delivered, such as {next((each for each in lacking if each[1]), lacking[0])}"
+        shown = next((each for each in lacking if each[1]), lacking[0])
+        yield f"{len(lacking)} reports were not delivered, such as {shown}"
     if sorted(books.meter_events) != sorted(keys):
         yield f"the provider has {len(books.meter_events)} meter events for {len(keys)} reports"
 
