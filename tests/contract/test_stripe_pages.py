@@ -148,6 +148,7 @@ def test_a_refund_is_read_with_what_it_was_paid_for(
     charge = readings.read_charge(str(refund.charge))
     assert charge.faregate_id == "top_refunded"
     assert [(one.refund_id, one.amount) for one in charge.refunds] == [(refund.id, 500)]
+    assert readings.read_refunded(refund.id) == charge
 
 
 def test_events_are_listed_since_an_instant(shop: Shop, readings: StripeReadings, customer: ProviderCustomer) -> None:

@@ -154,7 +154,7 @@ def test_what_stripe_does_not_have_is_not_found(stripe: StandIn, readings: Strip
         readings.read_invoice("in_9")
 
 
-def test_a_charge_is_read_with_the_refunds_that_succeeded(stripe: StandIn, readings: StripeReadings) -> None:
+def test_a_charge_is_read_with_the_refunds_that_have_ended(stripe: StandIn, readings: StripeReadings) -> None:
     intent = {"id": "pi_1", "object": "payment_intent", "metadata": {"faregate_id": "top_1"}}
     charge = {"id": "ch_1", "object": "charge", "currency": "usd", "metadata": {}, "payment_intent": intent}
     refunds = [
@@ -164,7 +164,14 @@ def test_a_charge_is_read_with_the_refunds_that_succeeded(stripe: StandIn, readi
     answers(stripe, charge, {"object": "list", "data": refunds, "has_more": False, "url": "/v1/refunds"})
     read = readings.read_charge("ch_1")
     assert (read.faregate_id, read.currency) == ("top_1", "USD")
-    assert [(refund.refund_id, refund.amount) for refund in read.refunds] == [("re_succeeded", 500)]
+    ended = [(refund.refund_id, refund.amount, refund.has_failed) for refund in read.refunds]
+    assert ended == [("re_succeeded", 500, False), ("re_failed", 500, True)]
+
+
+def test_a_refund_of_no_payment_is_not_found(stripe: StandIn, readings: StripeReadings) -> None:
+    answers(stripe, {"id": "re_1", "object": "refund", "charge": None})
+    with pytest.raises(NotFound, match="re_1"):
+        readings.read_refunded("re_1")
 
 
 @pytest.mark.parametrize(

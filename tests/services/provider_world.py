@@ -69,6 +69,10 @@ class Written:
     def read_charge(self, charge_id: str) -> ChargeStanding:
         return self._found(self.charges, charge_id)
 
+    def read_refunded(self, refund_id: str) -> ChargeStanding:
+        charges = {one.refund_id: charge for charge in self.charges.values() for one in charge.refunds}
+        return self._found(charges, refund_id)
+
     def read_checkout(self, session_id: str) -> CheckoutStanding:
         return self._found(self.checkouts, session_id)
 

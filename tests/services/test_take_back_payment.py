@@ -1,8 +1,9 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select, update
 
 from faregate.domain.billing.standing import ChargeStanding, DisputePhase, DisputeStanding, RefundStanding
 from faregate.domain.ledger.burning import GrantKind
@@ -95,6 +96,34 @@ def test_what_was_used_already_is_owed_and_the_next_credit_pays_it(there: Provid
 def test_a_payment_that_bought_no_credit_takes_none_back(there: ProviderWorld) -> None:
     assert refunded(there, 500, faregate_id="") == "no credit was bought by that payment"
     assert (balance(there), there.called_back) == (20 * DOLLAR, [])
+
+
+def test_a_refund_that_ends_later_is_taken_then_and_given_back_once_when_it_fails(there: ProviderWorld) -> None:
+    assert refunded(there) == "taken back already"
+    charge = there.provider.charges["ch_1"]
+    ended = RefundStanding(refund_id="re_late", amount=500)
+    there.provider.charges["ch_1"] = replace(charge, refunds=(ended,))
+    assert "taken back for re_late" in heard(there, "refund.updated", "re_late")
+    assert balance(there) == 15 * DOLLAR
+    failed = replace(ended, has_failed=True)
+    never_taken = RefundStanding(refund_id="re_never", amount=700, has_failed=True)
+    there.provider.charges["ch_1"] = replace(charge, refunds=(failed, never_taken))
+    assert "gives the credit back" in heard(there, "refund.failed", "re_late")
+    heard(there, "charge.refund.updated", "re_late")
+    assert balance(there) == 20 * DOLLAR
+
+
+def test_a_refund_that_is_heard_of_before_its_credit_is_given_waits_for_it(there: ProviderWorld) -> None:
+    top_up = update(tables.top_up).where(tables.top_up.c.top_up_id == TOP_UP)
+    with there.world.database.begin() as transaction:
+        grant_id = transaction.execute(select(tables.top_up.c.grant_id)).scalar()
+        transaction.execute(top_up.values(status="pending", grant_id=None))
+    assert refunded(there, 500) == ""
+    with there.world.database.begin() as transaction:
+        transaction.execute(top_up.values(status="paid", grant_id=grant_id))
+    there.world.clock.at += timedelta(minutes=1)
+    there.work()
+    assert balance(there) == 15 * DOLLAR
 
 
 def test_a_dispute_takes_the_credit_back_until_it_is_won(there: ProviderWorld) -> None:

@@ -1,7 +1,8 @@
 """Credit that was paid for and whose money went back: a refund or a dispute at the billing provider takes it back.
 
 Once for each refund and dispute, by the ledger's rules: what is free of the grant, and beyond that the balance, which
-the next credit pays. A dispute that is won gives back what it took, as a grant of its own.
+the next credit pays. A dispute that is won, or a refund that fails after all, gives back what it took, as a grant of
+its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def take_charge(transaction: Transaction, change: Change, *, bought: BoughtGrant
     taken = [
         refund.refund_id
         for refund in charge.refunds
-        if take_back_grant(
+        if not refund.has_failed
+        and take_back_grant(
             transaction,
             change,
             _place(bought),
@@ -32,7 +34,23 @@ def take_charge(transaction: Transaction, change: Change, *, bought: BoughtGrant
             caller_id=f"refund:{refund.refund_id}",
         )
     ]
-    return f"credit of {bought.grant_id} taken back for {', '.join(taken)}" if taken else "taken back already"
+    given = [
+        _give_back(
+            transaction,
+            change,
+            bought,
+            amount=_major(refund.amount, charge.currency),
+            why="a refund failed",
+            caller_id=f"refund:{refund.refund_id}:failed",
+        )
+        for refund in charge.refunds
+        if refund.has_failed
+        and is_taken_back(transaction, change, _place(bought), caller_id=f"refund:{refund.refund_id}")
+    ]
+    if not taken and not given:
+        return "taken back already"
+    parts = [f"credit of {bought.grant_id} taken back for {', '.join(taken)}"] if taken else []
+    return "; ".join([*parts, *(f"the refund failed: {grant_id} gives the credit back" for grant_id in given)])
 
 
 def take_dispute(transaction: Transaction, change: Change, *, bought: BoughtGrant, dispute: DisputeStanding) -> str:
@@ -52,21 +70,27 @@ def take_dispute(transaction: Transaction, change: Change, *, bought: BoughtGran
         return f"credit of {bought.grant_id} taken back" if is_new else "taken back already"
     if not is_taken_back(transaction, change, _place(bought), caller_id=caller_id):
         return "won; nothing was taken back for it"
-    given = give_grant(
-        transaction,
-        NewGrant(
-            application_id=change.application_id,
-            subscription_id=bought.subscription_id,
-            amount=_major(dispute.amount, dispute.currency),
-            kind=GrantKind.PAID,
-            description="a dispute was won",
-            caller_id=f"{caller_id}:won",
-            is_paid_for=True,
-        ),
-        new_id=change.new_id,
-        now=change.now,
+    amount = _major(dispute.amount, dispute.currency)
+    given = _give_back(
+        transaction, change, bought, amount=amount, why="a dispute was won", caller_id=f"{caller_id}:won"
     )
-    return f"won: {given.grant_id} gives the credit back"
+    return f"won: {given} gives the credit back"
+
+
+def _give_back(
+    transaction: Transaction, change: Change, bought: BoughtGrant, *, amount: Decimal, why: str, caller_id: str
+) -> str:
+    """Return the grant that gives back what was taken; a repeat returns the first one's."""
+    wanted = NewGrant(
+        application_id=change.application_id,
+        subscription_id=bought.subscription_id,
+        amount=amount,
+        kind=GrantKind.PAID,
+        description=why,
+        caller_id=caller_id,
+        is_paid_for=True,
+    )
+    return give_grant(transaction, wanted, new_id=change.new_id, now=change.now).grant_id
 
 
 def _place(bought: BoughtGrant) -> GrantPlace:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, assert_never
 import structlog
 
 from faregate.base.clock import Clock
-from faregate.base.errors import FaregateError, NotFound
+from faregate.base.errors import FaregateError, NotFound, Unavailable
 from faregate.base.ids import IdSource
 from faregate.base.limits import MAX_DETAIL_CHARACTERS, MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.provider_checkout import CheckoutStanding
@@ -42,7 +42,7 @@ from faregate.storage.checkouts import find_checkout
 from faregate.storage.database import Database, Transaction
 from faregate.storage.provider_events import EventRow, mark_event_failed, mark_events_worked, waiting_events
 from faregate.storage.provider_standings import CompanyPlace
-from faregate.storage.top_ups import find_bought
+from faregate.storage.top_ups import find_bought, is_being_bought
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -123,10 +123,13 @@ class EventWorker:
                 await self._take_standing(rows, await ask_provider(self._readings.read_invoice, named.object_id))
             case EventSubject.SUBSCRIPTION:
                 await self._take_standing(rows, await ask_provider(self._readings.read_subscription, named.object_id))
-            case EventSubject.CHARGE:
-                await self._take_back(rows, await ask_provider(self._readings.read_charge, named.object_id))
-            case EventSubject.DISPUTE:
-                await self._take_back(rows, await ask_provider(self._readings.read_dispute, named.object_id))
+            case EventSubject.CHARGE | EventSubject.REFUND | EventSubject.DISPUTE:
+                readings: dict[EventSubject, Callable[[str], ChargeStanding | DisputeStanding]] = {
+                    EventSubject.CHARGE: self._readings.read_charge,
+                    EventSubject.REFUND: self._readings.read_refunded,
+                    EventSubject.DISPUTE: self._readings.read_dispute,
+                }
+                await self._take_back(rows, await ask_provider(readings[named.subject], named.object_id))
             case EventSubject.CHECKOUT:
                 await self._take_checkout(rows, await ask_provider(self._readings.read_checkout, named.object_id))
             case EventSubject.METER_ERRORS:
@@ -182,6 +185,8 @@ class EventWorker:
         """Take back credit whose money went back; gateways give back before what is idle of it."""
         bought = await self._database.read(lambda tx: find_bought(tx, paid.faregate_id))
         if bought is None:
+            if await self._database.read(lambda tx: is_being_bought(tx, paid.faregate_id)):
+                raise Unavailable("the credit of that payment is not given yet: it is taken back once it is")
             await self._mark(rows, "no credit was bought by that payment")
             return
         await self._call_back(bought.subscription_id)

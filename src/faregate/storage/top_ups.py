@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Row, delete, insert, or_, select, update
 
+from faregate.domain.billing.provider_checkout import CheckoutMode, CheckoutPhase
 from faregate.domain.billing.top_up import EarlierTopUp, TopUpStatus, TopUpTerms
 from faregate.storage.database import Transaction
 from faregate.storage.tables import account, auto_top_up, checkout, top_up
@@ -59,6 +60,20 @@ def find_bought(transaction: Transaction, faregate_id: str) -> BoughtGrant | Non
         if row is not None:
             return BoughtGrant(**row._asdict())
     return None
+
+
+def is_being_bought(transaction: Transaction, faregate_id: str) -> bool:
+    """Return whether credit is on its way for a payment under our id: a top-up under way, or a page that sells it."""
+    pending = select(top_up.c.top_up_id).where(
+        top_up.c.top_up_id == faregate_id, top_up.c.status == TopUpStatus.PENDING.value
+    )
+    page = select(checkout.c.checkout_id).where(
+        checkout.c.checkout_id == faregate_id,
+        checkout.c.mode == CheckoutMode.TOP_UP.value,
+        checkout.c.grant_id.is_(None),
+        checkout.c.phase.not_in([CheckoutPhase.EXPIRED.value, CheckoutPhase.FAILED.value]),
+    )
+    return any(transaction.execute(wanted).first() is not None for wanted in (pending, page))
 
 
 def set_terms(transaction: Transaction, terms: TopUpTerms, *, application_id: str, subscription_id: str) -> None:

@@ -12,6 +12,8 @@ WEBHOOK_EVENTS: Final = (
     "billing.meter.updated",
     "charge.dispute.closed",
     "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
     "charge.refunded",
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
@@ -38,6 +40,8 @@ WEBHOOK_EVENTS: Final = (
     "product.created",
     "product.deleted",
     "product.updated",
+    "refund.failed",
+    "refund.updated",
 )
 """What the provider is asked to tell of."""
 

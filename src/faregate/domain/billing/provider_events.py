@@ -19,6 +19,7 @@ class EventSubject(StrEnum):
     CUSTOMER = "customer"
     SUBSCRIPTION = "subscription"
     CHARGE = "charge"
+    REFUND = "refund"
     DISPUTE = "dispute"
     CHECKOUT = "checkout"
     CATALOG = "catalog"
@@ -60,7 +61,8 @@ _BY_BEGINNING: Final = (
     ("invoice.", EventSubject.INVOICE),
     ("customer.subscription.", EventSubject.SUBSCRIPTION),
     ("charge.dispute.", EventSubject.DISPUTE),
-    ("charge.refund.", EventSubject.OTHER),
+    ("charge.refund.", EventSubject.REFUND),
+    ("refund.", EventSubject.REFUND),
     ("charge.refunded", EventSubject.CHARGE),
     ("checkout.session.", EventSubject.CHECKOUT),
     ("product.", EventSubject.CATALOG),

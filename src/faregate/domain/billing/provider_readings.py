@@ -36,7 +36,10 @@ class ProviderReadings(Protocol):
         """Return a subscription, one that ended too."""
 
     def read_charge(self, charge_id: str) -> ChargeStanding:
-        """Return a payment, with the refunds of it that succeeded."""
+        """Return a payment, with the refunds of it that have ended."""
+
+    def read_refunded(self, refund_id: str) -> ChargeStanding:
+        """Return the payment that a refund is of, as `read_charge` does; `NotFound` for one of no payment."""
 
     def read_dispute(self, dispute_id: str) -> DisputeStanding:
         """Return a dispute."""

@@ -69,10 +69,11 @@ class SubscriptionStanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundStanding:
-    """Money that has gone back to the customer."""
+    """Money that has gone back to the customer, or came back after all: `has_failed`."""
 
     refund_id: str
     amount: int
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

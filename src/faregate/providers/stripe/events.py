@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from faregate.base.clock import from_microseconds, to_microseconds
-from faregate.base.errors import Unavailable
+from faregate.base.errors import NotFound, Unavailable
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_checkout import CheckoutStanding
 from faregate.domain.billing.provider_events import ProviderEvent
@@ -37,6 +37,8 @@ FAREGATE_ID: Final = "faregate_id"
 _SECOND_US: Final = 1_000_000
 _PAGE: Final = 100
 _DRAFT: Final = "draft"
+_SUCCEEDED: Final = "succeeded"
+_ENDED: Final = frozenset({_SUCCEEDED, "failed", "canceled"})
 _PHASES: Final = {
     "needs_response": DisputePhase.OPEN,
     "under_review": DisputePhase.OPEN,
@@ -83,7 +85,7 @@ class StripeReadings:
         return _subscription(asked(lambda: self._client().v1.subscriptions.retrieve(provider_subscription_id)))
 
     def read_charge(self, charge_id: str) -> ChargeStanding:
-        """Return a payment, with the refunds of it that succeeded."""
+        """Return a payment, with the refunds of it that have ended: one that is under way may still fail."""
         v1 = self._client().v1
         charge = asked(lambda: v1.charges.retrieve(charge_id, {"expand": ["payment_intent"]}))
         refunds = asked(
@@ -94,11 +96,19 @@ class StripeReadings:
             faregate_id=faregate_id(charge) or faregate_id(charge.payment_intent),
             currency=charge.currency.upper(),
             refunds=tuple(
-                RefundStanding(refund_id=refund.id, amount=refund.amount)
+                RefundStanding(refund_id=refund.id, amount=refund.amount, has_failed=refund.status != _SUCCEEDED)
                 for refund in refunds
-                if refund.status == "succeeded"
+                if refund.status in _ENDED
             ),
         )
+
+    def read_refunded(self, refund_id: str) -> ChargeStanding:
+        """Return the payment that a refund is of."""
+        refund = asked(lambda: self._client().v1.refunds.retrieve(refund_id))
+        charge_id = id_of(refund.charge)
+        if not charge_id:
+            raise NotFound("payment of refund", refund_id)
+        return self.read_charge(charge_id)
 
     def read_dispute(self, dispute_id: str) -> DisputeStanding:
         """Return a dispute."""
