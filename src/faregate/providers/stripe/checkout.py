@@ -18,7 +18,15 @@ from faregate.domain.billing.provider_links import ProviderLinks
 from faregate.providers.stripe.client import asked, created
 from faregate.providers.stripe.customers import ensure_customer
 from faregate.providers.stripe.prices import price_at_stripe
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, from_seconds, key_of, metadata_of
+from faregate.providers.stripe.shapes import (
+    OUR_ID,
+    every,
+    from_page,
+    from_seconds,
+    key_of,
+    metadata_of,
+    payment_currency,
+)
 
 if TYPE_CHECKING:
     from stripe import PaymentIntent, StripeClient
@@ -38,7 +46,7 @@ class StripeCheckout:
 
     def open_top_up(self, wanted: TopUpPage, links: ProviderLinks) -> CheckoutStanding:
         """Make the page where credit is paid for; the method stays with the customer for later top-ups."""
-        product = {"currency": wanted.currency.lower(), "unit_amount": wanted.amount}
+        product = {"currency": payment_currency(wanted.currency, wanted.amount), "unit_amount": wanted.amount}
         line = {"quantity": 1, "price_data": product | {"product_data": {"name": wanted.description}}}
         mine = {OUR_ID: wanted.checkout_id}
         sent: dict[str, Any] = {

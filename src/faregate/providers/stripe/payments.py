@@ -11,7 +11,7 @@ from faregate.base.errors import Unavailable
 from faregate.domain.billing.provider import ProviderCharge, ProviderPayment
 from faregate.providers.stripe.client import code_of, created
 from faregate.providers.stripe.customers import default_payment_method
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, metadata_of
+from faregate.providers.stripe.shapes import OUR_ID, every, from_page, metadata_of, payment_currency
 
 if TYPE_CHECKING:
     from stripe import CardError, PaymentIntent, StripeClient
@@ -34,7 +34,7 @@ def take_payment(client: StripeClient, customer: str, charge: ProviderCharge) ->
         return ProviderPayment(id="", failure=NO_METHOD)
     sent: dict[str, Any] = {
         "amount": charge.amount,
-        "currency": charge.currency.lower(),
+        "currency": payment_currency(charge.currency, charge.amount),
         "customer": customer,
         "payment_method": method,
         "description": charge.description,

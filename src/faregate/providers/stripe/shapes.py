@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from faregate.base.clock import from_microseconds, to_microseconds
+from faregate.base.errors import InvalidInput
+from faregate.base.money import currency
 from faregate.providers.stripe.client import asked
 
 if TYPE_CHECKING:
@@ -26,6 +28,22 @@ OUR_ID: Final = "faregate_id"
 PAGE: Final = 100
 _SECOND_US: Final = 1_000_000
 _DIGEST_BYTES: Final = 8
+_COUNTED_IN_HUNDREDTHS: Final = frozenset({"ISK", "UGX"})
+_THREE_PLACES: Final = 3
+
+
+def payment_currency(code: str, amount: int) -> str:
+    """Return the currency of a payment whose amount is in ISO 4217's minor units.
+
+    Raises `InvalidInput` where Stripe would take something else than that: it counts ISK and UGX, which have no minor
+    unit, in hundredths, and takes three decimal places only with a zero as the last.
+    Source: https://docs.stripe.com/currencies, "Special cases" and "Three-decimal currencies".
+    """
+    if code in _COUNTED_IN_HUNDREDTHS:
+        raise InvalidInput.of("currency", f"no payment is taken in {code}: Stripe counts it in hundredths")
+    if currency(code).minor_places == _THREE_PLACES and amount % 10:
+        raise InvalidInput.of("amount", f"must end in 0 at the third decimal place: Stripe takes no other in {code}")
+    return code.lower()
 
 
 def to_seconds(instant: datetime) -> int:
