@@ -61,7 +61,7 @@ def test_a_batch_that_could_not_be_stored_is_answered_503_and_may_be_repeated(co
 
 def test_a_tick_that_fails_is_counted_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "TICK_S", 0.02)
-    with started(tmp_path / "kept") as control, without(control, "outbox"):
+    with started(tmp_path / "kept") as control, without(control, "usage_window"):
         assert _soon(lambda: _metric(control, "faregate_ticks_failed_total") >= 2)
 
 
