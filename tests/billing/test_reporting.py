@@ -143,6 +143,28 @@ def test_usage_that_is_too_old_to_report_is_an_item_of_the_same_invoice(postpaid
     ]
 
 
+class WholeUnits(FaultyProvider):
+    """Counts as Stripe does: whole units."""
+
+    def report_usage(self, usage: MeterEvent) -> None:
+        if usage.value % 1:
+            raise InvalidInput.of("value", "must be a whole number")
+        super().report_usage(usage)
+
+
+def test_what_a_provider_of_whole_units_cannot_count_is_an_item_of_the_same_invoice(postpaid: Desk) -> None:
+    provider = WholeUnits(postpaid.provider)
+    postpaid.use(1_000_001.5, 0)  # type: ignore[arg-type] # meters add up any number
+    postpaid.use(2, 0, at=NOW + timedelta(minutes=5))
+    postpaid.close_month(APRIL, provider)
+    postpaid.tick(provider)
+    assert failures(postpaid) == [(KEY, "fraction")]
+    ours = {line.price_id: (line.quantity, line.amount) for line in postpaid.invoices()[0].lines}
+    assert ours == {"prc_in": (Decimal("1000003.5"), 100)}
+    theirs = {line.price: (line.quantity, line.amount) for line in postpaid.provider_invoices()[0].lines}
+    assert theirs == {"prc_in": (Decimal(2), 50), "prc_in+unreported": (Decimal("1000001.5"), 50)}
+
+
 def test_a_period_of_which_nothing_was_reported_in_time_is_billed_whole_as_items(postpaid: Desk) -> None:
     postpaid.use(1_000_001, 0)
 
@@ -252,5 +274,5 @@ def test_only_what_the_provider_lacks_and_may_still_take_is_sent_again(postpaid:
     postpaid.move(NOW + timedelta(days=40))
     postpaid.tick(provider)
     assert failures(postpaid) == [(KEY, "too_old")]
-    with pytest.raises(Conflict, match="no provider takes"):
+    with pytest.raises(Conflict, match="takes no such usage"):
         resend(postpaid, "rpt_1")

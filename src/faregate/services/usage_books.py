@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from faregate.base.money import EXACT
-from faregate.domain.billing.provider_usage import UsageFailure
 from faregate.domain.catalog.versions import PriceList
 from faregate.services.close_windows import price_of_window
 from faregate.services.provider_messages import UsageMessage, decode_message
@@ -100,8 +99,8 @@ def _add_report(entries: defaultdict[Point, Entry], row: OutboxRow) -> None:
 
 
 def is_billed_as_item(row: OutboxRow) -> bool:
-    """Return whether a report is too old for the provider: its period's invoice has it as an item."""
-    return row.failure is UsageFailure.TOO_OLD
+    """Return whether the provider takes no such report: its period's invoice has it as an item."""
+    return row.failure is not None and row.failure.is_billed_as_item
 
 
 def _settle_adjusted(transaction: Transaction, entries: dict[Point, Entry], *, periods: dict[str, OpenPeriod]) -> int:

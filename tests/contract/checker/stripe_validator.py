@@ -175,7 +175,7 @@ class Contract:
             if node == "":
                 raise self.empty(name)
             if not vals:
-                raise Bad(f"Invalid {name}: must be empty", name)
+                raise Bad(f"Invalid {name}", name)
             listed = vals[0] if len(vals) == 1 else ", ".join(vals[:-1]) + (", or " if len(vals) > 2 else " or ") + vals[-1]
             raise Bad(f"Invalid {name}: must be one of {listed}", name)
         if "maxLength" in s and len(str(node)) > s["maxLength"]:

@@ -262,6 +262,7 @@ def demo(
             port=port,
             gateway_port=gateway_port,
             data=data,
+            billing=Billing.SANDBOX,
             database_url=None,
             gateway_token=None,
             log_format=log_format,

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from faregate.apps.cli import options
 
-Status = Literal["waiting", "sent", "refused", "lost", "too_old"]
+Status = Literal["waiting", "sent", "refused", "lost", "too_old", "fraction"]
 
 
 def usage_reports(

@@ -20,7 +20,7 @@ from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 
 from faregate.apps.control.opening import prepare
-from faregate.apps.control.settings import ControlSettings
+from faregate.apps.control.settings import Billing, ControlSettings
 from faregate.apps.ports import claim_port, origin
 from faregate.apps.secret_files import CLI_TOKEN_FILE, ensure_gateway_token, read_secret
 from faregate.apps.story.ending import stay_cancelled
@@ -116,6 +116,7 @@ def _environment(data: Path, *, ports: Mapping[str, int], control_plane: str) ->
         "GATEWAY_TOKEN": ensure_gateway_token(data),
         "LOG_FORMAT": "console",
         "LOG_LEVEL": "warning",
+        "BILLING": Billing.SANDBOX.value,
         "CONFIG": os.devnull,
         "SUPERVISED": "1",
     }

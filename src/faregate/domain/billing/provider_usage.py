@@ -19,13 +19,19 @@ _DIGEST_BYTES: Final = 24
 class UsageFailure(StrEnum):
     """Why a report of usage is not sent any more by itself.
 
-    `refused`: the provider said no; `lost`: it took it and dropped it afterwards; `too_old`: nobody takes it any more,
-    and the period's invoice bills it as an item.
+    `refused`: the provider said no; `lost`: it took it and dropped it afterwards; `too_old`: nobody takes it any more;
+    `fraction`: the provider counts whole units only. The last two are billed by the period's invoice as an item.
     """
 
     REFUSED = "refused"
     LOST = "lost"
     TOO_OLD = "too_old"
+    FRACTION = "fraction"
+
+    @property
+    def is_billed_as_item(self) -> bool:
+        """Return whether the period's invoice bills it."""
+        return self in {UsageFailure.TOO_OLD, UsageFailure.FRACTION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ class PrepaidBilling(StrEnum):
     """How usage that credit pays for stands on the provider's invoice: never as something to pay twice.
 
     `mirror`: each grant is a credit grant there too, and what it cannot pay is a line. `zero_out`: one line takes off
-    what our ledger debited. `no_report`: the provider hears nothing of usage, and makes no invoice.
+    what our ledger debited.
     """
 
     MIRROR = "mirror"
     ZERO_OUT = "zero_out"
-    NO_REPORT = "no_report"

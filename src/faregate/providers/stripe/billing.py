@@ -67,10 +67,9 @@ class StripeProvider:
     def ensure_subscription(self, wanted: ProviderSubscription) -> None:
         """Make customer, prices and subscription where they do not stand yet; add prices the subscription lacks."""
         self._wanted[wanted.lookup_key] = wanted
-        if wanted.prepaid_billing is not PrepaidBilling.NO_REPORT:
-            self._standing[wanted.lookup_key] = ensure_subscription(
-                self._client, wanted, self._links, customer=self._customer_of(wanted)
-            )
+        self._standing[wanted.lookup_key] = ensure_subscription(
+            self._client, wanted, self._links, customer=self._customer_of(wanted)
+        )
 
     def report_usage(self, usage: MeterEvent) -> None:
         """Send a meter event, at an instant that Stripe counts in the period that it is of.

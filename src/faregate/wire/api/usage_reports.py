@@ -12,7 +12,8 @@ from faregate.wire.api.common import DecimalText, Instant
 class UsageReportStatus(StrEnum):
     """`waiting`: to be sent, or to be tried again; `refused`: the provider said no; `lost`: it dropped it afterwards.
 
-    `too_old`: no provider takes it any more; the period's invoice bills it as an item.
+    `too_old`: no provider takes it any more; `fraction`: the provider counts whole units only. The period's invoice
+    bills those as items.
     """
 
     WAITING = "waiting"
@@ -20,6 +21,7 @@ class UsageReportStatus(StrEnum):
     REFUSED = "refused"
     LOST = "lost"
     TOO_OLD = "too_old"
+    FRACTION = "fraction"
 
 
 class UsageReportView(Struct, frozen=True, kw_only=True):
