@@ -135,6 +135,12 @@ def test_a_trial_costs_nothing_and_its_end_begins_the_first_period(acme: Subscri
     assert (told.data.object["id"], told.created) == (subscription.id, end - 3 * 86_400)
 
 
+@pytest.mark.parametrize("days", [0, 733, 10**12])
+def test_a_trial_of_no_day_or_of_more_than_two_years_is_refused(acme: Subscriber, days: int) -> None:
+    with pytest.raises(InvalidRequestError):
+        acme.subscribe(acme.price(1000), trial_period_days=days)
+
+
 @pytest.mark.parametrize(("behavior", "status"), [("cancel", "canceled"), ("pause", "paused")])
 def test_a_trial_that_ends_without_a_payment_method(stripe: StripeClient, behavior: str, status: str) -> None:
     acme = Subscriber(stripe, start=START, card=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final
 
@@ -41,11 +41,6 @@ def first_anchor(config: Json, now: int) -> int:
         if found > start:
             return int(found.timestamp())
     raise refused("Invalid billing cycle anchor: no such day or hour.", param="billing_cycle_anchor_config")
-
-
-def days_later(instant: int, days: int) -> int:
-    """Return the instant some days of 24 hours later."""
-    return instant + int(timedelta(days=days).total_seconds())
 
 
 def _borders(anchor: int, recurring: Json) -> PeriodCalendar:

@@ -9,12 +9,12 @@ from faregate.providers.sandbox.coupons import coupon_of, discount, redeem
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.payment_methods import require_of_customer
 from faregate.providers.sandbox.prices import make_price
-from faregate.providers.sandbox.subscription_periods import days_later
 from faregate.providers.sandbox.tax import named_tax_rates
 
 MOST_ITEMS: Final = 20
 
-_MOST_TRIAL_S: Final = 2 * 366 * 86_400
+_DAY_S: Final = 86_400
+_MOST_TRIAL_S: Final = 2 * 366 * _DAY_S
 _ITEM_KNOWN: Final = frozenset(
     {"id", "price", "price_data", "quantity", "metadata", "tax_rates", "discounts", "deleted", "clear_usage"}
 )
@@ -219,7 +219,7 @@ def trial_end(sandbox: Sandbox, sent: Json, *, start: int) -> int | None:
         days = sent["trial_period_days"]
         if days < 1:
             raise refused("Invalid integer: must be greater than or equal to 1", param="trial_period_days")
-        end = days_later(start, days)
+        end: int = start + days * _DAY_S
     elif sent.get("trial_end", "now") == "now":
         return None
     else:
