@@ -160,6 +160,15 @@ class Route:
     answer: Answerer
 
 
+def retrieved(kind: str) -> Answerer:
+    """Return what answers with the object of a kind whose id is in the path."""
+
+    def answer(sandbox: Sandbox, asked: Asked) -> Json:
+        return sandbox.store.get(kind, asked.ids[0])
+
+    return answer
+
+
 def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] = lambda _: True) -> Json:
     """Return a part of a list, newest first (docs.stripe.com/api/pagination); `found` is newest first."""
     parameters = asked.parameters

@@ -8,7 +8,16 @@ from stripe.params._charge_list_params import ChargeListParams
 from stripe.params._charge_retrieve_params import ChargeRetrieveParams
 from stripe.params._charge_update_params import ChargeUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of, refuse_others
+from faregate.providers.sandbox.asking import (
+    Asked,
+    Route,
+    Sandbox,
+    changed,
+    created_in,
+    page_of,
+    refuse_others,
+    retrieved,
+)
 from faregate.providers.sandbox.cards import Decline
 from faregate.providers.sandbox.faults import Json, missing
 
@@ -101,11 +110,6 @@ def settle_charge(sandbox: Sandbox, body: Json, *, decline: Decline | None) -> J
     return after
 
 
-def get_charge(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a charge."""
-    return sandbox.store.get("charge", asked.ids[0])
-
-
 def change_charge(sandbox: Sandbox, asked: Asked) -> Json:
     """Change what is noted on a charge."""
     body = sandbox.store.get("charge", asked.ids[0])
@@ -168,6 +172,6 @@ def _method_details(method: Json) -> Json:
 
 ROUTES = [
     Route(method="GET", path="/v1/charges", parameters=ChargeListParams, answer=list_charges),
-    Route(method="GET", path="/v1/charges/{}", parameters=ChargeRetrieveParams, answer=get_charge),
+    Route(method="GET", path="/v1/charges/{}", parameters=ChargeRetrieveParams, answer=retrieved("charge")),
     Route(method="POST", path="/v1/charges/{}", parameters=ChargeUpdateParams, answer=change_charge),
 ]

@@ -19,6 +19,7 @@ from faregate.providers.sandbox.asking import (
     merged_metadata,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.checkout_lines import session_lines
@@ -117,11 +118,6 @@ def make_session(sandbox: Sandbox, asked: Asked) -> Json:
 def _is_on_trial(sent: Json, line: Json) -> bool:
     wished = sent.get("subscription_data", {})
     return line["price"]["recurring"] is not None and bool(wished.keys() & {"trial_end", "trial_period_days"})
-
-
-def get_session(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a session."""
-    return sandbox.store.get(SESSION, asked.ids[0])
 
 
 def change_session(sandbox: Sandbox, asked: Asked) -> Json:
@@ -312,7 +308,7 @@ _ONE: Final = f"{_ALL}/{{}}"
 ROUTES = [
     Route(method="POST", path=_ALL, parameters=SessionCreateParams, answer=make_session),
     Route(method="GET", path=_ALL, parameters=SessionListParams, answer=list_sessions),
-    Route(method="GET", path=_ONE, parameters=SessionRetrieveParams, answer=get_session),
+    Route(method="GET", path=_ONE, parameters=SessionRetrieveParams, answer=retrieved(SESSION)),
     Route(method="POST", path=_ONE, parameters=SessionUpdateParams, answer=change_session),
     Route(method="POST", path=f"{_ONE}/expire", parameters=SessionExpireParams, answer=expire_session),
     Route(method="GET", path=f"{_ONE}/line_items", parameters=SessionLineItemListParams, answer=list_lines),

@@ -11,7 +11,7 @@ from stripe.params.billing._credit_balance_summary_retrieve_params import Credit
 from stripe.params.billing._credit_balance_transaction_list_params import CreditBalanceTransactionListParams
 from stripe.params.billing._credit_balance_transaction_retrieve_params import CreditBalanceTransactionRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.tax import net_of
@@ -170,11 +170,6 @@ def _balance(code: str, value: int) -> Json:
     return {"available_balance": amount, "ledger_balance": amount}
 
 
-def get_transaction(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a movement of credit."""
-    return sandbox.store.get(TRANSACTION, asked.ids[0])
-
-
 def list_transactions(sandbox: Sandbox, asked: Asked) -> Json:
     """List the movements of a customer's credit."""
     sent = asked.parameters
@@ -198,6 +193,6 @@ ROUTES = [
         method="GET",
         path=f"{_TRANSACTIONS}/{{}}",
         parameters=CreditBalanceTransactionRetrieveParams,
-        answer=get_transaction,
+        answer=retrieved(TRANSACTION),
     ),
 ]

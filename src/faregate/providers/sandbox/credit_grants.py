@@ -14,7 +14,7 @@ from stripe.params.billing._credit_grant_void_grant_params import CreditGrantVoi
 
 from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.credit_balance import GRANT, is_usable, left_of, moved
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
@@ -66,11 +66,6 @@ def make_grant(sandbox: Sandbox, asked: Asked) -> Json:
         sandbox, body, "credits_granted", amount=body["amount"]["monetary"]["value"], effective_at=body["effective_at"]
     )
     return body
-
-
-def get_grant(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a credit grant."""
-    return sandbox.store.get(GRANT, asked.ids[0])
 
 
 def change_grant(sandbox: Sandbox, asked: Asked) -> Json:
@@ -173,7 +168,7 @@ _ONE: Final = "/v1/billing/credit_grants/{}"
 ROUTES = [
     Route(method="POST", path="/v1/billing/credit_grants", parameters=CreditGrantCreateParams, answer=make_grant),
     Route(method="GET", path="/v1/billing/credit_grants", parameters=CreditGrantListParams, answer=list_grants),
-    Route(method="GET", path=_ONE, parameters=CreditGrantRetrieveParams, answer=get_grant),
+    Route(method="GET", path=_ONE, parameters=CreditGrantRetrieveParams, answer=retrieved(GRANT)),
     Route(method="POST", path=_ONE, parameters=CreditGrantUpdateParams, answer=change_grant),
     Route(method="POST", path=f"{_ONE}/expire", parameters=CreditGrantExpireParams, answer=expire_grant),
     Route(method="POST", path=f"{_ONE}/void", parameters=CreditGrantVoidGrantParams, answer=void_grant),

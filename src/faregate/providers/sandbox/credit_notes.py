@@ -16,7 +16,16 @@ from stripe.params._credit_note_retrieve_params import CreditNoteRetrieveParams
 from stripe.params._credit_note_update_params import CreditNoteUpdateParams
 from stripe.params._credit_note_void_credit_note_params import CreditNoteVoidCreditNoteParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of, refuse_others
+from faregate.providers.sandbox.asking import (
+    Asked,
+    Route,
+    Sandbox,
+    changed,
+    created_in,
+    page_of,
+    refuse_others,
+    retrieved,
+)
 from faregate.providers.sandbox.credit_note_lines import line_total, note_lines
 from faregate.providers.sandbox.customer_balance import move_balance
 from faregate.providers.sandbox.faults import Json, refused
@@ -56,11 +65,6 @@ def preview_lines(sandbox: Sandbox, asked: Asked) -> Json:
     sent = {name: value for name, value in asked.parameters.items() if name not in paging}
     invoice = _invoice(sandbox, sent)
     return page_of(asked, _drawn_up(in_time_of(sandbox, invoice), invoice, sent)["lines"]["data"])
-
-
-def get_note(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a credit note."""
-    return sandbox.store.get("credit_note", asked.ids[0])
 
 
 def change_note(sandbox: Sandbox, asked: Asked) -> Json:
@@ -244,7 +248,7 @@ ROUTES = [
     ),
     Route(method="POST", path=_ALL, parameters=CreditNoteCreateParams, answer=make_note),
     Route(method="GET", path=_ALL, parameters=CreditNoteListParams, answer=list_notes),
-    Route(method="GET", path=f"{_ALL}/{{}}", parameters=CreditNoteRetrieveParams, answer=get_note),
+    Route(method="GET", path=f"{_ALL}/{{}}", parameters=CreditNoteRetrieveParams, answer=retrieved("credit_note")),
     Route(method="POST", path=f"{_ALL}/{{}}", parameters=CreditNoteUpdateParams, answer=change_note),
     Route(method="GET", path=f"{_ALL}/{{}}/lines", parameters=CreditNoteLineItemListParams, answer=list_lines),
     Route(method="POST", path=f"{_ALL}/{{}}/void", parameters=CreditNoteVoidCreditNoteParams, answer=void_note),

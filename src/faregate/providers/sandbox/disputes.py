@@ -18,6 +18,7 @@ from faregate.providers.sandbox.asking import (
     created_in,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, refused
@@ -81,11 +82,6 @@ def end_dispute(sandbox: Sandbox, body: Json, *, is_won: bool) -> Json:
     return after
 
 
-def get_dispute(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a dispute."""
-    return sandbox.store.get("dispute", asked.ids[0])
-
-
 def list_disputes(sandbox: Sandbox, asked: Asked) -> Json:
     """List disputes, of a charge or a payment intent if it is named."""
     found = found_by_first(sandbox, "dispute", asked.parameters, names=("charge", "payment_intent"))
@@ -144,7 +140,7 @@ def _details(charge: Json, *, is_inquiry: bool) -> Json:
 
 ROUTES = [
     Route(method="GET", path="/v1/disputes", parameters=DisputeListParams, answer=list_disputes),
-    Route(method="GET", path="/v1/disputes/{}", parameters=DisputeRetrieveParams, answer=get_dispute),
+    Route(method="GET", path="/v1/disputes/{}", parameters=DisputeRetrieveParams, answer=retrieved("dispute")),
     Route(method="POST", path="/v1/disputes/{}", parameters=DisputeUpdateParams, answer=change_dispute),
     Route(method="POST", path="/v1/disputes/{}/close", parameters=DisputeCloseParams, answer=close_dispute),
 ]

@@ -5,13 +5,8 @@ from __future__ import annotations
 from stripe.params._event_list_params import EventListParams
 from stripe.params._event_retrieve_params import EventRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, retrieved
 from faregate.providers.sandbox.faults import Json
-
-
-def get_event(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return an event."""
-    return sandbox.store.get("event", asked.ids[0])
 
 
 def list_events(sandbox: Sandbox, asked: Asked) -> Json:
@@ -27,5 +22,5 @@ def list_events(sandbox: Sandbox, asked: Asked) -> Json:
 
 ROUTES = [
     Route(method="GET", path="/v1/events", parameters=EventListParams, answer=list_events),
-    Route(method="GET", path="/v1/events/{}", parameters=EventRetrieveParams, answer=get_event),
+    Route(method="GET", path="/v1/events/{}", parameters=EventRetrieveParams, answer=retrieved("event")),
 ]

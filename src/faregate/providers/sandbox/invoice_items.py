@@ -14,7 +14,16 @@ from stripe.params._invoice_item_update_params import InvoiceItemUpdateParams
 from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
 from faregate.providers.arithmetic import half_away_from_zero
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of, refuse_others
+from faregate.providers.sandbox.asking import (
+    Asked,
+    Route,
+    Sandbox,
+    changed,
+    created_in,
+    page_of,
+    refuse_others,
+    retrieved,
+)
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.invoice_lines import priced
@@ -102,11 +111,6 @@ def item_body(
     if body["period"]["end"] < body["period"]["start"]:
         raise refused("The period's end must not be before its start.", param="period[end]")
     return body
-
-
-def get_item(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return an invoice item."""
-    return sandbox.store.get("invoiceitem", asked.ids[0])
 
 
 def change_item(sandbox: Sandbox, asked: Asked) -> Json:
@@ -268,7 +272,9 @@ def _price(sandbox: Sandbox, sent: Json, *, is_proration: bool) -> Json | None:
 ROUTES = [
     Route(method="POST", path="/v1/invoiceitems", parameters=InvoiceItemCreateParams, answer=make_item),
     Route(method="GET", path="/v1/invoiceitems", parameters=InvoiceItemListParams, answer=list_items),
-    Route(method="GET", path="/v1/invoiceitems/{}", parameters=InvoiceItemRetrieveParams, answer=get_item),
+    Route(
+        method="GET", path="/v1/invoiceitems/{}", parameters=InvoiceItemRetrieveParams, answer=retrieved("invoiceitem")
+    ),
     Route(method="POST", path="/v1/invoiceitems/{}", parameters=InvoiceItemUpdateParams, answer=change_item),
     Route(method="DELETE", path="/v1/invoiceitems/{}", parameters=InvoiceItemDeleteParams, answer=delete_item),
 ]

@@ -12,7 +12,7 @@ from typing import Final
 from stripe.params._invoice_payment_list_params import InvoicePaymentListParams
 from stripe.params._invoice_payment_retrieve_params import InvoicePaymentRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, retrieved
 from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoices import ADVANCE, RETRY, finalize, settle
@@ -108,11 +108,6 @@ def retry(sandbox: Sandbox, identifier: str) -> None:
         collect(sandbox, invoice, sandbox.now())
 
 
-def get_payment(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return what a payment paid of an invoice."""
-    return sandbox.store.get(_KIND, asked.ids[0])
-
-
 def list_payments(sandbox: Sandbox, asked: Asked) -> Json:
     """List what payments paid of invoices."""
     sent = asked.parameters
@@ -132,5 +127,7 @@ def list_payments(sandbox: Sandbox, asked: Asked) -> Json:
 WORKS: Final[Mapping[str, Callable[[Sandbox, str], None]]] = {ADVANCE: advance, RETRY: retry}
 ROUTES = [
     Route(method="GET", path="/v1/invoice_payments", parameters=InvoicePaymentListParams, answer=list_payments),
-    Route(method="GET", path="/v1/invoice_payments/{}", parameters=InvoicePaymentRetrieveParams, answer=get_payment),
+    Route(
+        method="GET", path="/v1/invoice_payments/{}", parameters=InvoicePaymentRetrieveParams, answer=retrieved(_KIND)
+    ),
 ]

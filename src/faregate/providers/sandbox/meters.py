@@ -21,7 +21,7 @@ from stripe.params.billing._meter_retrieve_params import MeterRetrieveParams
 from stripe.params.billing._meter_update_params import MeterUpdateParams
 
 from faregate.providers.sandbox import meter_errors
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, StripeFault, missing, refused
 from faregate.providers.sandbox.meter_errors import UnfitEvent
@@ -71,11 +71,6 @@ def make_meter(sandbox: Sandbox, asked: Asked) -> Json:
     sandbox.store.add(body, event_name=name)
     sandbox.tell("billing.meter.created", body)
     return body
-
-
-def get_meter(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a meter."""
-    return sandbox.store.get(METER, asked.ids[0])
 
 
 def rename_meter(sandbox: Sandbox, asked: Asked) -> Json:
@@ -291,7 +286,7 @@ def _value(payload: Json, meter: Json) -> int:
 ROUTES = [
     Route(method="POST", path="/v1/billing/meters", parameters=MeterCreateParams, answer=make_meter),
     Route(method="GET", path="/v1/billing/meters", parameters=MeterListParams, answer=list_meters),
-    Route(method="GET", path="/v1/billing/meters/{}", parameters=MeterRetrieveParams, answer=get_meter),
+    Route(method="GET", path="/v1/billing/meters/{}", parameters=MeterRetrieveParams, answer=retrieved(METER)),
     Route(method="POST", path="/v1/billing/meters/{}", parameters=MeterUpdateParams, answer=rename_meter),
     Route(method="POST", path="/v1/billing/meters/{}/deactivate", parameters=MeterDeactivateParams, answer=stop_meter),
     Route(method="POST", path="/v1/billing/meters/{}/reactivate", parameters=MeterReactivateParams, answer=start_meter),

@@ -21,6 +21,7 @@ from faregate.providers.sandbox.asking import (
     merged_metadata,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
@@ -88,11 +89,6 @@ def make_intent(sandbox: Sandbox, asked: Asked) -> Json:
     if "payment_method" in sent:
         body = _with_method(sandbox, body, sent["payment_method"])
     return _confirmed(sandbox, body, sent) if sent.get("confirm") else body
-
-
-def get_intent(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a payment intent."""
-    return sandbox.store.get("payment_intent", asked.ids[0])
 
 
 def change_intent(sandbox: Sandbox, asked: Asked) -> Json:
@@ -289,7 +285,7 @@ _ONE: Final = "/v1/payment_intents/{}"
 ROUTES = [
     Route(method="POST", path="/v1/payment_intents", parameters=PaymentIntentCreateParams, answer=make_intent),
     Route(method="GET", path="/v1/payment_intents", parameters=PaymentIntentListParams, answer=list_intents),
-    Route(method="GET", path=_ONE, parameters=PaymentIntentRetrieveParams, answer=get_intent),
+    Route(method="GET", path=_ONE, parameters=PaymentIntentRetrieveParams, answer=retrieved("payment_intent")),
     Route(method="POST", path=_ONE, parameters=PaymentIntentUpdateParams, answer=change_intent),
     Route(method="POST", path=f"{_ONE}/confirm", parameters=PaymentIntentConfirmParams, answer=confirm_intent),
     Route(method="POST", path=f"{_ONE}/cancel", parameters=PaymentIntentCancelParams, answer=cancel_intent),

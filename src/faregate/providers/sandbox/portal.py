@@ -17,6 +17,7 @@ from faregate.providers.sandbox.asking import (
     changed,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
@@ -61,11 +62,6 @@ def make_configuration(sandbox: Sandbox, asked: Asked) -> Json:
     body = _configuration(sandbox, sent, features=_features(sandbox, _FEATURES, sent["features"]), is_default=False)
     sandbox.tell("billing_portal.configuration.created", body)
     return body
-
-
-def get_configuration(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a configuration."""
-    return sandbox.store.get(CONFIGURATION, asked.ids[0])
 
 
 def change_configuration(sandbox: Sandbox, asked: Asked) -> Json:
@@ -185,7 +181,7 @@ _ONE: Final = f"{_ALL}/{{}}"
 ROUTES = [
     Route(method="POST", path=_ALL, parameters=ConfigurationCreateParams, answer=make_configuration),
     Route(method="GET", path=_ALL, parameters=ConfigurationListParams, answer=list_configurations),
-    Route(method="GET", path=_ONE, parameters=ConfigurationRetrieveParams, answer=get_configuration),
+    Route(method="GET", path=_ONE, parameters=ConfigurationRetrieveParams, answer=retrieved(CONFIGURATION)),
     Route(method="POST", path=_ONE, parameters=ConfigurationUpdateParams, answer=change_configuration),
     Route(method="POST", path="/v1/billing_portal/sessions", parameters=SessionCreateParams, answer=make_session),
 ]

@@ -12,7 +12,7 @@ from stripe.params._price_update_params import PriceUpdateParams
 
 from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 
 _MOST_PLACES: Final = 12
@@ -55,11 +55,6 @@ def make_price(sandbox: Sandbox, asked: Asked) -> Json:
         body = _take_lookup_key(sandbox, body, sent["lookup_key"], transfer=sent.get("transfer_lookup_key", False))
     sandbox.tell("price.created", body)
     return body
-
-
-def get_price(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a price."""
-    return sandbox.store.get("price", asked.ids[0])
 
 
 def change_price(sandbox: Sandbox, asked: Asked) -> Json:
@@ -181,6 +176,6 @@ def _amount(sent: Json, name: str, *, at: str) -> Json | None:
 ROUTES = [
     Route(method="POST", path="/v1/prices", parameters=PriceCreateParams, answer=make_price),
     Route(method="GET", path="/v1/prices", parameters=PriceListParams, answer=list_prices),
-    Route(method="GET", path="/v1/prices/{}", parameters=PriceRetrieveParams, answer=get_price),
+    Route(method="GET", path="/v1/prices/{}", parameters=PriceRetrieveParams, answer=retrieved("price")),
     Route(method="POST", path="/v1/prices/{}", parameters=PriceUpdateParams, answer=change_price),
 ]

@@ -8,7 +8,7 @@ from stripe.params._product_list_params import ProductListParams
 from stripe.params._product_retrieve_params import ProductRetrieveParams
 from stripe.params._product_update_params import ProductUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 
 _OPTIONAL = ("description", "statement_descriptor", "tax_code", "unit_label", "url")
@@ -44,11 +44,6 @@ def make_product(sandbox: Sandbox, asked: Asked) -> Json:
     return body
 
 
-def get_product(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a product."""
-    return sandbox.store.get("product", asked.ids[0])
-
-
 def change_product(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a product."""
     body = sandbox.store.get("product", asked.ids[0])
@@ -79,7 +74,7 @@ def list_products(sandbox: Sandbox, asked: Asked) -> Json:
 ROUTES = [
     Route(method="POST", path="/v1/products", parameters=ProductCreateParams, answer=make_product),
     Route(method="GET", path="/v1/products", parameters=ProductListParams, answer=list_products),
-    Route(method="GET", path="/v1/products/{}", parameters=ProductRetrieveParams, answer=get_product),
+    Route(method="GET", path="/v1/products/{}", parameters=ProductRetrieveParams, answer=retrieved("product")),
     Route(method="POST", path="/v1/products/{}", parameters=ProductUpdateParams, answer=change_product),
     Route(method="DELETE", path="/v1/products/{}", parameters=ProductDeleteParams, answer=delete_product),
 ]

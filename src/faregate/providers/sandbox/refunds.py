@@ -18,6 +18,7 @@ from faregate.providers.sandbox.asking import (
     created_in,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.cards import card_of_fingerprint
 from faregate.providers.sandbox.charges import found_by_first
@@ -113,11 +114,6 @@ def end_refund(sandbox: Sandbox, body: Json, *, failure: str | None) -> Json:
     return after
 
 
-def get_refund(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a refund."""
-    return sandbox.store.get("refund", asked.ids[0])
-
-
 def change_refund(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a refund's metadata."""
     return changed(sandbox, sandbox.store.get("refund", asked.ids[0]), asked.parameters, event="refund.updated")
@@ -170,7 +166,7 @@ _ONE: Final = "/v1/refunds/{}"
 ROUTES = [
     Route(method="POST", path="/v1/refunds", parameters=RefundCreateParams, answer=make_refund),
     Route(method="GET", path="/v1/refunds", parameters=RefundListParams, answer=list_refunds),
-    Route(method="GET", path=_ONE, parameters=RefundRetrieveParams, answer=get_refund),
+    Route(method="GET", path=_ONE, parameters=RefundRetrieveParams, answer=retrieved("refund")),
     Route(method="POST", path=_ONE, parameters=RefundUpdateParams, answer=change_refund),
     Route(method="POST", path=f"{_ONE}/cancel", parameters=RefundCancelParams, answer=cancel_refund),
 ]

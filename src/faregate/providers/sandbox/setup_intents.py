@@ -19,6 +19,7 @@ from faregate.providers.sandbox.asking import (
     merged_metadata,
     page_of,
     refuse_others,
+    retrieved,
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
@@ -79,11 +80,6 @@ def new_setup(sandbox: Sandbox, sent: Json) -> Json:
     sandbox.store.add(body, customer=body["customer"])
     sandbox.tell("setup_intent.created", body)
     return body
-
-
-def get_setup(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a setup intent."""
-    return sandbox.store.get("setup_intent", asked.ids[0])
 
 
 def change_setup(sandbox: Sandbox, asked: Asked) -> Json:
@@ -219,7 +215,7 @@ _ONE: Final = "/v1/setup_intents/{}"
 ROUTES = [
     Route(method="POST", path="/v1/setup_intents", parameters=SetupIntentCreateParams, answer=make_setup),
     Route(method="GET", path="/v1/setup_intents", parameters=SetupIntentListParams, answer=list_setups),
-    Route(method="GET", path=_ONE, parameters=SetupIntentRetrieveParams, answer=get_setup),
+    Route(method="GET", path=_ONE, parameters=SetupIntentRetrieveParams, answer=retrieved("setup_intent")),
     Route(method="POST", path=_ONE, parameters=SetupIntentUpdateParams, answer=change_setup),
     Route(method="POST", path=f"{_ONE}/confirm", parameters=SetupIntentConfirmParams, answer=confirm_setup),
     Route(method="POST", path=f"{_ONE}/cancel", parameters=SetupIntentCancelParams, answer=cancel_setup),

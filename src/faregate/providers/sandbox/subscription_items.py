@@ -10,7 +10,7 @@ from stripe.params._subscription_item_list_params import SubscriptionItemListPar
 from stripe.params._subscription_item_retrieve_params import SubscriptionItemRetrieveParams
 from stripe.params._subscription_item_update_params import SubscriptionItemUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.subscription_changes import change
 
@@ -24,11 +24,6 @@ def add_item(sandbox: Sandbox, asked: Asked) -> Json:
     known = {item["id"] for item in subscription["items"]["data"]}
     after = _changed(sandbox, subscription, sent)
     return next(item for item in after["items"]["data"] if item["id"] not in known)
-
-
-def get_item(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return an item."""
-    return sandbox.store.get("subscription_item", asked.ids[0])
 
 
 def change_item(sandbox: Sandbox, asked: Asked) -> Json:
@@ -67,7 +62,12 @@ _PATH: Final = "/v1/subscription_items"
 ROUTES = [
     Route(method="POST", path=_PATH, parameters=SubscriptionItemCreateParams, answer=add_item),
     Route(method="GET", path=_PATH, parameters=SubscriptionItemListParams, answer=list_items),
-    Route(method="GET", path=f"{_PATH}/{{}}", parameters=SubscriptionItemRetrieveParams, answer=get_item),
+    Route(
+        method="GET",
+        path=f"{_PATH}/{{}}",
+        parameters=SubscriptionItemRetrieveParams,
+        answer=retrieved("subscription_item"),
+    ),
     Route(method="POST", path=f"{_PATH}/{{}}", parameters=SubscriptionItemUpdateParams, answer=change_item),
     Route(method="DELETE", path=f"{_PATH}/{{}}", parameters=SubscriptionItemDeleteParams, answer=delete_item),
 ]

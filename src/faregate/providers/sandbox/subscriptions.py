@@ -12,7 +12,7 @@ from stripe.params._subscription_resume_params import SubscriptionResumeParams
 from stripe.params._subscription_retrieve_params import SubscriptionRetrieveParams
 from stripe.params._subscription_update_params import SubscriptionUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others, retrieved
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.prorations import charge, credit_unused
@@ -163,11 +163,6 @@ def _kept_new(sandbox: Sandbox, body: Json) -> Json:
     return body
 
 
-def get_subscription(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a subscription."""
-    return sandbox.store.get("subscription", asked.ids[0])
-
-
 def change_subscription(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a subscription."""
     return change(sandbox, sandbox.store.get("subscription", asked.ids[0]), asked.parameters)
@@ -277,7 +272,7 @@ _ONE: Final = f"{_PATH}/{{}}"
 ROUTES = [
     Route(method="POST", path=_PATH, parameters=SubscriptionCreateParams, answer=make_subscription),
     Route(method="GET", path=_PATH, parameters=SubscriptionListParams, answer=list_subscriptions),
-    Route(method="GET", path=_ONE, parameters=SubscriptionRetrieveParams, answer=get_subscription),
+    Route(method="GET", path=_ONE, parameters=SubscriptionRetrieveParams, answer=retrieved("subscription")),
     Route(method="POST", path=_ONE, parameters=SubscriptionUpdateParams, answer=change_subscription),
     Route(method="DELETE", path=_ONE, parameters=SubscriptionCancelParams, answer=cancel_subscription),
     Route(method="POST", path=f"{_ONE}/resume", parameters=SubscriptionResumeParams, answer=resume_subscription),

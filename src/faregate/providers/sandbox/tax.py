@@ -12,7 +12,7 @@ from stripe.params._tax_rate_retrieve_params import TaxRateRetrieveParams
 from stripe.params._tax_rate_update_params import TaxRateUpdateParams
 
 from faregate.providers.arithmetic import half_away_from_zero
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 
 _MOST_PLACES: Final = 4
@@ -59,11 +59,6 @@ def _tax_rate(sandbox: Sandbox, sent: Json) -> Json:
     }
     sandbox.store.add(body)
     return body
-
-
-def get_tax_rate(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a tax rate."""
-    return sandbox.store.get("tax_rate", asked.ids[0])
 
 
 def change_tax_rate(sandbox: Sandbox, asked: Asked) -> Json:
@@ -173,6 +168,6 @@ def _example_rate(sandbox: Sandbox, country: str, *, is_inclusive: bool) -> Json
 ROUTES = [
     Route(method="POST", path="/v1/tax_rates", parameters=TaxRateCreateParams, answer=make_tax_rate),
     Route(method="GET", path="/v1/tax_rates", parameters=TaxRateListParams, answer=list_tax_rates),
-    Route(method="GET", path="/v1/tax_rates/{}", parameters=TaxRateRetrieveParams, answer=get_tax_rate),
+    Route(method="GET", path="/v1/tax_rates/{}", parameters=TaxRateRetrieveParams, answer=retrieved("tax_rate")),
     Route(method="POST", path="/v1/tax_rates/{}", parameters=TaxRateUpdateParams, answer=change_tax_rate),
 ]

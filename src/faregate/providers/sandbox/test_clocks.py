@@ -10,7 +10,7 @@ from stripe.params.test_helpers._test_clock_delete_params import TestClockDelete
 from stripe.params.test_helpers._test_clock_list_params import TestClockListParams
 from stripe.params.test_helpers._test_clock_retrieve_params import TestClockRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
 from faregate.providers.sandbox.customers import live_customer, remove_customer
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.times import TEST_CLOCK
@@ -44,11 +44,6 @@ def make_clock(sandbox: Sandbox, asked: Asked) -> Json:
         _attach(sandbox, sent["customer"], body)
     sandbox.tell("test_helpers.test_clock.created", body)
     return body
-
-
-def get_clock(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a clock."""
-    return sandbox.store.get(TEST_CLOCK, asked.ids[0])
 
 
 def list_clocks(sandbox: Sandbox, asked: Asked) -> Json:
@@ -139,7 +134,7 @@ _PATH: Final = "/v1/test_helpers/test_clocks"
 ROUTES = [
     Route(method="POST", path=_PATH, parameters=TestClockCreateParams, answer=make_clock),
     Route(method="GET", path=_PATH, parameters=TestClockListParams, answer=list_clocks),
-    Route(method="GET", path=f"{_PATH}/{{}}", parameters=TestClockRetrieveParams, answer=get_clock),
+    Route(method="GET", path=f"{_PATH}/{{}}", parameters=TestClockRetrieveParams, answer=retrieved(TEST_CLOCK)),
     Route(method="DELETE", path=f"{_PATH}/{{}}", parameters=TestClockDeleteParams, answer=delete_clock),
     Route(method="POST", path=f"{_PATH}/{{}}/advance", parameters=TestClockAdvanceParams, answer=advance_clock),
 ]

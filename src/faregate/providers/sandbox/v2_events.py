@@ -9,17 +9,12 @@ from typing import Final
 from stripe.params.v2.core._event_list_params import EventListParams
 from stripe.params.v2.core._event_retrieve_params import EventRetrieveParams
 
-from faregate.providers.sandbox.asking import THIN_EVENT, Asked, Route, Sandbox, from_iso, v2_page_of
+from faregate.providers.sandbox.asking import THIN_EVENT, Asked, Route, Sandbox, from_iso, retrieved, v2_page_of
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.meter_errors import report_errors
 
 _MOST_TYPES: Final = 20
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
-
-
-def get_event(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return a thin event, with what it does not bring to a webhook."""
-    return sandbox.store.get(THIN_EVENT, asked.ids[0])
 
 
 def list_events(sandbox: Sandbox, asked: Asked) -> Json:
@@ -47,5 +42,5 @@ def list_events(sandbox: Sandbox, asked: Asked) -> Json:
 
 ROUTES = [
     Route(method="GET", path="/v2/core/events", parameters=EventListParams, answer=list_events),
-    Route(method="GET", path="/v2/core/events/{}", parameters=EventRetrieveParams, answer=get_event),
+    Route(method="GET", path="/v2/core/events/{}", parameters=EventRetrieveParams, answer=retrieved(THIN_EVENT)),
 ]

@@ -12,7 +12,7 @@ from stripe.params._webhook_endpoint_retrieve_params import WebhookEndpointRetri
 from stripe.params._webhook_endpoint_update_params import WebhookEndpointUpdateParams
 
 from faregate.providers.sandbox import deliveries
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, merged_metadata, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, merged_metadata, page_of, retrieved
 from faregate.providers.sandbox.deliveries import WEBHOOK_ENDPOINT
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.stripe_version import API_VERSION
@@ -46,11 +46,6 @@ def make_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
     }
     sandbox.store.add(body)
     return body | {"secret": sandbox.roll_secret(body["id"], keep_old_ms=0)}
-
-
-def get_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
-    """Return an endpoint."""
-    return sandbox.store.get(WEBHOOK_ENDPOINT, asked.ids[0])
 
 
 def change_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
@@ -101,7 +96,12 @@ def _types(sent: list[str]) -> list[str]:
 ROUTES = [
     Route(method="POST", path="/v1/webhook_endpoints", parameters=WebhookEndpointCreateParams, answer=make_endpoint),
     Route(method="GET", path="/v1/webhook_endpoints", parameters=WebhookEndpointListParams, answer=list_endpoints),
-    Route(method="GET", path="/v1/webhook_endpoints/{}", parameters=WebhookEndpointRetrieveParams, answer=get_endpoint),
+    Route(
+        method="GET",
+        path="/v1/webhook_endpoints/{}",
+        parameters=WebhookEndpointRetrieveParams,
+        answer=retrieved(WEBHOOK_ENDPOINT),
+    ),
     Route(
         method="POST", path="/v1/webhook_endpoints/{}", parameters=WebhookEndpointUpdateParams, answer=change_endpoint
     ),
