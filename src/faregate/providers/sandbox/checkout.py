@@ -24,7 +24,7 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.checkout_lines import session_lines
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.paying import in_time_of_owner, plan_for_owner
 from faregate.providers.sandbox.payment_intents import cancel, require_amount
 from faregate.providers.sandbox.times import in_time_of
@@ -194,11 +194,11 @@ def _check(sent: Json) -> None:
     refuse_others(sent, _KNOWN, "a checkout session")
     mode = sent.get("mode")
     if mode is None:
-        raise refused("Missing required param: mode.", param="mode", code="parameter_missing")
+        raise lacking("mode")
     if sent.get("ui_mode", "hosted_page") != "hosted_page":
         raise refused("The sandbox has hosted pages alone", param="ui_mode")
     if "success_url" not in sent:
-        raise refused("Missing required param: success_url.", param="success_url", code="parameter_missing")
+        raise lacking("success_url")
     if sent.get("allow_promotion_codes"):
         raise refused("The sandbox has no promotion codes", param="allow_promotion_codes")
     _check_mode(sent, mode)

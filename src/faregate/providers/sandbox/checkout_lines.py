@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from faregate.providers.sandbox.asking import Asked, Sandbox, refuse_others
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.prices import make_price
 from faregate.providers.sandbox.products import make_product
 
@@ -21,7 +21,7 @@ def session_lines(sandbox: Sandbox, sent: Json) -> list[Json]:
             raise refused("You can not pass `line_items` in `setup` mode.", param="line_items")
         return []
     if not wanted:
-        raise refused("Missing required param: line_items.", param="line_items", code="parameter_missing")
+        raise lacking("line_items")
     lines = [_line(sandbox, line, at=f"line_items[{place}]") for place, line in enumerate(wanted)]
     recurring = [line["price"]["recurring"] for line in lines if line["price"]["recurring"] is not None]
     if mode == "payment" and recurring:

@@ -15,7 +15,7 @@ from stripe.params._coupon_update_params import CouponUpdateParams
 from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 
 _MOST_PLACES: Final = 2
 _WHOLE: Final = 100
@@ -180,7 +180,7 @@ def _off(sent: Json) -> Json:
 
 def _currency(sent: Json) -> str:
     if "currency" not in sent:
-        raise refused("Missing required param: currency.", param="currency", code="parameter_missing")
+        raise lacking("currency")
     code: str = sent["currency"]
     try:
         currency(code.upper())

@@ -13,7 +13,7 @@ from stripe.params.billing._credit_balance_transaction_retrieve_params import Cr
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking
 from faregate.providers.sandbox.tax import net_of
 from faregate.providers.sandbox.times import in_time_of
 
@@ -135,7 +135,7 @@ def get_summary(sandbox: Sandbox, asked: Asked) -> Json:
     """Return what a customer has of credit now: of one grant, or of all that pay for some prices."""
     sent = asked.parameters
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     customer = live_customer(sandbox, sent["customer"])
     sandbox = in_time_of(sandbox, customer)
     balances: dict[str, int] = {}
@@ -174,7 +174,7 @@ def list_transactions(sandbox: Sandbox, asked: Asked) -> Json:
     """List the movements of a customer's credit."""
     sent = asked.parameters
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     live_customer(sandbox, sent["customer"])
     found = sandbox.store.find(TRANSACTION, "customer", sent["customer"])
     return page_of(asked, found, lambda body: sent.get("credit_grant", body["credit_grant"]) == body["credit_grant"])

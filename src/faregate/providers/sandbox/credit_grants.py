@@ -17,7 +17,7 @@ from faregate.base.money import currency
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.credit_balance import GRANT, is_usable, left_of, moved
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.times import in_time_of, plan
 
 _EXPIRE: Final = "credit_grant.expire"
@@ -30,7 +30,7 @@ def make_grant(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a customer credit."""
     sent = asked.parameters
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     customer = live_customer(sandbox, sent["customer"])
     sandbox = in_time_of(sandbox, customer)
     standing = sandbox.store.find(GRANT, "customer", customer["id"])
@@ -140,7 +140,7 @@ def _check_expiry(body: Json, *, now: int) -> None:
 
 def _amount(sent: Json) -> Json:
     if "monetary" not in sent:
-        raise refused("Missing required param: amount[monetary].", param="amount[monetary]", code="parameter_missing")
+        raise lacking("amount[monetary]")
     code, value = sent["monetary"]["currency"], sent["monetary"]["value"]
     try:
         currency(code.upper())

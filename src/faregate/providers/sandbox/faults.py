@@ -63,6 +63,11 @@ def missing(kind: str, identifier: str, *, param: str = "id") -> StripeFault:
     return StripeFault(message, status=HTTPStatus.NOT_FOUND, code="resource_missing", param=param)
 
 
+def lacking(param: str) -> StripeFault:
+    """Return the refusal of a request without a parameter that it must have."""
+    return StripeFault(f"Missing required param: {param}.", code="parameter_missing", param=param)
+
+
 def refused(message: str, *, param: str | None = None, code: str | None = None) -> StripeFault:
     """Return a refusal of what was sent."""
     return StripeFault(message, param=param, code=code)

@@ -25,7 +25,7 @@ from faregate.providers.sandbox.asking import (
     retrieved,
 )
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.invoice_lines import priced
 from faregate.providers.sandbox.prices import make_price
 from faregate.providers.sandbox.tax import named_tax_rates
@@ -47,7 +47,7 @@ def make_item(sandbox: Sandbox, asked: Asked) -> Json:
     if "invoice" in sent:
         invoice = draft(sandbox, sent["invoice"], param="invoice")
     if "customer" not in sent and invoice is None:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     customer = live_customer(sandbox, sent.get("customer") or (invoice or {})["customer"])
     if invoice is not None and invoice["customer"] != customer["id"]:
         raise refused("The customer of the invoice item must be the invoice's.", param="customer")
@@ -227,7 +227,7 @@ def _costs(sandbox: Sandbox, sent: Json, of: Json, *, is_proration: bool) -> Jso
             raise refused("The currency must be the price's.", param="currency")
         code = price["currency"]
     if code is None:
-        raise refused("Missing required param: currency.", param="currency", code="parameter_missing")
+        raise lacking("currency")
     try:
         currency(code.upper())
     except InvalidInput:

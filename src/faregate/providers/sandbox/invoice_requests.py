@@ -31,7 +31,7 @@ from faregate.providers.sandbox.asking import (
     refuse_others,
 )
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.faults import Json, lacking, missing, refused
 from faregate.providers.sandbox.invoice_items import (
     draft,
     edited_item,
@@ -82,7 +82,7 @@ def make_invoice(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     refuse_others(sent, _AT_CREATION, "an invoice")
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     customer = live_customer(sandbox, sent["customer"])
     sandbox = in_time_of(sandbox, customer)
     fields = _fields(sandbox, {"collection_method": "charge_automatically"} | sent, is_new=True)

@@ -23,7 +23,7 @@ from stripe.params.billing._meter_update_params import MeterUpdateParams
 from faregate.providers.sandbox import meter_errors
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, StripeFault, missing, refused
+from faregate.providers.sandbox.faults import Json, StripeFault, lacking, missing, refused
 from faregate.providers.sandbox.meter_errors import UnfitEvent
 from faregate.providers.sandbox.times import now_of
 
@@ -178,7 +178,7 @@ def cancel_event(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     identifier = sent.get("cancel", {}).get("identifier")
     if identifier is None:
-        raise refused("Missing required param: cancel.", param="cancel", code="parameter_missing")
+        raise lacking("cancel")
     connection = sandbox.store.connection
     row = connection.execute(
         "SELECT created, cancelled FROM meter_event WHERE identifier = ? AND event_name = ?",

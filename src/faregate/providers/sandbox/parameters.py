@@ -18,7 +18,7 @@ from typing import Any, Final, ForwardRef, Literal, Union, assert_never, get_arg
 import typing_extensions
 from stripe import RequestOptions
 
-from faregate.providers.sandbox.faults import Json, StripeFault, refused
+from faregate.providers.sandbox.faults import Json, StripeFault, lacking, refused
 from faregate.providers.sandbox.forms import Bare, Sent
 
 _SCALARS: Final = {bool: "boolean", int: "integer", float: "number", Decimal: "decimal", str: "string"}
@@ -180,7 +180,7 @@ def _check_fields(shape: Fields, sent: Sent, *, at: str) -> Json:
     for name, field in fields.items():
         if field.required and name not in sent:
             full = _joined(at, name)
-            raise refused(f"Missing required param: {full}.", param=full, code="parameter_missing")
+            raise lacking(full)
     return {name: _check(fields[name].shape, value, at=_joined(at, name)) for name, value in sent.items()}
 
 

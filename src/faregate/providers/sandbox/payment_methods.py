@@ -26,7 +26,7 @@ from faregate.providers.sandbox.cards import (
     card_of_number,
     card_of_token,
 )
-from faregate.providers.sandbox.faults import Declined, Json, missing, refused
+from faregate.providers.sandbox.faults import Declined, Json, lacking, missing, refused
 
 _KNOWN: Final = frozenset({"allow_redisplay", "billing_details", "card", "metadata", "type", "us_bank_account"})
 _NOBODY: Final[Json] = {
@@ -53,7 +53,7 @@ def make_payment_method(sandbox: Sandbox, asked: Asked) -> Json:
     if kind == "us_bank_account":
         return _keep(sandbox, _account(_sent_account(sent.get("us_bank_account", {}))), sent)
     if kind is None:
-        raise refused("Missing required param: type.", param="type", code="parameter_missing")
+        raise lacking("type")
     raise refused(f"The sandbox has cards and US bank accounts, no {kind}", param="type")
 
 
@@ -101,7 +101,7 @@ def attach_payment_method(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a payment method a customer's."""
     refuse_others(asked.parameters, frozenset({"customer"}), "an attachment")
     if "customer" not in asked.parameters:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     body = payment_method_named(sandbox, asked.ids[0], param="payment_method")
     customer = sandbox.store.get("customer", asked.parameters["customer"], param="customer")
     return attach(sandbox, body, customer)
@@ -221,7 +221,7 @@ def _sent_card(sent: Json) -> TestCard:
     if "number" in sent:
         raise refused(RAW_NUMBER, param="card[number]")
     if "token" not in sent:
-        raise refused("Missing required param: card[token].", param="card[token]", code="parameter_missing")
+        raise lacking("card[token]")
     card = card_of_token(sent["token"])
     if card is None:
         raise missing("token", sent["token"], param="card[token]")

@@ -20,7 +20,7 @@ from faregate.providers.sandbox.asking import (
     retrieved,
 )
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.times import in_time_of
 
 CONFIGURATION: Final = "billing_portal.configuration"
@@ -91,7 +91,7 @@ def make_session(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     refuse_others(sent, frozenset({"configuration", "customer", "locale", "return_url"}), "a portal session")
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     sandbox = in_time_of(sandbox, live_customer(sandbox, sent["customer"]))
     if "configuration" in sent:
         configuration = sandbox.store.get(CONFIGURATION, sent["configuration"], param="configuration")

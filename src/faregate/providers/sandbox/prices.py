@@ -13,7 +13,7 @@ from stripe.params._price_update_params import PriceUpdateParams
 from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 
 _MOST_PLACES: Final = 12
 _RECURRING: Final[Json] = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
@@ -23,7 +23,7 @@ def make_price(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a price of a product."""
     sent = asked.parameters
     if "product" not in sent:
-        raise refused("Missing required param: product.", param="product", code="parameter_missing")
+        raise lacking("product")
     sandbox.store.get("product", sent["product"], param="product")
     code = sent["currency"]
     try:

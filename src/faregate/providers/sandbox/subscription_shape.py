@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from faregate.providers.sandbox.asking import Asked, Sandbox, merged_metadata, refuse_others
 from faregate.providers.sandbox.coupons import coupon_of, discount, redeem
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.payment_methods import require_of_customer
 from faregate.providers.sandbox.prices import make_price
 from faregate.providers.sandbox.tax import named_tax_rates
@@ -205,7 +205,7 @@ def new_item(sandbox: Sandbox, subscription: str, sent: Json, *, at: str) -> Jso
         "tax_rates": [],
     }
     if "price" not in sent and "price_data" not in sent:
-        raise refused(f"Missing required param: {at}[price].", param=f"{at}[price]", code="parameter_missing")
+        raise lacking(f"{at}[price]")
     return item_fields(sandbox, blank, sent, at=at)
 
 

@@ -14,7 +14,7 @@ from stripe.params._subscription_update_params import SubscriptionUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others, retrieved
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.prorations import charge, credit_unused
 from faregate.providers.sandbox.subscription_changes import COMMON, cancellation, change, require_paid
 from faregate.providers.sandbox.subscription_course import (
@@ -55,7 +55,7 @@ def make_subscription(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a subscription."""
     sent = asked.parameters
     if "customer" not in sent:
-        raise refused("Missing required param: customer.", param="customer", code="parameter_missing")
+        raise lacking("customer")
     return subscribe(sandbox, live_customer(sandbox, sent["customer"]), sent)
 
 
