@@ -12,8 +12,8 @@ from stripe.params.billing._credit_balance_transaction_list_params import Credit
 from stripe.params.billing._credit_balance_transaction_retrieve_params import CreditBalanceTransactionRetrieveParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
-from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, lacking
+from faregate.providers.sandbox.customers import required_customer
+from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.tax import net_of
 from faregate.providers.sandbox.times import in_time_of
 
@@ -134,9 +134,7 @@ def _currency(grant: Json) -> str:
 def get_summary(sandbox: Sandbox, asked: Asked) -> Json:
     """Return what a customer has of credit now: of one grant, or of all that pay for some prices."""
     sent = asked.parameters
-    if "customer" not in sent:
-        raise lacking("customer")
-    customer = live_customer(sandbox, sent["customer"])
+    customer = required_customer(sandbox, sent)
     sandbox = in_time_of(sandbox, customer)
     balances: dict[str, int] = {}
     for grant in sandbox.store.find(GRANT, "customer", customer["id"]):
@@ -173,9 +171,7 @@ def _balance(code: str, value: int) -> Json:
 def list_transactions(sandbox: Sandbox, asked: Asked) -> Json:
     """List the movements of a customer's credit."""
     sent = asked.parameters
-    if "customer" not in sent:
-        raise lacking("customer")
-    live_customer(sandbox, sent["customer"])
+    required_customer(sandbox, sent)
     found = sandbox.store.find(TRANSACTION, "customer", sent["customer"])
     return page_of(asked, found, lambda body: sent.get("credit_grant", body["credit_grant"]) == body["credit_grant"])
 

@@ -16,7 +16,7 @@ from faregate.base.errors import InvalidInput
 from faregate.base.money import currency
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
 from faregate.providers.sandbox.credit_balance import GRANT, is_usable, left_of, moved
-from faregate.providers.sandbox.customers import live_customer
+from faregate.providers.sandbox.customers import required_customer
 from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.times import in_time_of, plan
 
@@ -29,9 +29,7 @@ _MOST_UNUSED: Final = 100
 def make_grant(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a customer credit."""
     sent = asked.parameters
-    if "customer" not in sent:
-        raise lacking("customer")
-    customer = live_customer(sandbox, sent["customer"])
+    customer = required_customer(sandbox, sent)
     sandbox = in_time_of(sandbox, customer)
     standing = sandbox.store.find(GRANT, "customer", customer["id"])
     if sum(1 for grant in standing if grant["voided_at"] is None and left_of(sandbox, grant)) >= _MOST_UNUSED:

@@ -11,7 +11,7 @@ from stripe.params._customer_retrieve_params import CustomerRetrieveParams
 from stripe.params._customer_update_params import CustomerUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, require_of_customer
 from faregate.providers.sandbox.subscription_states import ended
 from faregate.providers.sandbox.times import TEST_CLOCK, in_time_of
@@ -116,6 +116,13 @@ def live_customer(sandbox: Sandbox, identifier: str, *, param: str = "customer")
     if body.get("deleted"):
         raise refused(f"No such customer: '{identifier}'", param=param, code="resource_missing")
     return body
+
+
+def required_customer(sandbox: Sandbox, sent: Json) -> Json:
+    """Return the customer that a request must name, and that was not deleted; raises `StripeFault`."""
+    if "customer" not in sent:
+        raise lacking("customer")
+    return live_customer(sandbox, sent["customer"])
 
 
 def _clock_with_place(sandbox: Sandbox, identifier: str) -> Json:

@@ -30,8 +30,8 @@ from faregate.providers.sandbox.asking import (
     page_of,
     refuse_others,
 )
-from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, lacking, missing, refused
+from faregate.providers.sandbox.customers import live_customer, required_customer
+from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.invoice_items import (
     draft,
     edited_item,
@@ -81,9 +81,7 @@ def make_invoice(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a draft by hand; pending invoice items go on it where that is asked for."""
     sent = asked.parameters
     refuse_others(sent, _AT_CREATION, "an invoice")
-    if "customer" not in sent:
-        raise lacking("customer")
-    customer = live_customer(sandbox, sent["customer"])
+    customer = required_customer(sandbox, sent)
     sandbox = in_time_of(sandbox, customer)
     fields = _fields(sandbox, {"collection_method": "charge_automatically"} | sent, is_new=True)
     currency: str = (sent.get("currency") or customer["currency"] or "usd").lower()

@@ -19,8 +19,8 @@ from faregate.providers.sandbox.asking import (
     refuse_others,
     retrieved,
 )
-from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, lacking, refused
+from faregate.providers.sandbox.customers import required_customer
+from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.times import in_time_of
 
 CONFIGURATION: Final = "billing_portal.configuration"
@@ -90,9 +90,7 @@ def make_session(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a session of a customer, with a page at `url`."""
     sent = asked.parameters
     refuse_others(sent, frozenset({"configuration", "customer", "locale", "return_url"}), "a portal session")
-    if "customer" not in sent:
-        raise lacking("customer")
-    sandbox = in_time_of(sandbox, live_customer(sandbox, sent["customer"]))
+    sandbox = in_time_of(sandbox, required_customer(sandbox, sent))
     if "configuration" in sent:
         configuration = sandbox.store.get(CONFIGURATION, sent["configuration"], param="configuration")
         if not configuration["active"]:

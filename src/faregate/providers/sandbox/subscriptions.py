@@ -13,8 +13,8 @@ from stripe.params._subscription_retrieve_params import SubscriptionRetrievePara
 from stripe.params._subscription_update_params import SubscriptionUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others, retrieved
-from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Json, lacking, refused
+from faregate.providers.sandbox.customers import required_customer
+from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.prorations import charge, credit_unused
 from faregate.providers.sandbox.subscription_changes import COMMON, cancellation, change, require_paid
 from faregate.providers.sandbox.subscription_course import (
@@ -54,9 +54,7 @@ _ENDED: Final = frozenset({"canceled", "incomplete_expired"})
 def make_subscription(sandbox: Sandbox, asked: Asked) -> Json:
     """Make a subscription."""
     sent = asked.parameters
-    if "customer" not in sent:
-        raise lacking("customer")
-    return subscribe(sandbox, live_customer(sandbox, sent["customer"]), sent)
+    return subscribe(sandbox, required_customer(sandbox, sent), sent)
 
 
 def subscribe(sandbox: Sandbox, customer: Json, sent: Json) -> Json:
