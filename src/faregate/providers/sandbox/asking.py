@@ -10,7 +10,9 @@ from typing import Final, Self
 from urllib.parse import urlencode
 
 from faregate.base.clock import Clock, SystemClock, to_microseconds
+from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
+from faregate.base.money import currency
 from faregate.providers.sandbox import deliveries
 from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.live import Live
@@ -229,6 +231,14 @@ def refuse_others(sent: Json, known: frozenset[str], what: str) -> None:
     """Refuse what Stripe takes and the sandbox does not, by its name."""
     for name in sorted(sent.keys() - known):
         raise refused(f"The sandbox does not know `{name}` of {what}", param=name)
+
+
+def known_currency(code: str, *, param: str = "currency") -> str:
+    """Return a currency's code as Stripe writes it; raises `StripeFault` for none that there is."""
+    try:
+        return currency(code.upper()).code.lower()
+    except InvalidInput:
+        raise refused(f"Invalid currency: {code}", param=param) from None
 
 
 def created_in(wanted: int | Json | None, created: int) -> bool:

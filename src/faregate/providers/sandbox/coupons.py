@@ -12,9 +12,7 @@ from stripe.params._coupon_list_params import CouponListParams
 from stripe.params._coupon_retrieve_params import CouponRetrieveParams
 from stripe.params._coupon_update_params import CouponUpdateParams
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of
 from faregate.providers.sandbox.faults import Json, lacking, refused
 
 _MOST_PLACES: Final = 2
@@ -181,12 +179,7 @@ def _off(sent: Json) -> Json:
 def _currency(sent: Json) -> str:
     if "currency" not in sent:
         raise lacking("currency")
-    code: str = sent["currency"]
-    try:
-        currency(code.upper())
-    except InvalidInput:
-        raise refused(f"Invalid currency: {code}", param="currency") from None
-    return code.lower()
+    return known_currency(sent["currency"])
 
 
 def _duration(sent: Json) -> dict[str, Any]:

@@ -12,9 +12,7 @@ from stripe.params.billing._credit_grant_retrieve_params import CreditGrantRetri
 from stripe.params.billing._credit_grant_update_params import CreditGrantUpdateParams
 from stripe.params.billing._credit_grant_void_grant_params import CreditGrantVoidGrantParams
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of, retrieved
 from faregate.providers.sandbox.credit_balance import GRANT, is_usable, left_of, moved
 from faregate.providers.sandbox.customers import required_customer
 from faregate.providers.sandbox.faults import Json, lacking, refused
@@ -139,14 +137,11 @@ def _check_expiry(body: Json, *, now: int) -> None:
 def _amount(sent: Json) -> Json:
     if "monetary" not in sent:
         raise lacking("amount[monetary]")
-    code, value = sent["monetary"]["currency"], sent["monetary"]["value"]
-    try:
-        currency(code.upper())
-    except InvalidInput:
-        raise refused(f"Invalid currency: {code}", param="amount[monetary][currency]") from None
+    code = known_currency(sent["monetary"]["currency"], param="amount[monetary][currency]")
+    value = sent["monetary"]["value"]
     if value < 1:
         raise refused("Invalid positive integer", param="amount[monetary][value]")
-    return {"monetary": {"currency": code.lower(), "value": value}, "type": "monetary"}
+    return {"monetary": {"currency": code, "value": value}, "type": "monetary"}
 
 
 def _scope(sandbox: Sandbox, sent: Json) -> Json:

@@ -11,8 +11,6 @@ from stripe.params._invoice_item_list_params import InvoiceItemListParams
 from stripe.params._invoice_item_retrieve_params import InvoiceItemRetrieveParams
 from stripe.params._invoice_item_update_params import InvoiceItemUpdateParams
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency
 from faregate.providers.arithmetic import half_away_from_zero
 from faregate.providers.sandbox.asking import (
     Asked,
@@ -20,6 +18,7 @@ from faregate.providers.sandbox.asking import (
     Sandbox,
     changed,
     created_in,
+    known_currency,
     page_of,
     refuse_others,
     retrieved,
@@ -228,11 +227,8 @@ def _costs(sandbox: Sandbox, sent: Json, of: Json, *, is_proration: bool) -> Jso
         code = price["currency"]
     if code is None:
         raise lacking("currency")
-    try:
-        currency(code.upper())
-    except InvalidInput:
-        raise refused(f"Invalid currency: {code}", param="currency") from None
-    if of["object"] != "customer" and of["currency"] != code.lower():
+    code = known_currency(code)
+    if of["object"] != "customer" and of["currency"] != code:
         raise refused(f"The currency must be the invoice's: {of['currency']}.", param="currency")
     quantity: Any = sent.get("quantity_decimal", sent.get("quantity", 1))
     if quantity < 0 or ("amount" in sent and "quantity" in sent and not is_proration):
@@ -244,7 +240,7 @@ def _costs(sandbox: Sandbox, sent: Json, of: Json, *, is_proration: bool) -> Jso
     amount = sent["amount"] if "amount" in sent else half_away_from_zero(Fraction(unit or 0) * Fraction(quantity))
     return {
         "amount": amount,
-        "currency": code.lower(),
+        "currency": code,
         "quantity": int(quantity),
         "quantity_decimal": str(quantity),
         "pricing": priced(price, str(amount) if unit is None else unit),

@@ -11,13 +11,12 @@ from stripe.params._payment_intent_list_params import PaymentIntentListParams
 from stripe.params._payment_intent_retrieve_params import PaymentIntentRetrieveParams
 from stripe.params._payment_intent_update_params import PaymentIntentUpdateParams
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency
 from faregate.providers.sandbox.asking import (
     Asked,
     Route,
     Sandbox,
     created_in,
+    known_currency,
     merged_metadata,
     page_of,
     refuse_others,
@@ -219,17 +218,14 @@ def new_intent(sandbox: Sandbox, sent: Json) -> Json:
 
 def require_amount(amount: int, code: str) -> None:
     """Raise `StripeFault` for a payment that Stripe would not take."""
-    try:
-        currency(code.upper())
-    except InvalidInput:
-        raise refused(f"Invalid currency: {code}", param="currency") from None
-    least = _LEAST.get(code.lower(), 1)
+    code = known_currency(code)
+    least = _LEAST.get(code, 1)
     if amount < 1:
         raise refused(
             "This value must be greater than or equal to 1.", param="amount", code="parameter_invalid_integer"
         )
     if amount < least:
-        message = f"Amount must be at least {least} {code.lower()}, in the currency's smallest unit."
+        message = f"Amount must be at least {least} {code}, in the currency's smallest unit."
         raise refused(message, param="amount", code="amount_too_small")
     if amount > _MOST:
         raise refused(f"Amount must be no more than {_MOST}.", param="amount", code="amount_too_large")

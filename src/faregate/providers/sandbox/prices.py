@@ -10,9 +10,7 @@ from stripe.params._price_list_params import PriceListParams
 from stripe.params._price_retrieve_params import PriceRetrieveParams
 from stripe.params._price_update_params import PriceUpdateParams
 
-from faregate.base.errors import InvalidInput
-from faregate.base.money import currency
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, lacking, refused
 
 _MOST_PLACES: Final = 12
@@ -25,11 +23,7 @@ def make_price(sandbox: Sandbox, asked: Asked) -> Json:
     if "product" not in sent:
         raise lacking("product")
     sandbox.store.get("product", sent["product"], param="product")
-    code = sent["currency"]
-    try:
-        currency(code.upper())
-    except InvalidInput:
-        raise refused(f"Invalid currency: {code}", param="currency") from None
+    code = known_currency(sent["currency"])
     recurring = _recurring(sandbox, sent.get("recurring"))
     body: Json = {
         "id": sandbox.new_id("price"),
@@ -37,7 +31,7 @@ def make_price(sandbox: Sandbox, asked: Asked) -> Json:
         "active": sent.get("active", True),
         "billing_scheme": sent.get("billing_scheme", "per_unit"),
         "created": sandbox.now(),
-        "currency": code.lower(),
+        "currency": code,
         "custom_unit_amount": None,
         "livemode": False,
         "lookup_key": None,
