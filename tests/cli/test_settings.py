@@ -133,8 +133,11 @@ def test_variables_of_flags_and_file_reach_the_gateway_that_up_starts(
     assert [told["AI_API_URL"] for told in environments] == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
 
 
-def test_a_webhook_secret_that_is_none_is_refused_without_being_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    said = _said(capsys, "up", "--stripe-webhook-secret", "whsec_one, sk_test_two")
+@pytest.mark.parametrize("given", ["whsec_one, sk_test_two", "whsec_one,whsec_", "whsec_"])
+def test_a_webhook_secret_that_is_none_is_refused_without_being_shown(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _said(capsys, "up", "--stripe-webhook-secret", given)
     assert "whsec_" in said
     assert "sk_test_two" not in said
 

@@ -81,7 +81,7 @@ def webhook_secrets(given: str | None) -> tuple[str, ...]:
     Raises `ConfigurationError`, without what was given, for what is none.
     """
     secrets = tuple(secret for part in (given or "").split(",") if (secret := part.strip()))
-    if not all(secret.startswith("whsec_") for secret in secrets):
+    if not all(secret.startswith("whsec_") and len(secret) > len("whsec_") for secret in secrets):
         raise ConfigurationError("stripe_webhook_secret is no signing secret: those begin with whsec_")
     return secrets
 
