@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from faregate.base.errors import Unavailable
+from faregate.base.errors import NotFound, Unavailable
 from faregate.base.limits import MAX_EVENT_ATTEMPTS
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_events import EventSource, EventStatus, EventSubject
@@ -124,6 +124,17 @@ def test_what_the_provider_does_not_have_is_done_and_said(there: ProviderWorld) 
     event_id = there.hear("invoice.deleted", "in_9")
     assert there.work() == 1
     assert there.row(event_id).outcome == "the provider does not have it: there is no object 'in_9'"
+
+
+def test_what_is_missing_here_is_no_end_of_an_event(there: ProviderWorld) -> None:
+    async def miss(rows: list[EventRow]) -> str:
+        raise NotFound("plan", rows[0].event.object_id)
+
+    there.others[EventSubject.CATALOG] = miss
+    event_id = there.hear("price.updated", "price_1")
+    assert there.work() == 0
+    row = there.row(event_id)
+    assert (row.status, row.last_error) == (EventStatus.WAITING, "there is no plan 'price_1'")
 
 
 def test_an_event_of_no_matter_is_done_without_asking(there: ProviderWorld) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple, TypeVar, assert_never
 
 import structlog
 
@@ -44,6 +44,8 @@ from faregate.storage.provider_events import EventRow, mark_event_failed, mark_e
 from faregate.storage.provider_standings import CompanyPlace
 from faregate.storage.top_ups import find_bought, is_being_bought
 
+T = TypeVar("T")
+
 _log: Final = structlog.get_logger(__name__)
 
 _ROUND: Final = 200
@@ -57,6 +59,10 @@ OtherWork = Callable[[list[EventRow]], Awaitable[str]]
 class _Object(NamedTuple):
     subject: EventSubject
     object_id: str
+
+
+class _Gone(Exception):
+    """The provider does not have what an event names: deleted since, or of another account or mode."""
 
 
 class EventWorker:
@@ -100,9 +106,8 @@ class EventWorker:
         async with turns:
             try:
                 await self._work_on(named, rows)
-            except NotFound as error:
-                # Deleted there since, or of another account or mode: nothing more will come of it.
-                await self._mark(rows, f"the provider does not have it: {error.message}")
+            except _Gone as error:
+                await self._mark(rows, f"the provider does not have it: {error}")
             except FaregateError as error:
                 return await self._postpone(rows, error.message)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one object, the others go on
@@ -117,23 +122,23 @@ class EventWorker:
             return
         match named.subject:
             case EventSubject.CUSTOMER:
-                customer = await ask_provider(self._readings.read_customer, named.object_id)
+                customer = await _read(self._readings.read_customer, named.object_id)
                 await self._take(rows, lambda tx, change: self._take_customer(tx, change, customer))
             case EventSubject.INVOICE:
-                await self._take_standing(rows, await ask_provider(self._readings.read_invoice, named.object_id))
+                await self._take_standing(rows, await _read(self._readings.read_invoice, named.object_id))
             case EventSubject.SUBSCRIPTION:
-                await self._take_standing(rows, await ask_provider(self._readings.read_subscription, named.object_id))
+                await self._take_standing(rows, await _read(self._readings.read_subscription, named.object_id))
             case EventSubject.CHARGE | EventSubject.REFUND | EventSubject.DISPUTE:
                 readings: dict[EventSubject, Callable[[str], ChargeStanding | DisputeStanding]] = {
                     EventSubject.CHARGE: self._readings.read_charge,
                     EventSubject.REFUND: self._readings.read_refunded,
                     EventSubject.DISPUTE: self._readings.read_dispute,
                 }
-                await self._take_back(rows, await ask_provider(readings[named.subject], named.object_id))
+                await self._take_back(rows, await _read(readings[named.subject], named.object_id))
             case EventSubject.CHECKOUT:
-                await self._take_checkout(rows, await ask_provider(self._readings.read_checkout, named.object_id))
+                await self._take_checkout(rows, await _read(self._readings.read_checkout, named.object_id))
             case EventSubject.METER_ERRORS:
-                errors = await ask_provider(self._readings.read_meter_errors, named.object_id)
+                errors = await _read(self._readings.read_meter_errors, named.object_id)
                 await self._take(rows, lambda tx, change: _take_errors(tx, errors, change=change))
             case EventSubject.CATALOG | EventSubject.OTHER:
                 await self._mark(rows, "nothing to do")
@@ -145,7 +150,7 @@ class EventWorker:
         known = await self._database.read(
             lambda tx: company_of_customer(tx, account=self._account, customer_id=standing.customer_id)
         )
-        customer = None if known else await ask_provider(self._readings.read_customer, standing.customer_id)
+        customer = None if known else await _read(self._readings.read_customer, standing.customer_id)
 
         def take(transaction: Transaction, change: Change) -> str:
             company = known
@@ -246,6 +251,14 @@ class EventWorker:
         first = rows[0].event
         _log.warning("provider_event.postponed", event_id=first.event_id, kind=first.kind, error=error)
         return 0
+
+
+async def _read(read: Callable[[str], T], object_id: str) -> T:
+    """Return how an object stands; only the provider's own `NotFound` says that it is gone, none of our services'."""
+    try:
+        return await ask_provider(read, object_id)
+    except NotFound as error:
+        raise _Gone(error.message) from error
 
 
 def _by_object(rows: list[EventRow]) -> dict[_Object, list[EventRow]]:
