@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from faregate.domain.billing.provider_checkout import CheckoutMode, CheckoutPhase
 from faregate.domain.customers.subscription import Pays
-from faregate.wire.api.common import DecimalText, Identifier, Instant
+from faregate.wire.api.common import END, DecimalText, Identifier, Instant
 
-PageUrl = Annotated[
-    str, Meta(max_length=2_000, pattern=r"^https?://[^\s\x00]+$", examples=["https://example.com/done"])
-]
+_PAGE_URL_PATTERN: Final = f"^https?://[^\\s\\x00]+{END}"
+
+PageUrl = Annotated[str, Meta(max_length=2_000, pattern=_PAGE_URL_PATTERN, examples=["https://example.com/done"])]
 
 
 class CheckoutCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
+
+from faregate.wire.api.common import END
+
+_ENDPOINT_PATTERN: Final = f"^https?://[^\\s\\x00]+/webhooks/stripe{END}"
 
 
 class PermissionView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +32,7 @@ class ConnectionView(Struct, frozen=True, kw_only=True):
 class WebhookEndpointMake(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the provider reaches this control plane's `/webhooks/stripe` from outside."""
 
-    url: Annotated[str, Meta(pattern="^https?://[^ ]+/webhooks/stripe$", max_length=2_000)]
+    url: Annotated[str, Meta(pattern=_ENDPOINT_PATTERN, max_length=2_000)]
 
 
 class WebhookEndpointView(Struct, frozen=True, kw_only=True):
