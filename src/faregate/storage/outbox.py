@@ -18,9 +18,9 @@ from faregate.storage.database import Transaction
 from faregate.storage.tables import outbox, subscription
 from faregate.storage.upsert import chunks
 
-_UNDELIVERED: Final = outbox.c.delivered_at.is_(None)
-_WAITING: Final = and_(_UNDELIVERED, outbox.c.failed_at.is_(None))
-_IS_USAGE: Final = outbox.c.usage_at.is_not(None)
+UNDELIVERED: Final = outbox.c.delivered_at.is_(None)
+WAITING: Final = and_(UNDELIVERED, outbox.c.failed_at.is_(None))
+IS_USAGE: Final = outbox.c.usage_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +83,13 @@ def ready_subscriptions(transaction: Transaction, *, now: datetime, limit: int) 
     Those are left out of which both are held back by a failure or not there: their usage, and everything else.
     """
     columns = outbox.c
-    held_usage = func.max(case((_IS_USAGE, columns.retry_at)))
-    held_others = func.max(case((~_IS_USAGE, columns.retry_at)))
-    has_usage = func.max(case((_IS_USAGE, 1), else_=0)) == 1
-    has_others = func.max(case((_IS_USAGE, 0), else_=1)) == 1
+    held_usage = func.max(case((IS_USAGE, columns.retry_at)))
+    held_others = func.max(case((~IS_USAGE, columns.retry_at)))
+    has_usage = func.max(case((IS_USAGE, 1), else_=0)) == 1
+    has_others = func.max(case((IS_USAGE, 0), else_=1)) == 1
     ready = (
         select(columns.application_id, columns.subscription_id, func.min(columns.outbox_id).label("first"))
-        .where(_WAITING)
+        .where(WAITING)
         .group_by(columns.application_id, columns.subscription_id)
         .having(or_(and_(has_usage, _is_due(held_usage, now)), and_(has_others, _is_due(held_others, now))))
         .order_by(func.min(columns.outbox_id))
@@ -110,14 +110,14 @@ def _is_due(held: ColumnElement[datetime | None], now: datetime) -> ColumnElemen
 
 def waiting_rows(transaction: Transaction, subscription_id: str, *, usage: bool, limit: int) -> list[OutboxRow]:
     """Return a subscription's waiting reports of usage, or all its other waiting messages, as they were written."""
-    kind = _IS_USAGE if usage else ~_IS_USAGE
-    return _rows(transaction, _WAITING, outbox.c.subscription_id == subscription_id, kind, limit=limit)
+    kind = IS_USAGE if usage else ~IS_USAGE
+    return outbox_rows(transaction, WAITING, outbox.c.subscription_id == subscription_id, kind, limit=limit)
 
 
 def undelivered_usage(transaction: Transaction, subscription_id: str, *, before: int) -> list[OutboxRow]:
     """Return the reports of a subscription that the provider lacks, failed ones included, written before a message."""
-    return _rows(
-        transaction, _UNDELIVERED, _IS_USAGE, outbox.c.subscription_id == subscription_id, outbox.c.outbox_id < before
+    return outbox_rows(
+        transaction, UNDELIVERED, IS_USAGE, outbox.c.subscription_id == subscription_id, outbox.c.outbox_id < before
     )
 
 
@@ -125,7 +125,7 @@ def waiting_payloads(transaction: Transaction, subscription_id: str, kind: str) 
     """Return a subscription's waiting messages of one kind in the order they were written."""
     statement = (
         select(outbox.c.payload)
-        .where(_UNDELIVERED, outbox.c.subscription_id == subscription_id, outbox.c.kind == kind)
+        .where(UNDELIVERED, outbox.c.subscription_id == subscription_id, outbox.c.kind == kind)
         .order_by(outbox.c.outbox_id)
     )
     return list(transaction.execute(statement).scalars())
@@ -145,7 +145,7 @@ def mark_failed(transaction: Transaction, outbox_id: int, *, error: str, retry_a
     """Count a failed delivery; the message, and those behind it, wait until `retry_at`."""
     transaction.execute(
         update(outbox)
-        .where(outbox.c.outbox_id == outbox_id, _UNDELIVERED)
+        .where(outbox.c.outbox_id == outbox_id, UNDELIVERED)
         .values(attempts=outbox.c.attempts + 1, last_error=error, retry_at=retry_at)
     )
 
@@ -161,13 +161,15 @@ def mark_given_up(
     )
 
 
-def _rows(transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None) -> list[OutboxRow]:
+def outbox_rows(
+    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[OutboxRow]:
+    """Return messages in the order they were written."""
     statement = select(outbox).where(*conditions).order_by(outbox.c.outbox_id).limit(limit)
-    return [outbox_row(row) for row in transaction.execute(statement)]
+    return [_row(row) for row in transaction.execute(statement)]
 
 
-def outbox_row(row: Row[tuple[object, ...]]) -> OutboxRow:
-    """Return a row of `outbox`."""
+def _row(row: Row[tuple[object, ...]]) -> OutboxRow:
     return OutboxRow(
         outbox_id=row.outbox_id,
         application_id=row.application_id,

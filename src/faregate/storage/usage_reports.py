@@ -9,11 +9,9 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 
 from faregate.domain.billing.provider_usage import UsageFailure
 from faregate.storage.database import Transaction
-from faregate.storage.outbox import OutboxRow, outbox_row
+from faregate.storage.outbox import IS_USAGE, UNDELIVERED, WAITING, OutboxRow, outbox_rows
 from faregate.storage.tables import outbox
 
-_IS_USAGE = outbox.c.usage_at.is_not(None)
-_UNDELIVERED = outbox.c.delivered_at.is_(None)
 _HAS_FAILED = or_(outbox.c.attempts > 0, outbox.c.failed_at.is_not(None))
 _RESENDABLE = outbox.c.failure.in_([UsageFailure.REFUSED.value, UsageFailure.LOST.value])
 
@@ -28,51 +26,44 @@ def list_reports(
     limit: int,
 ) -> list[OutboxRow]:
     """Return reports in the order they were written; `status`: `waiting`, `sent`, or one of `UsageFailure`."""
-    conditions = [outbox.c.application_id == application_id, _IS_USAGE, outbox.c.outbox_id > after]
+    conditions = [outbox.c.application_id == application_id, IS_USAGE, outbox.c.outbox_id > after]
     if status is not None:
         conditions.append(_has_status(status))
     if subscription_id is not None:
         conditions.append(outbox.c.subscription_id == subscription_id)
-    statement = select(outbox).where(*conditions).order_by(outbox.c.outbox_id).limit(limit)
-    return [outbox_row(row) for row in transaction.execute(statement)]
+    return outbox_rows(transaction, *conditions, limit=limit)
 
 
 def reports_between(
     transaction: Transaction, application_id: str, *, from_at: datetime, to_at: datetime
 ) -> list[OutboxRow]:
     """Return the reports of usage in [from_at, to_at), in the order they were written."""
-    statement = (
-        select(outbox)
-        .where(
-            outbox.c.application_id == application_id,
-            _IS_USAGE,
-            outbox.c.usage_at >= from_at,
-            outbox.c.usage_at < to_at,
-        )
-        .order_by(outbox.c.outbox_id)
+    return outbox_rows(
+        transaction,
+        outbox.c.application_id == application_id,
+        IS_USAGE,
+        outbox.c.usage_at >= from_at,
+        outbox.c.usage_at < to_at,
     )
-    return [outbox_row(row) for row in transaction.execute(statement)]
 
 
 def find_report(transaction: Transaction, application_id: str, outbox_id: int) -> OutboxRow | None:
     """Return a report by the id of its message."""
-    statement = select(outbox).where(
-        outbox.c.application_id == application_id, outbox.c.outbox_id == outbox_id, _IS_USAGE
+    found = outbox_rows(
+        transaction, outbox.c.application_id == application_id, outbox.c.outbox_id == outbox_id, IS_USAGE
     )
-    row = transaction.execute(statement).first()
-    return None if row is None else outbox_row(row)
+    return next(iter(found), None)
 
 
 def reports_of_keys(transaction: Transaction, keys: Collection[str]) -> list[OutboxRow]:
     """Return the reports with these keys."""
-    statement = select(outbox).where(outbox.c.key.in_(keys), _IS_USAGE)
-    return [outbox_row(row) for row in transaction.execute(statement)]
+    return outbox_rows(transaction, outbox.c.key.in_(keys), IS_USAGE)
 
 
 def count_reports(transaction: Transaction) -> dict[str, int]:
     """Return how many reports the provider lacks, of all applications: by how they failed, else `waiting`."""
     status = func.coalesce(outbox.c.failure, "waiting")
-    statement = select(status, func.count()).where(_UNDELIVERED, _IS_USAGE).group_by(status)
+    statement = select(status, func.count()).where(UNDELIVERED, IS_USAGE).group_by(status)
     return {row[0]: row[1] for row in transaction.execute(statement)}
 
 
@@ -83,7 +74,7 @@ def send_again(transaction: Transaction, application_id: str, *, outbox_id: int 
     """
     which = _HAS_FAILED if outbox_id is None else outbox.c.outbox_id == outbox_id
     resendable = or_(outbox.c.failed_at.is_(None), _RESENDABLE)
-    of = (outbox.c.application_id == application_id, _IS_USAGE, _UNDELIVERED, resendable, which)
+    of = (outbox.c.application_id == application_id, IS_USAGE, UNDELIVERED, resendable, which)
     found = transaction.execute(select(outbox.c.outbox_id, outbox.c.subscription_id).where(*of)).all()
     if not found:
         return 0
@@ -100,7 +91,7 @@ def send_again(transaction: Transaction, application_id: str, *, outbox_id: int 
     )
     transaction.execute(
         update(outbox)
-        .where(_UNDELIVERED, outbox.c.subscription_id.in_({row.subscription_id for row in found}))
+        .where(UNDELIVERED, outbox.c.subscription_id.in_({row.subscription_id for row in found}))
         .values(retry_at=None)
     )
     return len(found)
@@ -109,8 +100,8 @@ def send_again(transaction: Transaction, application_id: str, *, outbox_id: int 
 def _has_status(status: str) -> ColumnElement[bool]:
     match status:
         case "waiting":
-            return and_(_UNDELIVERED, outbox.c.failed_at.is_(None))
+            return WAITING
         case "sent":
             return outbox.c.delivered_at.is_not(None)
         case _:
-            return and_(_UNDELIVERED, outbox.c.failure == status)
+            return and_(UNDELIVERED, outbox.c.failure == status)
