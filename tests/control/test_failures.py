@@ -44,6 +44,15 @@ def test_metering_that_fails_is_shown_and_goes_on_where_it_stopped(control: Hand
     assert control.ask("GET", "/readyz").status == 200
 
 
+def test_metrics_that_cannot_be_read_are_left_out_and_the_others_shown(control: Handle) -> None:
+    with without(control, "outbox"):
+        reply = control.ask("GET", "/metrics")
+    assert reply.status == 200
+    assert "faregate_usage_reports{" not in reply.body.decode()
+    assert "faregate_events_unapplied 0" in reply.body.decode()
+    assert _metric(control, 'faregate_usage_reports{status="waiting"}') == 0
+
+
 def test_a_request_that_fails_within_tells_its_caller_nothing_of_the_database(control: Handle) -> None:
     with without(control, "gateway"):
         reply = control.as_gateway("POST", "/gateway/v1/epochs", {"gateway_id": "gtw_1"})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from faregate.apps.control.applying import Applying
 from faregate.apps.control.asgi import Answer, Request, json_answer
-from faregate.storage.database import Database
+from faregate.storage.database import Database, Transaction
 from faregate.storage.events import log_head
 from faregate.storage.usage_reports import count_reports
+
+T = TypeVar("T")
 
 _log: Final = structlog.stdlib.get_logger()
 
@@ -56,15 +59,18 @@ class Health:
             metering = "ok"
         return {"database": "ok", "metering": metering}
 
-    async def unreported_usage(self) -> dict[str, int]:
-        """Return how many reports of usage the billing provider lacks, by status; nothing where none is lacking."""
-        return await self._database.read(count_reports)
+    async def unreported_usage(self) -> dict[str, int] | None:
+        """Return how many reports of usage the billing provider lacks, by status; None as `log_head`."""
+        return await self._read(count_reports)
 
     async def log_head(self) -> int | None:
         """Return the position of the newest event, None where the database does not answer in time."""
+        return await self._read(log_head)
+
+    async def _read(self, read: Callable[[Transaction], T]) -> T | None:
         try:
             async with asyncio.timeout(_DATABASE_S):
-                return await self._database.read(log_head)
+                return await self._database.read(read)
         except Exception:  # noqa: BLE001 - not ready, whatever it was
             _log.exception("database.unreachable")
             return None

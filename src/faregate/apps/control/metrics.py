@@ -54,8 +54,12 @@ class Metrics:
         bounds = [({"route_id": route, "price_id": price}, n) for (route, price), n in self._applying.bounds.items()]
         queued: Samples = [({}, self._intake.queued_bytes)]
         unapplied: Samples = [] if head is None else [({}, max(0, head - self._applying.position))]
-        lacking = {} if head is None else await self._health.unreported_usage()
-        unreported = [({"status": status}, lacking.get(status, 0)) for status in ("waiting", *UsageFailure)]
+        lacking = None if head is None else await self._health.unreported_usage()
+        unreported: Samples = (
+            []
+            if lacking is None
+            else [({"status": status}, lacking.get(status, 0)) for status in ("waiting", *UsageFailure)]
+        )
         spent = [
             ({"cause": cause, "currency": code}, amount) for (cause, code), amount in self._watch.overspent.items()
         ]
