@@ -23,7 +23,6 @@ from faregate.apps.control.alert_senders import EmailSender, WebhookSender
 from faregate.apps.control.applying import Applying
 from faregate.apps.control.billing_link import billing_provider, check_account, stripe_connection
 from faregate.apps.control.caller_link import CallerLink
-from faregate.apps.control.catalog_loop import CatalogLoop
 from faregate.apps.control.collector import Collector
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.dispatcher import Dispatcher, Routes
@@ -51,7 +50,6 @@ from faregate.base.ids import new_id
 from faregate.domain.billing.provider import BillingProvider
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.store import Store
-from faregate.providers.stripe.catalog import StripeCatalog
 from faregate.providers.stripe.client import Connecting
 from faregate.providers.stripe.connection import StripeConnection
 from faregate.services.apply_events import EventApplier
@@ -168,14 +166,12 @@ class _Parts:
         self._intake = Intake(database=database, clock=clock, after_commit=self._applying.wake)
         self._feed = StateFeed(database)
         self._ticking = Ticking(tick=partial(billing_tick, database, provider, clock), counters=counters)
-        catalog = StripeCatalog(connecting)
         self._provider_link = link_provider(
             settings,
             database=database,
             clock=clock,
             connecting=cache(connecting),
             provider=provider,
-            catalog=catalog,
             counters=counters,
             call_back=self._feed.call_back,
         )
@@ -193,7 +189,6 @@ class _Parts:
         self._alerting = Ticking(
             tick=partial(deliver_alerts, database, _senders(self._webhooks, settings, clock), clock), counters=counters
         )
-        self._syncing = CatalogLoop(database=database, provider=catalog, clock=clock, counters=counters)
         self._rate_desk = RateDesk(database=database, clock=clock, feed=self._feed)
         link = GatewayLink(
             database=database,
@@ -287,16 +282,18 @@ class _Parts:
     @asynccontextmanager
     async def syncing(self) -> AsyncIterator[None]:
         """Keep up with the billing provider, and its catalog in step, while the context lasts."""
-        task = asyncio.create_task(self._syncing.run())
-        following = None if self._provider_link is None else asyncio.create_task(self._provider_link.events.run())
+        link = self._provider_link
+        if link is None:
+            yield
+            return
+        syncing, following = asyncio.create_task(link.catalog.run()), asyncio.create_task(link.events.run())
         try:
             yield
         finally:
-            if following is not None:
-                following.cancel()
-                with suppress(asyncio.CancelledError):
-                    await following
-            await self._syncing.stop(task)
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await link.catalog.stop(syncing)
 
 
 async def _sandbox_clock(database: Database, settings: ControlSettings, clock: Clock) -> Clock:

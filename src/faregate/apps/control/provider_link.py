@@ -1,4 +1,4 @@
-"""What keeps up with the billing provider where it is Stripe or the sandbox: the loop of its events, and its pages."""
+"""What keeps up with the billing provider where it is Stripe or the sandbox: its catalog, its events, its pages."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from faregate.apps.control.catalog_loop import CatalogLoop
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.provider_events import ProviderEventLoop
 from faregate.apps.control.settings import Billing, ControlSettings
 from faregate.base.clock import Clock
 from faregate.base.ids import new_id
 from faregate.domain.billing.provider import BillingProvider
-from faregate.domain.billing.provider_catalog import CatalogProvider
 from faregate.domain.billing.provider_events import EventSubject
+from faregate.providers.stripe.catalog import StripeCatalog
 from faregate.providers.stripe.checkout import StripeCheckout
 from faregate.providers.stripe.client import Connecting
 from faregate.providers.stripe.events import StripeReadings
@@ -27,8 +28,9 @@ from faregate.storage.provider_events import EventRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderLink:
-    """The loop and the pages of a provider that has events and pages."""
+    """The loops and the pages of a provider that has a catalog, events and pages."""
 
+    catalog: CatalogLoop
     events: ProviderEventLoop
     checkouts: Checkouts
 
@@ -40,13 +42,13 @@ def link_provider(
     clock: Clock,
     connecting: Connecting,
     provider: BillingProvider,
-    catalog: CatalogProvider,
     counters: Counters,
     call_back: Callable[[str], Awaitable[None]],
 ) -> ProviderLink | None:
-    """Return what keeps up with the provider; None where the embedded one bills, which tells of nothing."""
+    """Return what keeps up with the provider; None where the embedded one bills: it asks for prices itself."""
     if settings.stripe_api_key is None and settings.billing is Billing.EMBEDDED:
         return None
+    catalog = StripeCatalog(connecting)
     readings = StripeReadings(connecting, account=provider.account)
 
     async def look(rows: list[EventRow]) -> str:
@@ -70,7 +72,8 @@ def link_provider(
         counters=counters,
     )
     pages = Checkouts(database, StripeCheckout(connecting), clock, account=provider.account, new_id=new_id)
-    return ProviderLink(events=events, checkouts=pages)
+    syncing = CatalogLoop(database=database, provider=catalog, clock=clock, counters=counters)
+    return ProviderLink(catalog=syncing, events=events, checkouts=pages)
 
 
 def _changed(row: EventRow) -> ChangedObject:
