@@ -28,9 +28,9 @@ def billed(tmp_path: Path) -> Iterator[Billed]:
 
 def discount(billed: Billed, **off: object) -> Json:
     coupon = make_coupon(billed.sandbox, asked(duration="forever", **off))["id"]
-    holder = {"object": "subscription", "id": "sub_1", "customer": billed.customer["id"]}
-    (identifier,) = redeem(billed.sandbox, [{"coupon": coupon}], holder=holder)
-    return billed.sandbox.store.get("discount", identifier)
+    holder = {"object": "subscription", "id": "sub_1", "customer": billed.customer["id"], "currency": "usd"}
+    (redeemed,) = redeem(billed.sandbox, [{"coupon": coupon}], holder=holder)
+    return redeemed
 
 
 def used(billed: Billed, amount: int) -> Json:

@@ -75,27 +75,35 @@ def list_coupons(sandbox: Sandbox, asked: Asked) -> Json:
     return page_of(asked, (_shown(sandbox, body) for body in sandbox.store.newest_first("coupon")))
 
 
-def redeem(sandbox: Sandbox, sent: list[Json], *, holder: Json, param: str = "discounts") -> list[str]:
-    """Redeem coupons for a subscription, an item of it, or an invoice, and return the ids of its discounts, in order.
+def redeem(sandbox: Sandbox, sent: list[Json], *, holder: Json) -> list[Json]:
+    """Redeem coupons for a subscription or an invoice, and return its discounts, in order; raises `StripeFault`.
 
     `sent` is what a request says: a coupon each, or a discount that the holder has already.
     """
-    customer = holder.get("customer") or sandbox.store.get("subscription", holder["subscription"])["customer"]
-    ids: list[str] = []
+    discounts: list[Json] = []
     for place, one in enumerate(sent):
-        at = f"{param}[{place}]"
+        at = f"discounts[{place}]"
         if "promotion_code" in one:
             raise refused("The sandbox has no promotion codes", param=f"{at}[promotion_code]")
         if ("coupon" in one) is ("discount" in one):
             raise refused("Send a `coupon` or a `discount`.", param=at, code="parameter_missing")
         if "discount" in one:
-            ids.append(discount(sandbox, one["discount"], param=f"{at}[discount]")["id"])
+            discounts.append(discount(sandbox, one["discount"], param=f"{at}[discount]"))
         else:
             coupon = _redeemed(sandbox, one["coupon"], param=f"{at}[coupon]")
-            ids.append(_make_discount(sandbox, coupon, holder=holder, customer=customer)["id"])
-    if len({discount(sandbox, each)["source"]["coupon"] for each in ids}) != len(ids):
-        raise refused("A coupon can be applied once.", param=param)
-    return ids
+            discounts.append(_make_discount(sandbox, coupon, holder=holder))
+    if len({each["source"]["coupon"] for each in discounts}) != len(discounts):
+        raise refused("A coupon can be applied once.", param="discounts")
+    _refuse_other_currencies(sandbox, discounts, holder)
+    return discounts
+
+
+def _refuse_other_currencies(sandbox: Sandbox, discounts: list[Json], holder: Json) -> None:
+    for place, each in enumerate(discounts):
+        code = coupon_of(sandbox, each)["currency"]
+        if code not in {None, holder["currency"]}:
+            what = f"the {holder['object']} is in {holder['currency']}"
+            raise refused(f"The coupon takes off an amount in {code}; {what}.", param=f"discounts[{place}][coupon]")
 
 
 def discount(sandbox: Sandbox, identifier: str, *, param: str = "discounts") -> Json:
@@ -118,14 +126,14 @@ def _redeemed(sandbox: Sandbox, identifier: str, *, param: str) -> Json:
     return coupon
 
 
-def _make_discount(sandbox: Sandbox, coupon: Json, *, holder: Json, customer: str) -> Json:
+def _make_discount(sandbox: Sandbox, coupon: Json, *, holder: Json) -> Json:
     now = sandbox.now()
     months = coupon["duration_in_months"]
     body: Json = {
         "id": sandbox.new_id("di"),
         "object": "discount",
         "checkout_session": None,
-        "customer": customer,
+        "customer": holder["customer"],
         "customer_account": None,
         "end": None if months is None else _months_later(now, months),
         "invoice": None,
@@ -136,9 +144,7 @@ def _make_discount(sandbox: Sandbox, coupon: Json, *, holder: Json, customer: st
         "subscription": None,
         "subscription_item": None,
     }
-    body["invoice_item" if holder["object"] == "invoiceitem" else str(holder["object"])] = holder["id"]
-    if holder["object"] == "subscription_item":
-        body["subscription"] = holder["subscription"]
+    body[holder["object"]] = holder["id"]
     sandbox.store.add(body)
     sandbox.tell("customer.discount.created", body)
     return body

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from faregate.providers.sandbox.asking import Sandbox
-from faregate.providers.sandbox.coupons import coupon_of, discount, redeem
+from faregate.providers.sandbox.coupons import coupon_of, redeem
 from faregate.providers.sandbox.credit_balance import apply_credit, give_back
 from faregate.providers.sandbox.customer_balance import move_balance
-from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoice_items import items_on, take_pending
 from faregate.providers.sandbox.invoice_lines import lines_of, sources_of
 from faregate.providers.sandbox.invoice_totals import discount_lines, due, totals
@@ -223,12 +223,7 @@ def _give_balance_back(sandbox: Sandbox, invoice: Json) -> None:
 
 def redeemed(sandbox: Sandbox, invoice: Json, sent: list[Json]) -> Json:
     """Redeem coupons for an invoice that is made by hand, and return its fields of them; raises `StripeFault`."""
-    discounts = [discount(sandbox, each) for each in redeem(sandbox, sent, holder=invoice)]
-    for place, each in enumerate(discounts):
-        code = coupon_of(sandbox, each)["currency"]
-        if code not in {None, invoice["currency"]}:
-            message = f"The coupon takes off an amount in {code}; the invoice is in {invoice['currency']}."
-            raise refused(message, param=f"discounts[{place}][coupon]")
+    discounts = redeem(sandbox, sent, holder=invoice)
     kept = [_kept_discount(sandbox, each) for each in discounts]
     return {"discounts": [each["id"] for each in discounts], "_discounts": kept}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from faregate.providers.sandbox.asking import Asked, Sandbox, merged_metadata, refuse_others
-from faregate.providers.sandbox.coupons import coupon_of, discount, redeem
+from faregate.providers.sandbox.coupons import redeem
 from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.payment_methods import require_of_customer
 from faregate.providers.sandbox.prices import make_price
@@ -37,21 +37,11 @@ def common_fields(sandbox: Sandbox, sent: Json, *, before: Json, customer: Json)
     if "automatic_tax" in sent:
         fields["automatic_tax"] = _NO_TAX | {"enabled": sent["automatic_tax"]["enabled"]}
     if "discounts" in sent:
-        fields["discounts"] = _discounts(sandbox, sent["discounts"] or [], before)
+        fields["discounts"] = [each["id"] for each in redeem(sandbox, sent["discounts"] or [], holder=before)]
     for name in ("payment_settings", "invoice_settings", "trial_settings"):
         if name in sent:
             fields[name] = _merged(before[name], sent[name])
     return fields | _collection(before, sent)
-
-
-def _discounts(sandbox: Sandbox, sent: list[Json], subscription: Json) -> list[str]:
-    ids = redeem(sandbox, sent, holder=subscription)
-    for place, each in enumerate(ids):
-        code = coupon_of(sandbox, discount(sandbox, each))["currency"]
-        if code not in {None, subscription["currency"]}:
-            message = f"The coupon takes off an amount in {code}; the subscription is in {subscription['currency']}."
-            raise refused(message, param=f"discounts[{place}][coupon]")
-    return ids
 
 
 def _merged(before: Json, sent: Json) -> Json:
