@@ -13,7 +13,7 @@ from stripe.params._coupon_retrieve_params import CouponRetrieveParams
 from stripe.params._coupon_update_params import CouponUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of
-from faregate.providers.sandbox.faults import Json, lacking, refused
+from faregate.providers.sandbox.faults import Json, lacking, missing, refused
 
 _MOST_PLACES: Final = 2
 _WHOLE: Final = 100
@@ -26,7 +26,7 @@ def make_coupon(sandbox: Sandbox, asked: Asked) -> Json:
         if name in sent:
             raise refused(f"The sandbox does not know `{name}` of a coupon", param=name)
     identifier = sent.get("id") or sandbox.new_id("coupon").removeprefix("coupon_")
-    if sandbox.store.connection.execute("SELECT 1 FROM object WHERE id = ?", (identifier,)).fetchone():
+    if sandbox.store.known(identifier) is not None:
         raise refused(f"Coupon already exists: {identifier}", param="id", code="resource_already_exists")
     body: Json = {
         "id": identifier,
@@ -113,8 +113,10 @@ def discount(sandbox: Sandbox, identifier: str, *, param: str = "discounts") -> 
 
 def coupon_of(sandbox: Sandbox, body: Json) -> Json:
     """Return the coupon of a discount, also one that was deleted since."""
-    row = sandbox.store.connection.execute("SELECT kind FROM object WHERE id = ?", (body["source"]["coupon"],))
-    return sandbox.store.get(row.fetchone()["kind"], body["source"]["coupon"])
+    coupon = sandbox.store.known(body["source"]["coupon"])
+    if coupon is None:
+        raise missing("coupon", body["source"]["coupon"])
+    return coupon
 
 
 def _redeemed(sandbox: Sandbox, identifier: str, *, param: str) -> Json:

@@ -20,7 +20,7 @@ def make_product(sandbox: Sandbox, asked: Asked) -> Json:
     if "default_price_data" in sent:
         raise refused("The sandbox makes prices by /v1/prices alone", param="default_price_data")
     identifier = sent.get("id") or sandbox.new_id("prod")
-    if sandbox.store.connection.execute("SELECT 1 FROM object WHERE id = ?", (identifier,)).fetchone():
+    if sandbox.store.known(identifier) is not None:
         raise refused(f"Product already exists: {identifier}", param="id", code="resource_already_exists")
     now = sandbox.now()
     body: Json = {
