@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from stripe.params._coupon_create_params import CouponCreateParams
@@ -14,6 +12,7 @@ from stripe.params._coupon_update_params import CouponUpdateParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of
 from faregate.providers.sandbox.faults import Json, lacking, missing, refused
+from faregate.providers.sandbox.subscription_periods import period_at
 
 _MOST_PLACES: Final = 2
 _WHOLE: Final = 100
@@ -131,13 +130,14 @@ def _redeemed(sandbox: Sandbox, identifier: str, *, param: str) -> Json:
 def _make_discount(sandbox: Sandbox, coupon: Json, *, holder: Json) -> Json:
     now = sandbox.now()
     months = coupon["duration_in_months"]
+    repeated = {"interval": "month", "interval_count": months}
     body: Json = {
         "id": sandbox.new_id("di"),
         "object": "discount",
         "checkout_session": None,
         "customer": holder["customer"],
         "customer_account": None,
-        "end": None if months is None else _months_later(now, months),
+        "end": None if months is None else period_at(now, repeated, now)[1],
         "invoice": None,
         "invoice_item": None,
         "promotion_code": None,
@@ -150,13 +150,6 @@ def _make_discount(sandbox: Sandbox, coupon: Json, *, holder: Json) -> Json:
     sandbox.store.add(body)
     sandbox.tell("customer.discount.created", body)
     return body
-
-
-def _months_later(instant: int, months: int) -> int:
-    start = datetime.fromtimestamp(instant, UTC)
-    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
-    return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
 
 def _is_valid(sandbox: Sandbox, coupon: Json) -> bool:
