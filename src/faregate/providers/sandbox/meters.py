@@ -214,13 +214,8 @@ def list_summaries(sandbox: Sandbox, asked: Asked) -> Json:
     if start >= end:
         raise refused("The start time must be before the end time.", param="start_time")
     live_customer(sandbox, sent["customer"])
-    rows = sandbox.store.connection.execute(
-        "SELECT value, timestamp FROM meter_event WHERE event_name = ? AND customer = ? AND NOT cancelled"
-        " AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, created",
-        (meter["event_name"], sent["customer"], start, end),
-    )
     values: dict[int, list[int]] = {}
-    for row in rows:
+    for row in reported(sandbox, meter, customer=sent["customer"], start=start, end=end):
         begin = start if not step else row["timestamp"] - row["timestamp"] % step
         values.setdefault(begin, []).append(row["value"])
     formula = meter["default_aggregation"]["formula"]
@@ -237,6 +232,15 @@ def list_summaries(sandbox: Sandbox, asked: Asked) -> Json:
         for begin in sorted(values, reverse=True)
     ]
     return page_of(asked, found)
+
+
+def reported(sandbox: Sandbox, meter: Json, *, customer: str, start: int, end: int) -> sqlite3.Cursor:
+    """Return the `value` and `timestamp` of what a customer used of a meter in [start, end), oldest first."""
+    return sandbox.store.connection.execute(
+        "SELECT value, timestamp FROM meter_event WHERE event_name = ? AND customer = ? AND NOT cancelled"
+        " AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, created",
+        (meter["event_name"], customer, start, end),
+    )
 
 
 def aggregated(formula: str, values: list[int]) -> int:

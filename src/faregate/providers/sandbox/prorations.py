@@ -42,8 +42,7 @@ def credit_unused(sandbox: Sandbox, subscription: Json, at: int) -> None:
 def bill_usage(sandbox: Sandbox, subscription: Json, item: Json, *, until: int) -> None:
     """Put what was used of a metered item until an instant on the customer's next invoice."""
     start = max(item["current_period_start"], item.get("_usage_since", 0))
-    customer = sandbox.store.get("customer", subscription["customer"])
-    quantity = used(sandbox, customer=customer["id"], price=item["price"], start=start, end=until)
+    quantity = used(sandbox, customer=subscription["customer"], price=item["price"], start=start, end=until)
     if quantity == 0 or subscription["status"] == "trialing":
         return
     amount = sum(part.amount for part in rated(item["price"], quantity))

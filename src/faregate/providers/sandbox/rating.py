@@ -10,7 +10,7 @@ from faregate.base.money import currency
 from faregate.providers.arithmetic import PriceStep, half_away_from_zero, tier_parts
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.faults import Json
-from faregate.providers.sandbox.meters import METER, aggregated
+from faregate.providers.sandbox.meters import METER, aggregated, reported
 
 
 class RatedPart(NamedTuple):
@@ -26,12 +26,7 @@ class RatedPart(NamedTuple):
 def used(sandbox: Sandbox, *, customer: str, price: Json, start: int, end: int) -> int:
     """Return what a customer used of a metered price's meter in [start, end), as reported until now; at least 0."""
     meter = sandbox.store.get(METER, price["recurring"]["meter"])
-    rows = sandbox.store.connection.execute(
-        "SELECT value FROM meter_event WHERE event_name = ? AND customer = ? AND NOT cancelled"
-        " AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, created",
-        (meter["event_name"], customer, start, end),
-    )
-    values = [row["value"] for row in rows]
+    values = [row["value"] for row in reported(sandbox, meter, customer=customer, start=start, end=end)]
     return max(0, aggregated(meter["default_aggregation"]["formula"], values)) if values else 0
 
 
