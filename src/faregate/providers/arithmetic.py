@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
-def package_line(values: Iterable[str], *, unit_amount: str, divide_by: int) -> tuple[Fraction, int]:
+def package_line(
+    values: Iterable[str], *, unit_amount: str, divide_by: int, is_rounded_up: bool
+) -> tuple[Fraction, int]:
     """Return a period's quantity and its line in minor units.
 
-    Values and `unit_amount` are numerals. The quantity is rounded up to whole packages once, on the total; the amount
-    to the minor unit once, half away from zero.
+    Values and `unit_amount` are numerals. The quantity is rounded to whole packages once, on the total; the amount to
+    the minor unit once, half away from zero.
     """
     quantity = added_up(values)
-    packages = max(0, -(-quantity // divide_by))
+    packages = packages_of(quantity, divide_by, is_rounded_up=is_rounded_up)
     return quantity, half_away_from_zero(packages * Fraction(unit_amount))
+
+
+def packages_of(quantity: Fraction, divide_by: int, *, is_rounded_up: bool) -> int:
+    """Return a quantity's whole packages, a begun one counted or not; at least 0."""
+    return max(0, -(-quantity // divide_by) if is_rounded_up else quantity // divide_by)
 
 
 def unit_line(values: Iterable[str], *, unit_amount: str) -> tuple[Fraction, int]:

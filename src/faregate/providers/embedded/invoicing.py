@@ -14,9 +14,7 @@ from faregate.base.ids import IdSource
 from faregate.base.periods import Period
 from faregate.domain.billing.provider import ProviderCoupon, ProviderScheme, RatedLine
 from faregate.providers.arithmetic import (
-    added_up,
     graduated_line,
-    half_away_from_zero,
     numeral,
     package_line,
     taken_off,
@@ -123,12 +121,13 @@ def _write_lines(
 def _line(connection: sqlite3.Connection, price: sqlite3.Row, values: list[str]) -> tuple[Fraction, int]:
     scheme, tiers = read_scheme(connection, price["id"])
     match ProviderScheme(scheme):
-        case ProviderScheme.PACKAGE:
-            return package_line(values, unit_amount=price["unit_amount_decimal"], divide_by=price["divide_by"])
-        case ProviderScheme.PACKAGE_DOWN:
-            quantity = added_up(values)
-            packages = max(0, quantity // price["divide_by"])
-            return quantity, half_away_from_zero(packages * Fraction(price["unit_amount_decimal"]))
+        case ProviderScheme.PACKAGE | ProviderScheme.PACKAGE_DOWN as rounded:
+            return package_line(
+                values,
+                unit_amount=price["unit_amount_decimal"],
+                divide_by=price["divide_by"],
+                is_rounded_up=rounded is ProviderScheme.PACKAGE,
+            )
         case ProviderScheme.PER_UNIT:
             return unit_line(values, unit_amount=price["unit_amount_decimal"])
         case ProviderScheme.GRADUATED:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from faregate.providers.arithmetic import half_away_from_zero
 from faregate.providers.sandbox.asking import Sandbox, refuse_others
 from faregate.providers.sandbox.faults import Json, missing, refused
-from faregate.providers.sandbox.tax import named_tax_rates, tax_lines
+from faregate.providers.sandbox.tax import named_tax_rates, net_of, tax_lines
 
 _OF_LINE: Final = frozenset({"amount", "invoice_line_item", "metadata", "quantity", "type"})
 _OWN: Final = frozenset(
@@ -34,9 +34,8 @@ def note_lines(sandbox: Sandbox, invoice: Json, sent: Json) -> list[Json]:
 
 def line_total(line: Json) -> int:
     """Return what a credit note's line gives back, tax included."""
-    exclusive = sum(tax["amount"] for tax in line["taxes"] if tax["tax_behavior"] == "exclusive")
-    total: int = line["amount"] - sum(part["amount"] for part in line["pretax_credit_amounts"]) + exclusive
-    return total
+    exclusive: int = sum(tax["amount"] for tax in line["taxes"] if tax["tax_behavior"] == "exclusive")
+    return net_of(line) + exclusive
 
 
 def _line_of_line(sandbox: Sandbox, invoice: Json, sent: Json, *, at: str) -> Json:

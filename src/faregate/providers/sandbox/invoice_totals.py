@@ -5,9 +5,7 @@ subtotal = sum of the lines; total = subtotal - discounts - credit + exclusive t
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from faregate.providers.arithmetic import apportioned, half_away_from_zero
+from faregate.providers.arithmetic import apportioned, taken_off
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.tax import inclusive_part, net_of, tax_lines
@@ -18,9 +16,7 @@ def discount_lines(invoice: Json, lines: list[Json]) -> None:
     for discount in invoice["_discounts"]:
         chosen = [line for line in lines if _takes(discount, line)]
         left = [max(0, net_of(line)) for line in chosen]
-        percent, fixed = discount["percent_off"], discount["amount_off"]
-        whole = sum(left)
-        off = half_away_from_zero(whole * Fraction(percent) / 100) if percent is not None else min(whole, fixed)
+        off = taken_off(sum(left), percent_off=discount["percent_off"], amount_off=discount["amount_off"])
         for line, amount in zip(chosen, apportioned(off, left), strict=True):
             line["discount_amounts"].append({"amount": amount, "discount": discount["discount"]})
             line["pretax_credit_amounts"].append(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from faregate.base.money import currency
-from faregate.providers.arithmetic import PriceStep, half_away_from_zero, tier_parts
+from faregate.providers.arithmetic import PriceStep, half_away_from_zero, packages_of, tier_parts
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.meters import METER, aggregated, reported
@@ -40,15 +40,9 @@ def rated(price: Json, quantity: int) -> list[RatedPart]:
     if transform is None:
         amount = half_away_from_zero(quantity * Fraction(unit))
         return [RatedPart("", f"at {each}", quantity, unit, amount)]
-    packages = packages_of(quantity, transform)
+    packages = packages_of(Fraction(quantity), transform["divide_by"], is_rounded_up=transform["round"] == "up")
     said = f"at {each} per {transform['divide_by']}"
     return [RatedPart("", said, quantity, unit, half_away_from_zero(packages * Fraction(unit)))]
-
-
-def packages_of(quantity: int, transform: Json) -> int:
-    """Return a quantity's whole packages, a begun one counted or not."""
-    size: int = transform["divide_by"]
-    return -(-quantity // size) if transform["round"] == "up" else quantity // size
 
 
 def said_amount(numeral: str, code: str) -> str:
