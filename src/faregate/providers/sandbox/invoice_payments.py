@@ -91,14 +91,20 @@ def _paid_by(sandbox: Sandbox, invoice: Json, intent: Json, *, amount: int) -> J
     return invoice | {"payments": invoice["payments"] | {"data": [body, *invoice["payments"]["data"]]}}
 
 
+def bill(sandbox: Sandbox, invoice: Json, *, is_collected: bool = True) -> Json:
+    """Finalize a draft now, and take the payment where it is charged; return it."""
+    at = sandbox.now()
+    invoice = finalize(sandbox, invoice, at)
+    if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically" and is_collected:
+        collect(sandbox, invoice, at)
+    return sandbox.store.get("invoice", invoice["id"])
+
+
 def advance(sandbox: Sandbox, identifier: str) -> None:
-    """Finalize a draft whose hour is over, and try to collect what is charged automatically."""
+    """Bill a draft whose hour is over."""
     invoice = sandbox.store.get("invoice", identifier)
-    if invoice["status"] != "draft":
-        return
-    invoice = finalize(sandbox, invoice, sandbox.now())
-    if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically":
-        collect(sandbox, invoice, sandbox.now())
+    if invoice["status"] == "draft":
+        bill(sandbox, invoice)
 
 
 def retry(sandbox: Sandbox, identifier: str) -> None:

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from faregate.providers.sandbox.asking import Sandbox, refuse_others
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
+from faregate.providers.sandbox.invoice_payments import bill
 from faregate.providers.sandbox.prorations import bill_usage, charge, credit, is_metered
-from faregate.providers.sandbox.subscription_course import bill, open_draft, period_of, renew, schedule
+from faregate.providers.sandbox.subscription_course import open_draft, period_of, renew, schedule
 from faregate.providers.sandbox.subscription_shape import common_fields, item_fields, new_item, trial_end, with_items
 from faregate.providers.sandbox.subscription_states import kept
 from faregate.providers.sandbox.times import in_time_of

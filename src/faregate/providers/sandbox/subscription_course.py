@@ -12,7 +12,6 @@ from faregate.providers.sandbox import invoices
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.coupons import coupon_of, discount
 from faregate.providers.sandbox.faults import Json
-from faregate.providers.sandbox.invoice_payments import collect
 from faregate.providers.sandbox.prorations import credit_unused
 from faregate.providers.sandbox.subscription_periods import period_at
 from faregate.providers.sandbox.subscription_states import FALLS_DUE, STEP, WILL_END, ended, kept
@@ -165,16 +164,6 @@ def set_aside(sandbox: Sandbox, identifier: str) -> None:
         invoice = invoices.finalize(sandbox, invoice, sandbox.now())
     if invoice["status"] == "open":
         invoices.moved_to(sandbox, invoice, _ASIDE[behavior], at=sandbox.now())
-
-
-def bill(sandbox: Sandbox, invoice: Json, *, is_collected: bool = True) -> Json:
-    """Finalize a draft now, and take the payment where it is charged; return it."""
-    at = sandbox.now()
-    plan(sandbox, invoices.ADVANCE, invoice, at=None)
-    invoice = invoices.finalize(sandbox, invoice, at)
-    if invoice["status"] == "open" and invoice["collection_method"] == "charge_automatically" and is_collected:
-        collect(sandbox, invoice, at)
-    return sandbox.store.get("invoice", invoice["id"])
 
 
 def cancel(sandbox: Sandbox, subscription: Json, at: int, *, is_billed: bool) -> Json:

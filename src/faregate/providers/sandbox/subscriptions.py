@@ -15,11 +15,11 @@ from stripe.params._subscription_update_params import SubscriptionUpdateParams
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others, retrieved
 from faregate.providers.sandbox.customers import required_customer
 from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.invoice_payments import bill
 from faregate.providers.sandbox.prorations import charge, credit_unused
 from faregate.providers.sandbox.subscription_changes import COMMON, cancellation, change, require_paid
 from faregate.providers.sandbox.subscription_course import (
     advance_later,
-    bill,
     cancel,
     open_draft,
     period_of,
