@@ -12,9 +12,8 @@ from faregate.providers.sandbox.coupons import discount
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.invoice_items import item_body, pending_items
-from faregate.providers.sandbox.invoice_lines import lines_of, sources_of
-from faregate.providers.sandbox.invoice_totals import discount_lines, totals
-from faregate.providers.sandbox.invoices import blank_invoice, subscription_fields
+from faregate.providers.sandbox.invoice_lines import sources_of
+from faregate.providers.sandbox.invoices import blank_invoice, subscription_fields, with_lines
 from faregate.providers.sandbox.subscription_course import period_of, rolled
 from faregate.providers.sandbox.times import in_time_of
 
@@ -81,9 +80,7 @@ def _drawn_up(sandbox: Sandbox, customer: Json, invoice: Json, *, sent: Json, su
         items.append(item_body(sandbox, customer, said, invoice=invoice))
     if not items and subscription is None:
         raise _nothing(customer)
-    lines = lines_of(sandbox, invoice, items)
-    discount_lines(invoice, lines)
-    return invoice | totals(sandbox, invoice, lines)
+    return with_lines(sandbox, invoice, items)
 
 
 def _nothing(customer: Json) -> StripeFault:

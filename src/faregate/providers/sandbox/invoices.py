@@ -107,12 +107,16 @@ def refreshed(sandbox: Sandbox, invoice: Json) -> Json:
     if invoice["status"] != "draft":
         return invoice
     customer = sandbox.store.get("customer", invoice["customer"])
-    invoice = invoice | {"starting_balance": customer["balance"]}
-    lines = lines_of(sandbox, invoice, items_on(sandbox, invoice))
-    discount_lines(invoice, lines)
-    invoice = invoice | totals(sandbox, invoice, lines)
+    invoice = with_lines(sandbox, invoice | {"starting_balance": customer["balance"]}, items_on(sandbox, invoice))
     sandbox.store.put(invoice)
     return invoice
+
+
+def with_lines(sandbox: Sandbox, invoice: Json, items: list[Json]) -> Json:
+    """Return a draft with the lines and sums that it has now, of these invoice items and its subscription."""
+    lines = lines_of(sandbox, invoice, items)
+    discount_lines(invoice, lines)
+    return invoice | totals(sandbox, invoice, lines)
 
 
 def finalize(sandbox: Sandbox, invoice: Json, at: int) -> Json:
