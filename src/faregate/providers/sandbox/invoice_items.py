@@ -27,6 +27,7 @@ from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.invoice_lines import priced
 from faregate.providers.sandbox.prices import make_price
+from faregate.providers.sandbox.subscription_states import subscription_of
 from faregate.providers.sandbox.tax import named_tax_rates
 from faregate.providers.sandbox.times import in_time_of
 
@@ -184,13 +185,13 @@ def take_pending(sandbox: Sandbox, invoice: Json, *, subscription: str | None) -
 
 def pending_items(sandbox: Sandbox, invoice: Json, *, subscription: str | None) -> list[Json]:
     """Return the pending items that an invoice of a subscription, or of none, takes along, oldest first."""
-    pending = []
-    for item in sandbox.store.find("invoiceitem", "customer", invoice["customer"])[::-1]:
-        details = (item["parent"] or {}).get("subscription_details") or {}
-        of = details.get("subscription")
-        if item["invoice"] is None and of in {None, subscription} and item["currency"] == invoice["currency"]:
-            pending.append(item)
-    return pending
+    return [
+        item
+        for item in sandbox.store.find("invoiceitem", "customer", invoice["customer"])[::-1]
+        if item["invoice"] is None
+        and subscription_of(item) in {None, subscription}
+        and item["currency"] == invoice["currency"]
+    ]
 
 
 def put_on(sandbox: Sandbox, item: Json, invoice: str | None) -> None:

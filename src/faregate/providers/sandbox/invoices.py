@@ -17,7 +17,7 @@ from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoice_items import items_on, take_pending
 from faregate.providers.sandbox.invoice_lines import lines_of, sources_of
 from faregate.providers.sandbox.invoice_totals import discount_lines, due, totals
-from faregate.providers.sandbox.subscription_states import invoice_moved
+from faregate.providers.sandbox.subscription_states import invoice_moved, subscription_of
 from faregate.providers.sandbox.times import plan
 
 ADVANCE: Final = "invoice.advance"
@@ -96,8 +96,7 @@ def subscription_fields(sandbox: Sandbox, subscription: Json, *, discounts: Sequ
 def new_invoice(sandbox: Sandbox, customer: Json, fields: Json, *, currency: str) -> Json:
     """Keep a new draft, without lines; `fields`: what is not as on every new one."""
     body = blank_invoice(customer, {"id": sandbox.new_id("in")} | fields, currency=currency, at=sandbox.now())
-    details = (body["parent"] or {}).get("subscription_details") or {}
-    sandbox.store.add(body, customer=customer["id"], subscription=details.get("subscription"))
+    sandbox.store.add(body, customer=customer["id"], subscription=subscription_of(body))
     plan(sandbox, ADVANCE, body, at=body["automatically_finalizes_at"])
     return body
 

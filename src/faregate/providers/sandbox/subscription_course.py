@@ -12,9 +12,9 @@ from faregate.providers.sandbox import invoices
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.coupons import coupon_of, discount
 from faregate.providers.sandbox.faults import Json
-from faregate.providers.sandbox.prorations import credit_unused
+from faregate.providers.sandbox.prorations import credit_unused, is_metered
 from faregate.providers.sandbox.subscription_periods import period_at
-from faregate.providers.sandbox.subscription_states import FALLS_DUE, STEP, WILL_END, ended, kept
+from faregate.providers.sandbox.subscription_states import FALLS_DUE, STEP, WILL_END, ended, kept, subscription_of
 from faregate.providers.sandbox.times import plan
 
 INCOMPLETE_S: Final = 23 * 3_600
@@ -243,15 +243,10 @@ def pause(sandbox: Sandbox, subscription: Json, at: int) -> None:
 
 
 def _has_last_invoice(sandbox: Sandbox, subscription: Json) -> bool:
-    items = subscription["items"]["data"]
-    if any(item["price"]["recurring"]["usage_type"] == "metered" for item in items):
+    if any(is_metered(item) for item in subscription["items"]["data"]):
         return True
     pending = sandbox.store.find("invoiceitem", "customer", subscription["customer"])
-    return any(
-        item["invoice"] is None
-        and ((item["parent"] or {}).get("subscription_details") or {}).get("subscription") == subscription["id"]
-        for item in pending
-    )
+    return any(item["invoice"] is None and subscription_of(item) == subscription["id"] for item in pending)
 
 
 WORKS: Final = {STEP: step, WILL_END: tell_trial_will_end, _SET_ASIDE: set_aside}

@@ -62,16 +62,23 @@ def ended(sandbox: Sandbox, subscription: Json, status: str, *, reason: str | No
     return kept(sandbox, subscription, after)
 
 
+def subscription_of(body: Json) -> str | None:
+    """Return the subscription that an invoice or an invoice item is of, if it is of one."""
+    details = (body["parent"] or {}).get("subscription_details") or {}
+    identifier: str | None = details.get("subscription")
+    return identifier
+
+
 def invoice_moved(sandbox: Sandbox, invoice: Json) -> None:
     """Let a subscription follow what became of an invoice of it: paid, given up, or a payment that failed.
 
     A failed one is tried again at `next_payment_attempt`; None where it was the last time. Nothing comes of an invoice
     of no subscription.
     """
-    details = (invoice["parent"] or {}).get("subscription_details")
-    if details is None:
+    identifier = subscription_of(invoice)
+    if identifier is None:
         return
-    subscription = sandbox.store.get("subscription", details["subscription"])
+    subscription = sandbox.store.get("subscription", identifier)
     status = subscription["status"]
     if invoice["status"] == "open":
         if invoice["attempted"] and status in _RETRIED:
