@@ -10,7 +10,14 @@ from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.invoice_payments import bill
 from faregate.providers.sandbox.prorations import bill_usage, charge, credit, is_metered
 from faregate.providers.sandbox.subscription_course import open_draft, period_of, renew, schedule
-from faregate.providers.sandbox.subscription_shape import common_fields, item_fields, new_item, trial_end, with_items
+from faregate.providers.sandbox.subscription_shape import (
+    common_fields,
+    interval_of,
+    item_fields,
+    new_item,
+    trial_end,
+    with_items,
+)
 from faregate.providers.sandbox.subscription_states import kept
 from faregate.providers.sandbox.times import in_time_of
 
@@ -162,9 +169,8 @@ def _restart(sandbox: Sandbox, sent: Json, *, before: Json, after: Json) -> Json
             begun = before["trial_start"] if before["status"] == "trialing" else now
             return {"status": "trialing", "trial_start": begun, "trial_end": end, "billing_cycle_anchor": end}
     is_active = after["status"] in {"active", "past_due"}
-    if is_active and (
-        sent.get("billing_cycle_anchor", {}).get("type") == "now" or _interval(before) != _interval(after)
-    ):
+    old, new = (interval_of(each["items"]["data"][0]) for each in (before, after))
+    if is_active and (sent.get("billing_cycle_anchor", {}).get("type") == "now" or old != new):
         return {"billing_cycle_anchor": now}
     return None
 
@@ -191,8 +197,3 @@ def _prorate(sandbox: Sandbox, before: Json, after: Json, *, at: int, is_restart
 
 def _costs(item: Json | None) -> tuple[str, int | None] | None:
     return None if item is None else (item["price"]["id"], item.get("quantity"))
-
-
-def _interval(subscription: Json) -> tuple[str, int]:
-    recurring = subscription["items"]["data"][0]["price"]["recurring"]
-    return recurring["interval"], recurring["interval_count"]

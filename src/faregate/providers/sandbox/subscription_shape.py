@@ -40,12 +40,8 @@ def common_fields(sandbox: Sandbox, sent: Json, *, before: Json, customer: Json)
         fields["discounts"] = [each["id"] for each in redeem(sandbox, sent["discounts"] or [], holder=before)]
     for name in ("payment_settings", "invoice_settings", "trial_settings"):
         if name in sent:
-            fields[name] = _merged(before[name], sent[name])
+            fields[name] = before[name] | sent[name]
     return fields | _collection(before, sent)
-
-
-def _merged(before: Json, sent: Json) -> Json:
-    return {name: sent.get(name, value) for name, value in (before | sent).items()}
 
 
 def _collection(before: Json, sent: Json) -> Json:
@@ -126,7 +122,7 @@ def with_items(subscription: Json, items: list[Json]) -> Json:
         raise refused("Cannot add multiple subscription items with the same plan.", param="items")
     if len({item["price"]["currency"] for item in items}) > 1:
         raise refused("The prices of a subscription must have one currency.", param="items")
-    if len({_interval(item["price"]) for item in items}) > 1:
+    if len({interval_of(item) for item in items}) > 1:
         raise refused("The sandbox keeps one interval a subscription: prices must recur alike", param="items")
     listed = subscription["items"] | {"data": items, "total_count": len(items)}
     return subscription | {"items": listed, "currency": items[0]["price"]["currency"]}
@@ -219,6 +215,7 @@ def trial_end(sandbox: Sandbox, sent: Json, *, start: int) -> int | None:
     return end
 
 
-def _interval(price: Json) -> tuple[str, int]:
-    recurring = price["recurring"]
+def interval_of(item: Json) -> tuple[str, int]:
+    """Return how an item's price recurs: the interval, and how many of it."""
+    recurring = item["price"]["recurring"]
     return recurring["interval"], recurring["interval_count"]

@@ -146,8 +146,6 @@ def _begun(sandbox: Sandbox, body: Json, sent: Json) -> Json:
     if behavior == "error_if_incomplete":
         require_paid(invoice)
     body = sandbox.store.get("subscription", body["id"])
-    if body["status"] == "incomplete" and invoice["status"] == "paid":
-        body = kept(sandbox, body, body | {"status": "active"})
     schedule(sandbox, body)
     return body
 
@@ -172,7 +170,7 @@ def cancel_subscription(sandbox: Sandbox, asked: Asked) -> Json:
     body = sandbox.store.get("subscription", asked.ids[0])
     if body["ended_at"] is not None:
         raise refused(f"No such subscription: '{body['id']}'", param="id", code="resource_missing")
-    sandbox = in_time_of(sandbox, sandbox.store.get("customer", body["customer"]))
+    sandbox = in_time_of(sandbox, body)
     if "cancellation_details" in sent:
         body["cancellation_details"] = body["cancellation_details"] | sent["cancellation_details"]
     if sent.get("prorate", False):
@@ -187,7 +185,7 @@ def resume_subscription(sandbox: Sandbox, asked: Asked) -> Json:
     refuse_others(sent, frozenset({"billing_cycle_anchor", "proration_behavior", "payment_behavior"}), "a resumption")
     if body["status"] != "paused":
         raise refused("Only a paused subscription can be resumed.", param="id")
-    sandbox = in_time_of(sandbox, sandbox.store.get("customer", body["customer"]))
+    sandbox = in_time_of(sandbox, body)
     now = sandbox.now()
     anchor = body["billing_cycle_anchor"] if sent.get("billing_cycle_anchor", {}).get("type") == "unchanged" else now
     items = [item | {"_usage_since": now} for item in body["items"]["data"]]

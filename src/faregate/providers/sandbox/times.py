@@ -15,9 +15,9 @@ def now_of(sandbox: Sandbox, customer: Json) -> int:
     return in_time_of(sandbox, customer).now()
 
 
-def in_time_of(sandbox: Sandbox, customer: Json) -> Sandbox:
-    """Return the account in a customer's time; work that is done at its due instant stays there."""
-    clock = customer.get("test_clock")
+def in_time_of(sandbox: Sandbox, body: Json) -> Sandbox:
+    """Return the account in the time of a customer, or of what is its; work that is done when it is due stays there."""
+    clock = body.get("test_clock")
     if clock is None or sandbox.instant is not None:
         return sandbox
     return sandbox.at(sandbox.store.get(TEST_CLOCK, clock)["frozen_time"])
