@@ -174,9 +174,7 @@ def retrieved(kind: str) -> Answerer:
 def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] = lambda _: True) -> Json:
     """Return a part of a list, newest first (docs.stripe.com/api/pagination); `found` is newest first."""
     parameters = asked.parameters
-    limit = parameters.get("limit", _PAGE)
-    if not 1 <= limit <= _MOST:
-        raise refused(f"Invalid integer: {limit} must be between 1 and {_MOST}", param="limit")
+    limit = _limit(asked, usual=_PAGE)
     rows = [row for row in found if wanted(row)]
     ids = [row["id"] for row in rows]
     after, before = parameters.get("starting_after"), parameters.get("ending_before")
@@ -193,9 +191,7 @@ def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] 
 
 def v2_page_of(asked: Asked, found: Iterable[Json]) -> Json:
     """Return a part of a list of `/v2`, newest first, with the address of the next part; `found` is newest first."""
-    limit = asked.parameters.get("limit", _V2_PAGE)
-    if not 1 <= limit <= _MOST:
-        raise refused(f"Invalid integer: {limit} must be between 1 and {_MOST}", param="limit")
+    limit = _limit(asked, usual=_V2_PAGE)
     rows = list(found)
     ids = [row["id"] for row in rows]
     if asked.page is not None and asked.page not in ids:
@@ -221,6 +217,13 @@ def from_iso(text: str, *, param: str) -> int:
     if instant is None or instant.tzinfo is None:
         raise refused(f"Invalid timestamp: {text} must be such as 2026-01-31T12:00:00.000Z", param=param)
     return int(instant.timestamp())
+
+
+def _limit(asked: Asked, *, usual: int) -> int:
+    limit: int = asked.parameters.get("limit", usual)
+    if not 1 <= limit <= _MOST:
+        raise refused(f"Invalid integer: {limit} must be between 1 and {_MOST}", param="limit")
+    return limit
 
 
 def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:
