@@ -1,19 +1,16 @@
 """The states of a subscription that its invoices decide.
 
-incomplete -> active | incomplete_expired; active -> past_due -> active | unpaid | canceled (docs.stripe.com/billing/
+incomplete -> active | incomplete_expired; active -> past_due -> active | unpaid (docs.stripe.com/billing/
 subscriptions/overview#subscription-statuses). Invoices call this file; it calls none of theirs.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.times import plan
-
-AFTER_RETRIES: Final[Literal["unpaid", "canceled"]] = "unpaid"
-"""What a subscription becomes when the last retry failed: `unpaid` or `canceled`."""
 
 STEP: Final = "subscription.step"
 WILL_END: Final = "subscription.trial_will_end"
@@ -93,8 +90,6 @@ def invoice_moved(sandbox: Sandbox, invoice: Json) -> None:
 def _payment_failed(sandbox: Sandbox, subscription: Json, invoice: Json) -> None:
     if invoice["next_payment_attempt"] is not None and subscription["status"] != "unpaid":
         _become(sandbox, subscription, "past_due")
-    elif AFTER_RETRIES == "canceled":
-        ended(sandbox, subscription, "canceled", reason="payment_failed")
     else:
         _become(sandbox, subscription, "unpaid")
 
