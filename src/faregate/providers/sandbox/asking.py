@@ -244,6 +244,11 @@ def known_currency(code: str, *, param: str = "currency") -> str:
         raise refused(f"Invalid currency: {code}", param=param) from None
 
 
+def is_as_sent(body: Json, sent: Json, *names: str) -> bool:
+    """Return whether an object has the values that a list is wanted of, by those of some fields that were sent."""
+    return all(sent.get(name, body[name]) == body[name] for name in names)
+
+
 def created_in(wanted: int | Json | None, created: int) -> bool:
     """Return whether an instant is in a filter `created` of a list: a second, or bounds."""
     if wanted is None or isinstance(wanted, int):

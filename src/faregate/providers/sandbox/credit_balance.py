@@ -11,7 +11,7 @@ from stripe.params.billing._credit_balance_summary_retrieve_params import Credit
 from stripe.params.billing._credit_balance_transaction_list_params import CreditBalanceTransactionListParams
 from stripe.params.billing._credit_balance_transaction_retrieve_params import CreditBalanceTransactionRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, is_as_sent, page_of, retrieved
 from faregate.providers.sandbox.customers import required_customer
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.tax import net_of
@@ -173,7 +173,7 @@ def list_transactions(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     required_customer(sandbox, sent)
     found = sandbox.store.find(TRANSACTION, "customer", sent["customer"])
-    return page_of(asked, found, lambda body: sent.get("credit_grant", body["credit_grant"]) == body["credit_grant"])
+    return page_of(asked, found, lambda body: is_as_sent(body, sent, "credit_grant"))
 
 
 _TRANSACTIONS: Final = "/v1/billing/credit_balance_transactions"

@@ -22,6 +22,7 @@ from faregate.providers.sandbox.asking import (
     Sandbox,
     changed,
     created_in,
+    is_as_sent,
     page_of,
     refuse_others,
     retrieved,
@@ -78,11 +79,7 @@ def list_notes(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
 
     def wanted(body: Json) -> bool:
-        return (
-            sent.get("invoice", body["invoice"]) == body["invoice"]
-            and sent.get("customer", body["customer"]) == body["customer"]
-            and created_in(sent.get("created"), body["created"])
-        )
+        return is_as_sent(body, sent, "invoice", "customer") and created_in(sent.get("created"), body["created"])
 
     return page_of(asked, sandbox.store.newest_first("credit_note"), wanted)
 

@@ -7,7 +7,7 @@ from stripe.params._customer_balance_transaction_list_params import CustomerBala
 from stripe.params._customer_balance_transaction_retrieve_params import CustomerBalanceTransactionRetrieveParams
 from stripe.params._customer_balance_transaction_update_params import CustomerBalanceTransactionUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, is_as_sent, page_of
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.times import in_time_of
@@ -93,7 +93,7 @@ def list_transactions(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     live_customer(sandbox, asked.ids[0], param="id")
     found = sandbox.store.find(_KIND, "customer", asked.ids[0])
-    return page_of(asked, found, lambda body: sent.get("invoice", body["invoice"]) == body["invoice"])
+    return page_of(asked, found, lambda body: is_as_sent(body, sent, "invoice"))
 
 
 _PATH = "/v1/customers/{}/balance_transactions"

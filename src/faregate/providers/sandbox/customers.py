@@ -10,7 +10,7 @@ from stripe.params._customer_list_params import CustomerListParams
 from stripe.params._customer_retrieve_params import CustomerRetrieveParams
 from stripe.params._customer_update_params import CustomerUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, is_as_sent, page_of
 from faregate.providers.sandbox.faults import Json, lacking, refused
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, require_of_customer
 from faregate.providers.sandbox.subscription_states import ended
@@ -101,11 +101,7 @@ def list_customers(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
 
     def wanted(body: Json) -> bool:
-        return (
-            not body.get("deleted")
-            and sent.get("email", body["email"]) == body["email"]
-            and sent.get("test_clock", body["test_clock"]) == body["test_clock"]
-        )
+        return not body.get("deleted") and is_as_sent(body, sent, "email", "test_clock")
 
     return page_of(asked, sandbox.store.newest_first("customer"), wanted)
 

@@ -18,6 +18,7 @@ from faregate.providers.sandbox.asking import (
     Sandbox,
     changed,
     created_in,
+    is_as_sent,
     known_currency,
     page_of,
     refuse_others,
@@ -163,8 +164,7 @@ def list_items(sandbox: Sandbox, asked: Asked) -> Json:
 
     def wanted(body: Json) -> bool:
         return (
-            sent.get("customer", body["customer"]) == body["customer"]
-            and sent.get("invoice", body["invoice"]) == body["invoice"]
+            is_as_sent(body, sent, "customer", "invoice")
             and sent.get("pending", body["invoice"] is None) is (body["invoice"] is None)
             and created_in(sent.get("created"), body["date"])
         )

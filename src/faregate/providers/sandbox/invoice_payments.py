@@ -12,7 +12,7 @@ from typing import Final
 from stripe.params._invoice_payment_list_params import InvoicePaymentListParams
 from stripe.params._invoice_payment_retrieve_params import InvoicePaymentRetrieveParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, is_as_sent, page_of, retrieved
 from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.invoices import ADVANCE, RETRY, finalize, settle
@@ -121,8 +121,7 @@ def list_payments(sandbox: Sandbox, asked: Asked) -> Json:
 
     def wanted(body: Json) -> bool:
         return (
-            sent.get("invoice", body["invoice"]) == body["invoice"]
-            and sent.get("status", body["status"]) == body["status"]
+            is_as_sent(body, sent, "invoice", "status")
             and intent in {None, body["payment"]["payment_intent"]}
             and created_in(sent.get("created"), body["created"])
         )

@@ -26,6 +26,7 @@ from faregate.providers.sandbox.asking import (
     Sandbox,
     changed,
     created_in,
+    is_as_sent,
     merged_metadata,
     page_of,
     refuse_others,
@@ -112,9 +113,7 @@ def list_invoices(sandbox: Sandbox, asked: Asked) -> Json:
 
     def wanted(body: Json) -> bool:
         return (
-            sent.get("customer", body["customer"]) == body["customer"]
-            and sent.get("status", body["status"]) == body["status"]
-            and sent.get("collection_method", body["collection_method"]) == body["collection_method"]
+            is_as_sent(body, sent, "customer", "status", "collection_method")
             and created_in(sent.get("created"), body["created"])
             and ("due_date" not in sent or (body["due_date"] and created_in(sent["due_date"], body["due_date"])))
         )

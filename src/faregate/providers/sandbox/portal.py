@@ -15,6 +15,7 @@ from faregate.providers.sandbox.asking import (
     Route,
     Sandbox,
     changed,
+    is_as_sent,
     page_of,
     refuse_others,
     retrieved,
@@ -81,7 +82,7 @@ def list_configurations(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
 
     def wanted(body: Json) -> bool:
-        return all(sent.get(name, body[name]) is body[name] for name in ("active", "is_default"))
+        return is_as_sent(body, sent, "active", "is_default")
 
     return page_of(asked, sandbox.store.newest_first(CONFIGURATION), wanted)
 

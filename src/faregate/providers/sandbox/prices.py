@@ -10,7 +10,16 @@ from stripe.params._price_list_params import PriceListParams
 from stripe.params._price_retrieve_params import PriceRetrieveParams
 from stripe.params._price_update_params import PriceUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, known_currency, page_of, retrieved
+from faregate.providers.sandbox.asking import (
+    Asked,
+    Route,
+    Sandbox,
+    changed,
+    is_as_sent,
+    known_currency,
+    page_of,
+    retrieved,
+)
 from faregate.providers.sandbox.faults import Json, lacking, refused
 
 _MOST_PLACES: Final = 12
@@ -69,12 +78,8 @@ def list_prices(sandbox: Sandbox, asked: Asked) -> Json:
     keys = set(sent.get("lookup_keys", []))
 
     def wanted(body: Json) -> bool:
-        return (
-            (not keys or body["lookup_key"] in keys)
-            and sent.get("active", body["active"]) is body["active"]
-            and sent.get("product", body["product"]) == body["product"]
-            and sent.get("currency", body["currency"]) == body["currency"]
-            and sent.get("type", body["type"]) == body["type"]
+        return (not keys or body["lookup_key"] in keys) and is_as_sent(
+            body, sent, "active", "product", "currency", "type"
         )
 
     return page_of(asked, sandbox.store.newest_first("price"), wanted)

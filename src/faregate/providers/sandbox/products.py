@@ -8,7 +8,7 @@ from stripe.params._product_list_params import ProductListParams
 from stripe.params._product_retrieve_params import ProductRetrieveParams
 from stripe.params._product_update_params import ProductUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, is_as_sent, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 
 _OPTIONAL = ("description", "statement_descriptor", "tax_code", "unit_label", "url")
@@ -66,7 +66,7 @@ def list_products(sandbox: Sandbox, asked: Asked) -> Json:
     wanted_ids = set(sent.get("ids", []))
 
     def wanted(body: Json) -> bool:
-        return (not wanted_ids or body["id"] in wanted_ids) and sent.get("active", body["active"]) is body["active"]
+        return (not wanted_ids or body["id"] in wanted_ids) and is_as_sent(body, sent, "active")
 
     return page_of(asked, sandbox.store.newest_first("product"), wanted)
 

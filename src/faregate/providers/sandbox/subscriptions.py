@@ -12,7 +12,16 @@ from stripe.params._subscription_resume_params import SubscriptionResumeParams
 from stripe.params._subscription_retrieve_params import SubscriptionRetrieveParams
 from stripe.params._subscription_update_params import SubscriptionUpdateParams
 
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, created_in, page_of, refuse_others, retrieved
+from faregate.providers.sandbox.asking import (
+    Asked,
+    Route,
+    Sandbox,
+    created_in,
+    is_as_sent,
+    page_of,
+    refuse_others,
+    retrieved,
+)
 from faregate.providers.sandbox.customers import required_customer
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.invoice_payments import bill
@@ -233,9 +242,7 @@ def list_subscriptions(sandbox: Sandbox, asked: Asked) -> Json:
         start, end = period_of(body)
         return (
             _is_wanted(body["status"], sent.get("status"))
-            and all(
-                sent.get(name, body[name]) == body[name] for name in ("customer", "collection_method", "test_clock")
-            )
+            and is_as_sent(body, sent, "customer", "collection_method", "test_clock")
             and sent.get("price", None) in {None, *(item["price"]["id"] for item in body["items"]["data"])}
             and created_in(sent.get("created"), body["created"])
             and created_in(sent.get("current_period_start"), start)

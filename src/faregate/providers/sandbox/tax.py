@@ -12,7 +12,7 @@ from stripe.params._tax_rate_retrieve_params import TaxRateRetrieveParams
 from stripe.params._tax_rate_update_params import TaxRateUpdateParams
 
 from faregate.providers.arithmetic import half_away_from_zero
-from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, page_of, retrieved
+from faregate.providers.sandbox.asking import Asked, Route, Sandbox, changed, created_in, is_as_sent, page_of, retrieved
 from faregate.providers.sandbox.faults import Json, refused
 
 _MOST_PLACES: Final = 4
@@ -71,11 +71,7 @@ def list_tax_rates(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
 
     def wanted(body: Json) -> bool:
-        return (
-            sent.get("active", body["active"]) is body["active"]
-            and sent.get("inclusive", body["inclusive"]) is body["inclusive"]
-            and created_in(sent.get("created"), body["created"])
-        )
+        return is_as_sent(body, sent, "active", "inclusive") and created_in(sent.get("created"), body["created"])
 
     return page_of(asked, sandbox.store.newest_first("tax_rate"), wanted)
 
