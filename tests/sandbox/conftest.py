@@ -6,6 +6,8 @@ from stripe import StripeClient
 
 from faregate.apps.secret_files import SANDBOX_KEY_FILE
 from tests.control.control_plane import Handle, started
+from tests.sandbox.billed import Billed
+from tests.sandbox.receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,16 @@ def client_of(control: Handle, data: Path) -> StripeClient:
     key = (data / SANDBOX_KEY_FILE).read_text().strip()
     base = f"{control.running.origin}/sandbox"
     return StripeClient(key, max_network_retries=0, base_addresses={"api": base, "meter_events": base})
+
+
+@pytest.fixture
+def billed(tmp_path: Path) -> Iterator[Billed]:
+    world = Billed(tmp_path)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver

@@ -1,8 +1,6 @@
 """Credit grants: what they pay for, in which order, and what becomes of them; with discounts and tax beside them."""
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,13 +15,6 @@ from faregate.providers.sandbox.invoice_items import new_item
 from faregate.providers.sandbox.invoices import moved_to
 from tests.sandbox.billed import DAY_S, MONTH_S, START, Billed, asked
 from tests.sandbox.test_invoices import make_customer
-
-
-@pytest.fixture
-def billed(tmp_path: Path) -> Iterator[Billed]:
-    world = Billed(tmp_path)
-    yield world
-    world.close()
 
 
 def discount(billed: Billed, **off: object) -> Json:

@@ -1,9 +1,7 @@
 """What usage comes to on an invoice, to the last minor unit."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,13 +26,6 @@ TIERS: list[Json] = [
     {"up_to": 200, "unit_amount": 5},
     {"up_to": "inf", "unit_amount": 1},
 ]
-
-
-@pytest.fixture
-def billed(tmp_path: Path) -> Iterator[Billed]:
-    world = Billed(tmp_path)
-    yield world
-    world.close()
 
 
 def amounts(invoice: Json) -> list[tuple[int, int]]:

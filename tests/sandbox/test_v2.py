@@ -18,19 +18,13 @@ from faregate.providers.sandbox.asking import Asked, Sandbox
 from faregate.providers.sandbox.faults import StripeFault
 from faregate.providers.sandbox.store import Store
 from tests.control.control_plane import Handle
-from tests.sandbox.receiver import Receiver, receiving
+from tests.sandbox.receiver import Receiver
 from tests.sandbox.test_catalog import refusal
 from tests.sandbox.test_faults import Controls, controls  # noqa: F401 - a fixture
 from tests.sandbox.test_usage import Reporter
 
 REPORTED = "v1.billing.meter.error_report_triggered"
 NO_METER = "v1.billing.meter.no_meter_found"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture

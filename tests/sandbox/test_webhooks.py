@@ -24,12 +24,6 @@ CREATED: Final = "product.created"
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def endpoint(stripe: StripeClient, receiver: Receiver) -> Iterator[WebhookEndpoint]:
     endpoint = make_endpoint(stripe, receiver)
     yield endpoint
