@@ -235,9 +235,10 @@ def _costs(sandbox: Sandbox, sent: Json, of: Json, *, is_proration: bool) -> Jso
     if quantity < 0 or ("amount" in sent and "quantity" in sent and not is_proration):
         raise refused("A quantity goes with a unit amount and is not negative.", param="quantity")
     unit = None
-    if "unit_amount_decimal" in sent:
-        unit = f"{sent['unit_amount_decimal'].normalize():f}" if price is None else None
-    unit = unit if price is None else price["unit_amount_decimal"]
+    if price is not None:
+        unit = price["unit_amount_decimal"]
+    elif "unit_amount_decimal" in sent:
+        unit = f"{sent['unit_amount_decimal'].normalize():f}"
     amount = sent["amount"] if "amount" in sent else half_away_from_zero(Fraction(unit or 0) * Fraction(quantity))
     return {
         "amount": amount,
