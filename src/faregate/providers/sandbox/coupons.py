@@ -110,6 +110,11 @@ def discount(sandbox: Sandbox, identifier: str, *, param: str = "discounts") -> 
     return sandbox.store.get("discount", identifier, param=param)
 
 
+def is_running(body: Json, at: int) -> bool:
+    """Return whether a discount takes something off what is drawn up at an instant."""
+    return body["end"] is None or bool(body["end"] > at)
+
+
 def coupon_of(sandbox: Sandbox, body: Json) -> Json:
     """Return the coupon of a discount, also one that was deleted since."""
     coupon = sandbox.store.known(body["source"]["coupon"])

@@ -8,7 +8,7 @@ from typing import Final
 from stripe.params._invoice_create_preview_params import InvoiceCreatePreviewParams
 
 from faregate.providers.sandbox.asking import Asked, Route, Sandbox, refuse_others
-from faregate.providers.sandbox.coupons import discount
+from faregate.providers.sandbox.coupons import discount, is_running
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, StripeFault, refused
 from faregate.providers.sandbox.invoice_items import item_body, pending_items
@@ -52,7 +52,7 @@ def _of_subscription(sandbox: Sandbox, subscription: Json, sent: Json) -> Json:
     end = subscription["cancel_at"] if is_last else end
     after = subscription if is_last else rolled(subscription | {"status": "active"}, end)
     found = [discount(sandbox, each) for each in subscription["discounts"]]
-    running = [each for each in found if each["end"] is None or each["end"] > end]
+    running = [each for each in found if is_running(each, end)]
     fields = subscription_fields(sandbox, subscription, discounts=running) | {
         "period_end": end,
         "period_start": start,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from faregate.providers.sandbox import invoices
 from faregate.providers.sandbox.asking import Sandbox
-from faregate.providers.sandbox.coupons import coupon_of, discount
+from faregate.providers.sandbox.coupons import coupon_of, discount, is_running
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.prorations import credit_unused, is_metered
 from faregate.providers.sandbox.subscription_periods import period_at
@@ -122,7 +122,7 @@ def open_draft(
     """Open an invoice of a subscription now; return it, and the subscription with what that changes, not yet kept."""
     at = sandbox.now()
     discounts = [discount(sandbox, each) for each in subscription["discounts"]]
-    running = [each for each in discounts if each["end"] is None or each["end"] > at]
+    running = [each for each in discounts if is_running(each, at)]
     invoice = invoices.open_invoice(
         sandbox,
         subscription,
