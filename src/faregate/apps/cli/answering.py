@@ -33,8 +33,12 @@ def answered(
     api_url: str,
     show: Callable[[T], None],
     faults: Callable[[Problem], list[str]] = detail_of,
+    is_well: Callable[[T], bool] = lambda _: True,
 ) -> int:
-    """Ask, and show the answer. Return 0, or 1 after printing why not; `faults`: the lines of a refusal."""
+    """Ask, and show the answer. Return 0, or 1 after printing why not; `faults`: the lines of a refusal.
+
+    An answer that is shown and not `is_well` ends with 1 too.
+    """
     if not is_url(api_url):
         return fail(f"api_url: {api_url!r} is not a URL such as 'http://127.0.0.1:8080'")
     try:
@@ -46,7 +50,7 @@ def answered(
     except (PyreqwestError, msgspec.DecodeError, ValueError) as error:
         return fail(f"the control plane at {api_url} did not answer as expected: {error}")
     show(answer)
-    return 0
+    return 0 if is_well(answer) else 1
 
 
 def fail(*lines: str) -> int:

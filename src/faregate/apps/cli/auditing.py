@@ -17,15 +17,12 @@ _TIMEOUT: Final = timedelta(minutes=10)
 
 def run_audit(*, api_url: str, token: str, json: bool) -> int:
     """Print what differs; return 0 where nothing does, else 1."""
-    whole = AuditView(accounts=0, data=[], next_cursor=None)
-
-    def read() -> AuditView:
-        nonlocal whole
-        whole = _read(f"{api_url}/api/v1/audit?limit={_ACCOUNTS_AT_ONCE}", token)
-        return whole
-
-    status = answered(read, api_url=api_url, show=print_json if json else _show)
-    return 1 if whole.data else status
+    return answered(
+        lambda: _read(f"{api_url}/api/v1/audit?limit={_ACCOUNTS_AT_ONCE}", token),
+        api_url=api_url,
+        show=print_json if json else _show,
+        is_well=lambda found: not found.data,
+    )
 
 
 def _read(url: str, token: str) -> AuditView:

@@ -11,16 +11,12 @@ from faregate.wire.api.provider_connection import ConnectionView
 
 def run_provider_check(*, api_url: str, token: str, json: bool) -> int:
     """Print what the key may do; return 0 where that is enough, else 1."""
-    is_enough = True
-
-    def run() -> ConnectionView:
-        nonlocal is_enough
-        found = msgspec.json.decode(ask("GET", f"{api_url}/api/v1/provider", token), type=ConnectionView)
-        is_enough = found.enough
-        return found
-
-    status = answered(run, api_url=api_url, show=print_json if json else _show)
-    return status if is_enough else 1
+    return answered(
+        lambda: msgspec.json.decode(ask("GET", f"{api_url}/api/v1/provider", token), type=ConnectionView),
+        api_url=api_url,
+        show=print_json if json else _show,
+        is_well=lambda found: found.enough,
+    )
 
 
 def _show(found: ConnectionView) -> None:

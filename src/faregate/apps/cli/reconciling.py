@@ -16,20 +16,17 @@ _TIMEOUT: Final = timedelta(minutes=10)
 
 def run_reconcile(*, from_at: datetime | None, to_at: datetime | None, api_url: str, token: str, json: bool) -> int:
     """Print what differs; return 0 where nothing does, else 1."""
-    differs = False
 
     def run() -> ReconciliationView:
-        nonlocal differs
         body = msgspec.json.encode(ReconciliationRequest(from_at=from_at, to_at=to_at))
-        found = msgspec.json.decode(
+        return msgspec.json.decode(
             ask("POST", f"{api_url}/api/v1/reconciliation", token, body=body, timeout=_TIMEOUT),
             type=ReconciliationView,
         )
-        differs = bool(found.differences)
-        return found
 
-    status = answered(run, api_url=api_url, show=print_json if json else _show)
-    return 1 if differs else status
+    return answered(
+        run, api_url=api_url, show=print_json if json else _show, is_well=lambda found: not found.differences
+    )
 
 
 def _show(found: ReconciliationView) -> None:
