@@ -68,7 +68,7 @@ def refund_grant(
     `caller_id` refunds nothing more.
     """
     open_grant = _OpenGrant(transaction, change, place)
-    entry = open_grant.entry(EntryKind.REFUND, 0, reason=reason, caller_id=caller_id)
+    entry = _entry(change, place, EntryKind.REFUND, amount=0, reason=reason, caller_id=caller_id)
     if posted_before(transaction, [entry]):
         return find_existing(transaction, place)
     open_grant.require(GrantPhase.ACTIVE)
@@ -82,7 +82,9 @@ def refund_grant(
         most = from_ledger_units(free, open_grant.subscription.currency)
         raise InvalidInput.of("amount", f"must be at most {most}: the rest is used, or reserved for running calls")
     movements = open_grant.credit.withdraw(place.grant_id, units)
-    open_grant.post(open_grant.entry(EntryKind.REFUND, -units, reason=reason, caller_id=caller_id), movements)
+    open_grant.post(
+        _entry(change, place, EntryKind.REFUND, amount=-units, reason=reason, caller_id=caller_id), movements
+    )
     return open_grant.save()
 
 
@@ -95,21 +97,23 @@ def take_back_grant(
     repeated `caller_id` takes nothing more.
     """
     open_grant = _OpenGrant(transaction, change, place)
-    entry = open_grant.entry(EntryKind.REFUND, 0, reason=reason, caller_id=caller_id)
+    entry = _entry(change, place, EntryKind.REFUND, amount=0, reason=reason, caller_id=caller_id)
     if posted_before(transaction, [entry]):
         return False
     units = ledger_units("amount", amount, open_grant.subscription)
     own = max(0, min(units, open_grant.kept.remaining - open_grant.leaned_on))
     movements = open_grant.credit.withdraw(place.grant_id, own) if own else ()
     movements += open_grant.credit.post(own - units) if own < units else ()
-    open_grant.post(open_grant.entry(EntryKind.REFUND, -units, reason=reason, caller_id=caller_id), movements)
+    open_grant.post(
+        _entry(change, place, EntryKind.REFUND, amount=-units, reason=reason, caller_id=caller_id), movements
+    )
     open_grant.save()
     return True
 
 
 def is_taken_back(transaction: Transaction, change: Change, place: GrantPlace, *, caller_id: str) -> bool:
     """Return whether `take_back_grant` was called with the caller's id."""
-    entry = _OpenGrant(transaction, change, place).entry(EntryKind.REFUND, 0, reason="", caller_id=caller_id)
+    entry = _entry(change, place, EntryKind.REFUND, amount=0, reason="", caller_id=caller_id)
     return bool(posted_before(transaction, [entry]))
 
 
@@ -129,7 +133,7 @@ def adjust_grant(
     changes nothing more.
     """
     open_grant = _OpenGrant(transaction, change, place)
-    entry = open_grant.entry(EntryKind.ADJUST, 0, reason=reason, caller_id=caller_id)
+    entry = _entry(change, place, EntryKind.ADJUST, amount=0, reason=reason, caller_id=caller_id)
     if posted_before(transaction, [entry]):
         return find_existing(transaction, place)
     units = ledger_units("amount", abs(amount), open_grant.subscription)
@@ -145,7 +149,9 @@ def adjust_grant(
         own = min(-units, open_grant.kept.remaining - open_grant.leaned_on)
         movements = open_grant.credit.withdraw(place.grant_id, own) if own else ()
         movements += open_grant.credit.post(own + units) if own + units else ()
-    open_grant.post(open_grant.entry(EntryKind.ADJUST, units, reason=reason, caller_id=caller_id), movements)
+    open_grant.post(
+        _entry(change, place, EntryKind.ADJUST, amount=units, reason=reason, caller_id=caller_id), movements
+    )
     return open_grant.save()
 
 
@@ -178,17 +184,6 @@ class _OpenGrant:
         if self.kept.phase not in phases:
             raise Conflict("grant_id", f"is {self.kept.phase.value}")
 
-    def entry(self, kind: EntryKind, amount: int, *, reason: str, caller_id: str) -> NewEntry:
-        return NewEntry(
-            application_id=self._change.application_id,
-            subscription_id=self._place.subscription_id,
-            kind=kind,
-            amount=amount,
-            caller_id=f"{kind.value}:{self._place.grant_id}:{caller_id}",
-            description=reason,
-            occurred_at=self._change.now,
-        )
-
     def post(self, entry: NewEntry, movements: tuple[Movement, ...]) -> None:
         self.book.post_moved(entry, movements)
         self._mirrored.append((entry.kind, entry.amount))
@@ -207,3 +202,15 @@ class _OpenGrant:
             )
         refresh_accounts(self._transaction, subscription_ids=[self._place.subscription_id], now=self._change.now)
         return find_existing(self._transaction, self._place)
+
+
+def _entry(change: Change, place: GrantPlace, kind: EntryKind, *, amount: int, reason: str, caller_id: str) -> NewEntry:
+    return NewEntry(
+        application_id=change.application_id,
+        subscription_id=place.subscription_id,
+        kind=kind,
+        amount=amount,
+        caller_id=f"{kind.value}:{place.grant_id}:{caller_id}",
+        description=reason,
+        occurred_at=change.now,
+    )
