@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 import structlog
 
-from faregate.apps.control.settings import Billing, ControlSettings
+from faregate.apps.control.settings import ControlSettings
 from faregate.base.errors import Unavailable
 from faregate.domain.billing.provider import BillingProvider
 from faregate.providers.embedded.provider import EmbeddedProvider
@@ -25,20 +25,23 @@ PROVIDER_FILE: Final = "sandbox.sqlite3"
 
 
 def stripe_connection(settings: ControlSettings, *, sandbox_url: str, sandbox_key: str) -> Connecting:
-    """Return what connects to Stripe with its key, without one to the sandbox. Nothing else tells the two apart."""
+    """Return what connects to Stripe with its key, without one to the sandbox, once for all who use it.
+
+    Nothing else tells the two apart.
+    """
     if settings.stripe_api_key is not None:
-        return partial(connect, settings.stripe_api_key)
-    return partial(connect, sandbox_key, base_url=sandbox_url)
+        return cache(partial(connect, settings.stripe_api_key))
+    return cache(partial(connect, sandbox_key, base_url=sandbox_url))
 
 
 @contextmanager
-def billing_provider(settings: ControlSettings, *, sandbox_url: str, sandbox_key: str) -> Iterator[BillingProvider]:
+def billing_provider(settings: ControlSettings, connecting: Connecting) -> Iterator[BillingProvider]:
     """Give the provider while the context lasts; nothing is asked of it yet."""
-    if settings.stripe_api_key is not None or settings.billing is Billing.SANDBOX:
-        yield StripeProvider(stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key))
-    else:
+    if settings.bills_by_itself:
         with closing(EmbeddedProvider(settings.data / PROVIDER_FILE)) as embedded:
             yield embedded
+    else:
+        yield StripeProvider(connecting)
 
 
 async def check_account(database: Database, provider: BillingProvider, settings: ControlSettings) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -109,9 +109,10 @@ async def running_control_plane(
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     sandbox_url = f"{origin(reachable(settings.host), port)}/sandbox"
     sandbox_key = ensure_sandbox_key(settings.data)
+    connecting = stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key)
     with (
         closing(Database(settings.resolved_database_url())) as database,
-        billing_provider(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key) as provider,
+        billing_provider(settings, connecting) as provider,
         closing(Store(settings.data / SANDBOX_FILE)) as store,
     ):
         first_secrets = await prepare(database, data=settings.data, clock=clock)
@@ -126,7 +127,7 @@ async def running_control_plane(
         parts = _Parts(
             database=database,
             provider=provider,
-            connecting=stripe_connection(settings, sandbox_url=sandbox_url, sandbox_key=sandbox_key),
+            connecting=connecting,
             sandbox=sandbox,
             clock=clock,
             settings=settings,
@@ -170,7 +171,7 @@ class _Parts:
             settings,
             database=database,
             clock=clock,
-            connecting=cache(connecting),
+            connecting=connecting,
             provider=provider,
             counters=counters,
             call_back=self._feed.call_back,

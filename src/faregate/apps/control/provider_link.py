@@ -9,7 +9,7 @@ from functools import partial
 from faregate.apps.control.catalog_loop import CatalogLoop
 from faregate.apps.control.counters import Counters
 from faregate.apps.control.provider_events import ProviderEventLoop
-from faregate.apps.control.settings import Billing, ControlSettings
+from faregate.apps.control.settings import ControlSettings
 from faregate.base.clock import Clock
 from faregate.base.ids import new_id
 from faregate.domain.billing.provider import BillingProvider
@@ -46,7 +46,7 @@ def link_provider(
     call_back: Callable[[str], Awaitable[None]],
 ) -> ProviderLink | None:
     """Return what keeps up with the provider; None where the embedded one bills: it asks for prices itself."""
-    if settings.stripe_api_key is None and settings.billing is Billing.EMBEDDED:
+    if settings.bills_by_itself:
         return None
     catalog = StripeCatalog(connecting)
     readings = StripeReadings(connecting, account=provider.account)

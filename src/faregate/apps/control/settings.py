@@ -65,6 +65,11 @@ class ControlSettings:
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     stripe_poll_s: int = STRIPE_POLL_S
 
+    @property
+    def bills_by_itself(self) -> bool:
+        """Return whether the embedded provider bills, and neither Stripe nor the sandbox."""
+        return self.stripe_api_key is None and self.billing is Billing.EMBEDDED
+
     def resolved_database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
         return database_url_of(self.data, self.database_url)
