@@ -24,7 +24,7 @@ from faregate.domain.billing.provider_checkout import (
 )
 from faregate.domain.billing.provider_links import ProviderLinks, price_link_id
 from faregate.services.business_clock import business_now
-from faregate.services.change import Change
+from faregate.services.change import Change, change_now
 from faregate.services.checkout_orders import existing_checkout, order_page, page_prices, take_checkout
 from faregate.services.customers import find_company
 from faregate.services.provider_calls import ask_provider
@@ -157,8 +157,7 @@ class Checkouts:
         return page, links
 
     def _change(self, transaction: Transaction, application_id: str) -> Change:
-        now = business_now(transaction, application_id, self._clock)
-        return Change(application_id=application_id, now=now, new_id=self._new_id)
+        return change_now(transaction, application_id, self._clock, new_id=self._new_id)
 
 
 def _customer(

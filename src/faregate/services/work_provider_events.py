@@ -29,8 +29,7 @@ from faregate.domain.billing.standing import (
     InvoiceStanding,
     SubscriptionStanding,
 )
-from faregate.services.business_clock import business_now
-from faregate.services.change import Change
+from faregate.services.change import Change, change_now
 from faregate.services.checkout_orders import take_checkout
 from faregate.services.provider_calls import ask_provider
 from faregate.services.provider_companies import adopt_customer, company_of_customer
@@ -180,11 +179,10 @@ class EventWorker:
             await self._mark(rows, "a page that was not made here")
             return
 
-        def take(transaction: Transaction, _: Change) -> str:
-            own = self._change(transaction, ours.application_id)
-            return take_checkout(transaction, own, checkout_id=ours.checkout_id, standing=standing)
+        def take(transaction: Transaction, change: Change) -> str:
+            return take_checkout(transaction, change, checkout_id=ours.checkout_id, standing=standing)
 
-        await self._take(rows, take)
+        await self._take(rows, take, application_id=ours.application_id)
 
     async def _take_back(self, rows: list[EventRow], paid: ChargeStanding | DisputeStanding) -> None:
         """Take back credit whose money went back; gateways give back before what is idle of it."""
@@ -196,21 +194,19 @@ class EventWorker:
             return
         await self._call_back(bought.subscription_id)
 
-        def take(transaction: Transaction, _: Change) -> str:
-            own = self._change(transaction, bought.application_id)
+        def take(transaction: Transaction, change: Change) -> str:
             match paid:
                 case ChargeStanding():
-                    return take_charge(transaction, own, bought=bought, charge=paid)
+                    return take_charge(transaction, change, bought=bought, charge=paid)
                 case DisputeStanding():
-                    return take_dispute(transaction, own, bought=bought, dispute=paid)
+                    return take_dispute(transaction, change, bought=bought, dispute=paid)
                 case other:
                     assert_never(other)
 
-        await self._take(rows, take)
+        await self._take(rows, take, application_id=bought.application_id)
 
     def _change(self, transaction: Transaction, application_id: str) -> Change:
-        now = business_now(transaction, application_id, self._clock)
-        return Change(application_id=application_id, now=now, new_id=self._new_id)
+        return change_now(transaction, application_id, self._clock, new_id=self._new_id)
 
     def _take_customer(self, transaction: Transaction, change: Change, customer: CustomerStanding) -> str:
         company = adopt_customer(transaction, change, customer, account=self._account)
@@ -218,9 +214,17 @@ class EventWorker:
             return "deleted there" if company is None else f"deleted there; company {company.company_id} stays here"
         return "" if company is None else f"is company {company.company_id}"
 
-    async def _take(self, rows: list[EventRow], take: Callable[[Transaction, Change], str]) -> None:
+    async def _take(
+        self,
+        rows: list[EventRow],
+        take: Callable[[Transaction, Change], str],
+        *,
+        application_id: str | None = None,
+    ) -> None:
+        """Take over and mark in one transaction; `application_id`: whose the change is, where not the events' own."""
+
         def write(transaction: Transaction) -> None:
-            outcome = take(transaction, self._change(transaction, rows[0].application_id))
+            outcome = take(transaction, self._change(transaction, application_id or rows[0].application_id))
             self._mark_worked(transaction, rows, outcome)
 
         await self._database.write(write)

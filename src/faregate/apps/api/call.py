@@ -16,8 +16,7 @@ from faregate.base.ids import IdSource
 from faregate.domain.billing.provider import BillingProvider
 from faregate.domain.billing.provider_connection import ConnectedProvider
 from faregate.services.access import application_of_token
-from faregate.services.business_clock import business_now
-from faregate.services.change import Change
+from faregate.services.change import Change, change_now
 from faregate.services.checkouts import Checkouts
 from faregate.storage.database import Database, Transaction
 
@@ -39,8 +38,9 @@ class Backend:
     after_append: Callable[[], None]
     """Called once records of a request stand in the event log: the applier reads on."""
     checkouts: Checkouts | None
-    connection: ConnectedProvider | None
     """Pages of the billing provider; None where the provider has none."""
+    connection: ConnectedProvider | None
+    """What says who the billing provider's key is of and what it may do; None where there is no key."""
     call_back: Callable[[str], Awaitable[None]]
     """Called before credit of a subscription is taken away: gateways give back what is idle of it."""
 
@@ -60,9 +60,8 @@ class Call:
         """Run `work` in a transaction that is committed, and durable, when this returns."""
 
         def run(transaction: Transaction) -> T:
-            now = business_now(transaction, self.application_id, self.backend.clock)
-            change = Change(application_id=self.application_id, now=now, new_id=self.backend.new_id)
-            return work(transaction, change)
+            backend = self.backend
+            return work(transaction, change_now(transaction, self.application_id, backend.clock, new_id=backend.new_id))
 
         return await self.backend.database.write(run)
 

@@ -19,7 +19,7 @@ from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.services.business_clock import business_now
-from faregate.services.change import Change
+from faregate.services.change import Change, change_now
 from faregate.services.sessions import find_live_session, is_to_be_touched, require_own_form, touch
 from faregate.storage.database import Database, Transaction
 from faregate.storage.sessions import SessionRow
@@ -84,8 +84,8 @@ class Visit:
         """Run `work` in a transaction that is committed, and durable, when this returns."""
 
         def run(transaction: Transaction) -> T:
-            change = Change(application_id=self.application_id, now=self.now(transaction), new_id=self.backend.new_id)
-            return work(transaction, change)
+            backend = self.backend
+            return work(transaction, change_now(transaction, self.application_id, backend.clock, new_id=backend.new_id))
 
         return await self.backend.database.write(run)
 
