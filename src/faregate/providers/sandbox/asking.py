@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -230,7 +231,7 @@ def _list(url: str, rows: list[Json], *, has_more: bool) -> Json:
     return {"object": "list", "data": rows, "has_more": has_more, "url": url}
 
 
-def refuse_others(sent: Json, known: frozenset[str], what: str) -> None:
+def refuse_others(sent: Json, known: AbstractSet[str], what: str) -> None:
     """Refuse what Stripe takes and the sandbox does not, by its name."""
     for name in sorted(sent.keys() - known):
         raise refused(f"The sandbox does not know `{name}` of {what}", param=name)
@@ -263,8 +264,7 @@ def changed(sandbox: Sandbox, body: Json, fields: Json, *, event: str) -> Json:
 
     Raises `StripeFault` for a field that the object does not have here.
     """
-    for name in sorted(fields.keys() - body.keys()):
-        raise refused(f"The sandbox does not know `{name}` of a {body['object']}", param=name)
+    refuse_others(fields, body.keys(), f"a {body['object']}")
     after = body | fields
     if "metadata" in fields:
         after["metadata"] = merged_metadata(body["metadata"], fields["metadata"])
