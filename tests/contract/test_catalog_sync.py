@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from sqlalchemy import select
 from stripe import StripeClient
 
 from faregate.apps.secret_files import SANDBOX_KEY_FILE
@@ -31,7 +32,7 @@ from faregate.storage.catalog_sync import CatalogKind, SyncRow, list_rows
 from faregate.storage.database import Database, Transaction
 from faregate.storage.metered import series_of_plan
 from faregate.storage.meters import find_meter_by_name
-from faregate.storage.provider_links import list_links
+from faregate.storage.tables import provider_link
 from faregate.wire.api.catalog import PlanChange, PriceVersionCreate
 from faregate.wire.api.catalog_document import CatalogDocument
 from faregate.wire.api.meters import MeterChange
@@ -90,10 +91,14 @@ class Shop:
             return next(row for row in list_rows(transaction, self.application_id) if row.kind is kind)
 
     def links(self, kind: LinkKind) -> dict[str, str]:
+        columns = provider_link.c
+        statement = select(columns.our_id, columns.provider_id).where(
+            columns.application_id == self.application_id,
+            columns.account == self.catalog.account(),
+            columns.kind == kind.value,
+        )
         with self.database.snapshot() as transaction:
-            return list_links(
-                transaction, application_id=self.application_id, account=self.catalog.account(), kind=kind
-            )
+            return {row.our_id: row.provider_id for row in transaction.execute(statement)}
 
     def plan_id(self, name: str = "P") -> str:
         with self.database.snapshot() as transaction:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from faregate.domain.billing.provider_links import LinkKind, ProviderLink
 from faregate.storage.database import Database
-from faregate.storage.provider_links import LinkedThing, find_linked, keep_links, list_links, read_links
+from faregate.storage.provider_links import LinkedThing, find_linked, keep_links, read_links
 from faregate.storage.schema import migrate
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,14 +29,15 @@ def keep(database: Database, *links: ProviderLink, application: str = "app_1", a
 
 def test_a_link_is_found_from_both_sides_in_its_own_application_and_account(database: Database) -> None:
     keep(database, LINK)
-    keep(database, ProviderLink(kind=LinkKind.CUSTOMER, our_id="com_1", provider_id="cus_9"), account="acct_2")
+    other = ProviderLink(kind=LinkKind.CUSTOMER, our_id="com_1", provider_id="cus_9")
+    keep(database, other, account="acct_2")
     with database.snapshot() as transaction:
         mine = read_links(transaction, application_id="app_1", account="acct_1", our_ids=["com_1", "com_2"])
         others = read_links(transaction, application_id="app_2", account="acct_1", our_ids=["com_1"])
-        listed = list_links(transaction, application_id="app_1", account="acct_2", kind=LinkKind.CUSTOMER)
+        there = read_links(transaction, application_id="app_1", account="acct_2", our_ids=["com_1"])
         found = find_linked(transaction, account="acct_1", kind=LinkKind.CUSTOMER, provider_id="cus_1")
         elsewhere = find_linked(transaction, account="acct_2", kind=LinkKind.CUSTOMER, provider_id="cus_1")
-    assert (mine, others, listed) == ([LINK], [], {"com_1": "cus_9"})
+    assert (mine, others, there) == ([LINK], [], [other])
     assert found == [LinkedThing(application_id="app_1", our_id="com_1")]
     assert elsewhere == []
 

@@ -60,16 +60,6 @@ def read_links(
     return found
 
 
-def list_links(transaction: Transaction, *, application_id: str, account: str, kind: LinkKind) -> dict[str, str]:
-    """Return all links of a kind: our ids to the provider's."""
-    statement = select(provider_link.c.our_id, provider_link.c.provider_id).where(
-        provider_link.c.application_id == application_id,
-        provider_link.c.account == account,
-        provider_link.c.kind == kind.value,
-    )
-    return {row.our_id: row.provider_id for row in transaction.execute(statement)}
-
-
 def find_linked(transaction: Transaction, *, account: str, kind: LinkKind, provider_id: str) -> list[LinkedThing]:
     """Return what an object of the provider's stands for: one thing an application, as a rule of one application."""
     statement = select(provider_link.c.application_id, provider_link.c.our_id).where(
