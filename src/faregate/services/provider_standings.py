@@ -18,7 +18,7 @@ from faregate.storage.provider_standings import (
     CompanyPlace,
     keep_invoice_standing,
     keep_subscription_standing,
-    read_subscription_standing,
+    read_subscription_end,
 )
 from faregate.storage.subscriptions import find_subscription
 
@@ -46,11 +46,10 @@ def take_subscription(
     ours = _our_subscription(transaction, company, subscription, account=account) or adopt_subscription(
         transaction, change, company=company, standing=subscription, account=account
     )
-    before = read_subscription_standing(transaction, subscription.provider_subscription_id)
+    ended_before = read_subscription_end(transaction, subscription.provider_subscription_id)
     overdue_from = subscription_overdue_from(subscription, seen_at=change.now)
     keep_subscription_standing(transaction, company, subscription, subscription_id=ours, overdue_from=overdue_from)
     ends_at = subscription.ended_at or subscription.cancel_at
-    ended_before = None if before is None else before.ended_at or before.cancel_at
     # Only what was changed there since it was last read: an end that was set here is not undone by an old answer.
     if ours is not None and ends_at != ended_before:
         move_end(transaction, change, subscription_id=ours, ends_at=ends_at)

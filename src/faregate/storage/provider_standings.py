@@ -26,15 +26,6 @@ class CompanyPlace:
     company_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptSubscription:
-    """What is kept of a subscription at the provider: which of ours it is, and when it ends or ended."""
-
-    subscription_id: str | None
-    cancel_at: datetime | None
-    ended_at: datetime | None
-
-
 def keep_invoice_standing(
     transaction: Transaction, company: CompanyPlace, standing: InvoiceStanding, *, overdue_from: datetime | None
 ) -> None:
@@ -100,14 +91,14 @@ def keep_subscription_standing(
     upsert(transaction, provider_subscription, [row])
 
 
-def read_subscription_standing(transaction: Transaction, provider_subscription_id: str) -> KeptSubscription | None:
-    """Return how a subscription stood when it was last read, if it ever was."""
+def read_subscription_end(transaction: Transaction, provider_subscription_id: str) -> datetime | None:
+    """Return when a subscription ended or was to end, by what was last read of it, if it ever was."""
     columns = provider_subscription.c
-    statement = select(provider_subscription).where(columns.provider_subscription_id == provider_subscription_id)
+    statement = select(columns.cancel_at, columns.ended_at).where(
+        columns.provider_subscription_id == provider_subscription_id
+    )
     row = transaction.execute(statement).first()
-    if row is None:
-        return None
-    return KeptSubscription(subscription_id=row.subscription_id, cancel_at=row.cancel_at, ended_at=row.ended_at)
+    return None if row is None else row.ended_at or row.cancel_at
 
 
 def read_payments(transaction: Transaction, invoice_ids: Sequence[str]) -> dict[str, InvoicePayment]:
