@@ -64,6 +64,7 @@ def unreported_windows(
     unsettled = select(rerating.c.series_id).where(rerating.c.status == ReratingStatus.APPLYING.value)
     return _windows(
         transaction,
+        usage_window.c.dirty,
         usage_window.c.application_id == application_id,
         usage_window.c.end_at <= ended_by,
         meter.c.price_id.not_in(unsettled),
@@ -86,7 +87,10 @@ def unreported_windows_of_period(
 ) -> list[UnreportedWindow]:
     """Return a subscription's changed windows that are billed in the period: its own, and late ones of earlier ones."""
     return _windows(
-        transaction, usage_window.c.subscription_id == subscription_id, usage_window.c.period_start <= period_start
+        transaction,
+        usage_window.c.dirty,
+        usage_window.c.subscription_id == subscription_id,
+        usage_window.c.period_start <= period_start,
     )
 
 
@@ -101,7 +105,6 @@ def windows_between(
         columns.subscription_id != "",
         or_(columns.start_at >= from_at, columns.period_start >= from_at),
         columns.start_at < to_at,
-        changed=False,
     )
     return [window for window in found if from_at <= max(window.key.start_at, window.period_start) < to_at]
 
@@ -214,10 +217,8 @@ def _open_periods(transaction: Transaction, *conditions: ColumnElement[bool]) ->
 
 
 def _windows(
-    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None, changed: bool = True
+    transaction: Transaction, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> list[UnreportedWindow]:
-    if changed:
-        conditions = (usage_window.c.dirty, *conditions)
     columns = usage_window.c
     statement = (
         select(usage_window, meter.c.price_id)
