@@ -46,7 +46,7 @@ def keep_events(
     received_at: datetime,
 ) -> int:
     """Keep events that are not kept yet; return how many were new."""
-    known = known_events(transaction, [event.event_id for event in events])
+    known = _known_events(transaction, [event.event_id for event in events])
     rows = {event.event_id: event for event in events if event.event_id not in known}
     insert_new(
         transaction,
@@ -68,15 +68,6 @@ def keep_events(
         ],
     )
     return len(rows)
-
-
-def known_events(transaction: Transaction, event_ids: Sequence[str]) -> set[str]:
-    """Return which of the events are kept."""
-    columns = provider_event.c
-    found: set[str] = set()
-    for some in chunks(event_ids):
-        found.update(transaction.execute(select(columns.event_id).where(columns.event_id.in_(some))).scalars())
-    return found
 
 
 def waiting_events(transaction: Transaction, *, now: datetime, limit: int) -> list[EventRow]:
@@ -155,6 +146,14 @@ def polled_to(transaction: Transaction, application_id: str) -> datetime | None:
 def move_polled_to(transaction: Transaction, application_id: str, at: datetime) -> None:
     """Keep up to which time the provider's list of events was read."""
     upsert(transaction, provider_cursor, [{"application_id": application_id, "polled_to": at}])
+
+
+def _known_events(transaction: Transaction, event_ids: Sequence[str]) -> set[str]:
+    columns = provider_event.c
+    found: set[str] = set()
+    for some in chunks(event_ids):
+        found.update(transaction.execute(select(columns.event_id).where(columns.event_id.in_(some))).scalars())
+    return found
 
 
 def _is(status: EventStatus) -> ColumnElement[bool]:
