@@ -26,6 +26,7 @@ from faregate.domain.billing.provider_catalog import (
 )
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
 from faregate.providers.stripe.client import asked
+from faregate.providers.stripe.shapes import OUR_ID, every, find_ours, from_page
 
 if TYPE_CHECKING:
     from stripe import ListObject, Price, Product, StripeClient
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from stripe.params import PriceCreateParams, PriceListParams, PriceUpdateParams, ProductUpdateParams
     from stripe.params.billing import MeterListParams
 
-OUR_ID: Final = "faregate_id"
-"""The name of our id in metadata."""
-
-_PAGE: Final = 100
 _EXPAND: Final = ["tiers"]
 
 
@@ -235,40 +232,18 @@ def _make_meter(client: StripeClient, wanted: WantedMeter) -> Meter:
         )
     except (InvalidInput, Conflict):
         # An active meter has that event name: it was made, and the answer was lost.
-        for meter in _all_meters(client):
+        for meter in every(lambda after: client.v1.billing.meters.list(cast("MeterListParams", from_page(after)))):
             if meter.event_name == wanted.price_id and meter.status == "active":
                 return meter
         raise
 
 
-def _all_meters(client: StripeClient) -> Iterator[Meter]:
-    def page_after(last: str | None) -> ListObject[Meter]:
-        wanted: MeterListParams = {"limit": _PAGE}
-        if last is not None:
-            wanted["starting_after"] = last
-        return asked(lambda: client.v1.billing.meters.list(wanted))
-
-    yield from pages(page_after)
-
-
 def _find_price(client: StripeClient, wanted: WantedPrice, *, product: str) -> Price | None:
-    def page_after(last: str | None) -> ListObject[Price]:
-        of_product: PriceListParams = {
-            "product": product,
-            "limit": _PAGE,
-            "expand": [f"data.{name}" for name in _EXPAND],
-        }
-        if last is not None:
-            of_product["starting_after"] = last
-        return asked(lambda: client.v1.prices.list(of_product))
+    def listed(after: str | None) -> ListObject[Price]:
+        of_product = {"product": product, "expand": [f"data.{name}" for name in _EXPAND], **from_page(after)}
+        return client.v1.prices.list(cast("PriceListParams", of_product))
 
-    return next((price for price in pages(page_after) if our_id_of(price) == wanted.link_id), None)
-
-
-def our_id_of(made: Any) -> str | None:  # noqa: ANN401 - an object of the SDK
-    """Return our id in an object's metadata, if it is one of ours."""
-    metadata = made.metadata or {}
-    return str(metadata[OUR_ID]) if OUR_ID in metadata else None
+    return find_ours(listed, wanted.link_id)
 
 
 def _make_price(client: StripeClient, wanted: WantedPrice, *, product: str, meter: str) -> Price:
@@ -328,17 +303,6 @@ def _standing(read: Callable[[], Any]) -> Any:  # noqa: ANN401 - an object of th
         return asked(read)
     except NotFound:
         return None
-
-
-def pages(page_after: Callable[[str | None], ListObject[Any]]) -> Iterator[Any]:
-    """Yield every object of a list; `page_after` reads the page behind an id, None for the first."""
-    last: str | None = None
-    while True:
-        page = page_after(last)
-        yield from page.data
-        if not page.has_more or not page.data:
-            return
-        last = page.data[-1].id
 
 
 def _numeral(value: object) -> str:

@@ -20,16 +20,16 @@ from faregate.providers.stripe.customers import ensure_customer
 from faregate.providers.stripe.prices import price_at_stripe
 from faregate.providers.stripe.shapes import (
     OUR_ID,
-    every,
+    find_ours,
     from_page,
     from_seconds,
     key_of,
-    metadata_of,
+    our_id_of,
     payment_currency,
 )
 
 if TYPE_CHECKING:
-    from stripe import PaymentIntent, StripeClient
+    from stripe import ListObject, PaymentIntent, StripeClient
     from stripe.checkout import Session
     from stripe.params.checkout import SessionCreateParams, SessionListParams
 
@@ -101,18 +101,14 @@ class StripeCheckout:
         customer_id = ensure_customer(client, customer, links)
         sent = sent | {"customer": customer_id, "expand": _EXPAND}
 
-        def find() -> Session | None:
-            def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of sessions
-                wanted = cast("SessionListParams", {"customer": customer_id, **from_page(after)})
-                return client.v1.checkout.sessions.list(wanted)
-
-            found = (one for one in every(listed) if metadata_of(one.metadata).get(OUR_ID) == our_id)
-            return cast("Session | None", next(found, None))
+        def listed(after: str | None) -> ListObject[Session]:
+            wanted = cast("SessionListParams", {"customer": customer_id, **from_page(after)})
+            return client.v1.checkout.sessions.list(wanted)
 
         session = created(
             lambda key: client.v1.checkout.sessions.create(cast("SessionCreateParams", sent), {"idempotency_key": key}),
             key=key_of("checkout", our_id, sent),
-            find=find,
+            find=lambda: find_ours(listed, our_id),
         )
         return _standing(session)
 
@@ -126,7 +122,7 @@ def _standing(session: Session) -> CheckoutStanding:
     subscription = session.subscription
     return CheckoutStanding(
         session_id=session.id,
-        faregate_id=metadata_of(session.metadata).get(OUR_ID, ""),
+        faregate_id=our_id_of(session),
         phase=_phase(session),
         url=session.url,
         expires_at=from_seconds(session.expires_at),

@@ -35,11 +35,11 @@ from faregate.providers.stripe.invoice_reading import (
     read_invoice,
     retrieved,
 )
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of, to_seconds
+from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of, our_id_of, to_seconds
 from faregate.providers.stripe.subscriptions import Standing, terms
 
 if TYPE_CHECKING:
-    from stripe import Invoice, InvoiceItem, StripeClient
+    from stripe import Invoice, InvoiceItem, ListObject, StripeClient
     from stripe.params import (
         CouponCreateParams,
         InvoiceCreateParams,
@@ -150,7 +150,7 @@ def _make(client: StripeClient, closing: Closing, *, customer: str) -> Invoice:
 
 def _complete(client: StripeClient, closing: Closing, invoice: Invoice, *, ours: tuple[RatedLine, ...]) -> Invoice:
     """Put on a draft what is ours, and finalize it."""
-    standing = {metadata_of(item.metadata).get(OUR_ID): item for item in _items(client, invoice)}
+    standing = {our_id_of(item): item for item in _items(client, invoice)}
     for line in ours:
         if line.price not in standing:
             metadata = {OUR_ID: line.price, QUANTITY: f"{line.quantity:f}"}
@@ -225,8 +225,7 @@ def _add_item(
     }
 
     def find() -> InvoiceItem | None:
-        items = _items(client, invoice)
-        return next((item for item in items if metadata_of(item.metadata).get(OUR_ID) == metadata[OUR_ID]), None)
+        return next((item for item in _items(client, invoice) if our_id_of(item) == metadata[OUR_ID]), None)
 
     created(
         lambda key: client.v1.invoice_items.create(cast("InvoiceItemCreateParams", sent), {"idempotency_key": key}),
@@ -236,7 +235,7 @@ def _add_item(
 
 
 def _items(client: StripeClient, invoice: Invoice) -> list[InvoiceItem]:
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of invoice items
+    def listed(after: str | None) -> ListObject[InvoiceItem]:
         wanted = cast("InvoiceItemListParams", {"invoice": invoice.id, **from_page(after)})
         return client.v1.invoice_items.list(wanted)
 
@@ -244,7 +243,7 @@ def _items(client: StripeClient, invoice: Invoice) -> list[InvoiceItem]:
 
 
 def _invoices(client: StripeClient, wanted: dict[str, Any]) -> list[Invoice]:
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of invoices
+    def listed(after: str | None) -> ListObject[Invoice]:
         return client.v1.invoices.list(cast("InvoiceListParams", {**wanted, **from_page(after)}))
 
     return list(every(listed))

@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from faregate.domain.billing.provider_connection import WEBHOOK_EVENTS, Connection, Permission, WebhookEndpoint
-from faregate.providers.stripe.catalog import pages
 from faregate.providers.stripe.client import asked, is_live, is_passing, translated
+from faregate.providers.stripe.shapes import every, from_page
 from faregate.providers.stripe_version import API_VERSION
 
 if TYPE_CHECKING:
-    from stripe import StripeClient
+    from stripe import ListObject, StripeClient
+    from stripe import WebhookEndpoint as Endpoint
     from stripe.params import WebhookEndpointCreateParams, WebhookEndpointListParams
 
 _NOBODY: Final = "faregate_permission_check"
@@ -89,11 +90,10 @@ class StripeConnection:
         """Return the endpoint of this address in our version, made now if need be; only then its secret is known."""
         client = self._client
 
-        def page_after(last: str | None) -> Any:  # noqa: ANN401 - the SDK's list of endpoints
-            wanted: dict[str, Any] = {"limit": 100} if last is None else {"limit": 100, "starting_after": last}
-            return asked(lambda: client.v1.webhook_endpoints.list(cast("WebhookEndpointListParams", wanted)))
+        def listed(after: str | None) -> ListObject[Endpoint]:
+            return client.v1.webhook_endpoints.list(cast("WebhookEndpointListParams", from_page(after)))
 
-        for standing in pages(page_after):
+        for standing in every(listed):
             if standing.url == url and standing.api_version == API_VERSION:
                 asked(
                     lambda: client.v1.webhook_endpoints.update(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from faregate.domain.billing.provider import ProviderGrant
 from faregate.providers.stripe.client import asked, created
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of
+from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of, our_id_of
 
 if TYPE_CHECKING:
-    from stripe import StripeClient
+    from stripe import ListObject, StripeClient
     from stripe.billing import CreditGrant
     from stripe.params.billing import (
         CreditBalanceSummaryRetrieveParams,
@@ -99,8 +99,7 @@ def _make(client: StripeClient, customer: str, amount: int, *, currency: str, ou
     }
 
     def find() -> CreditGrant | None:
-        grants = _grants(client, customer)
-        return next((grant for grant in grants if metadata_of(grant.metadata).get(OUR_ID) == our_id), None)
+        return next((grant for grant in _grants(client, customer) if our_id_of(grant) == our_id), None)
 
     if find() is None:
         created(
@@ -115,9 +114,9 @@ def _make(client: StripeClient, customer: str, amount: int, *, currency: str, ou
 def _grants(client: StripeClient, customer: str) -> list[CreditGrant]:
     """Return a customer's grants, newest first."""
 
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of grants
+    def listed(after: str | None) -> ListObject[CreditGrant]:
         return client.v1.billing.credit_grants.list(
             cast("CreditGrantListParams", {"customer": customer, **from_page(after)})
         )
 
-    return cast("list[CreditGrant]", list(every(listed)))
+    return list(every(listed))

@@ -8,7 +8,7 @@ from faregate.base.errors import InvalidInput, NotFound
 from faregate.domain.billing.provider import ProviderCustomer
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
 from faregate.providers.stripe.client import asked, created
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of
+from faregate.providers.stripe.shapes import OUR_ID, find_ours, from_page, key_of
 
 if TYPE_CHECKING:
     from stripe import Customer, StripeClient
@@ -47,5 +47,4 @@ def default_payment_method(client: StripeClient, customer: str) -> str | None:
 
 
 def _find(client: StripeClient, lookup_key: str) -> Customer | None:
-    listed = every(lambda after: client.v1.customers.list(cast("CustomerListParams", from_page(after))))
-    return next((one for one in listed if metadata_of(one.metadata).get(OUR_ID) == lookup_key), None)
+    return find_ours(lambda after: client.v1.customers.list(cast("CustomerListParams", from_page(after))), lookup_key)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import NotFound, Unavailable
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider_checkout import CheckoutStanding
@@ -27,15 +26,22 @@ from faregate.domain.billing.standing import (
 )
 from faregate.providers.stripe.checkout import read_checkout
 from faregate.providers.stripe.client import asked
+from faregate.providers.stripe.shapes import every, from_page, from_seconds, our_id_of, to_seconds
 
 if TYPE_CHECKING:
-    from stripe import Customer, Event, Invoice, Product, StripeClient, StripeObject, Subscription
+    from stripe import (
+        Customer,
+        Event,
+        Invoice,
+        ListObject,
+        Product,
+        Refund,
+        StripeClient,
+        StripeObject,
+        Subscription,
+    )
+    from stripe.params import EventListParams, RefundListParams
 
-T = TypeVar("T")
-
-FAREGATE_ID: Final = "faregate_id"
-_SECOND_US: Final = 1_000_000
-_PAGE: Final = 100
 _DRAFT: Final = "draft"
 _SUCCEEDED: Final = "succeeded"
 _ENDED: Final = frozenset({_SUCCEEDED, "failed", "canceled"})
@@ -63,18 +69,18 @@ class StripeReadings:
         """Return the events of an instant and later, all pages of them."""
         client = self._client()
 
-        def read() -> list[Event]:
-            page = client.v1.events.list({"created": {"gte": to_microseconds(since) // _SECOND_US}, "limit": _PAGE})
-            return list(page.auto_paging_iter())
+        def listed(after: str | None) -> ListObject[Event]:
+            wanted: dict[str, Any] = {"created": {"gte": to_seconds(since)}, **from_page(after)}
+            return client.v1.events.list(cast("EventListParams", wanted))
 
-        return [_event(event) for event in asked(read)]
+        return [_event(event) for event in every(listed)]
 
     def read_customer(self, customer_id: str) -> CustomerStanding:
         """Return a customer, a deleted one too."""
         customer = asked(lambda: self._client().v1.customers.retrieve(customer_id))
         if getattr(customer, "deleted", False):
             return CustomerStanding(customer_id=customer.id, faregate_id="", name="", is_deleted=True)
-        return CustomerStanding(customer_id=customer.id, faregate_id=faregate_id(customer), name=_name(customer))
+        return CustomerStanding(customer_id=customer.id, faregate_id=our_id_of(customer), name=_name(customer))
 
     def read_invoice(self, invoice_id: str) -> InvoiceStanding:
         """Return an invoice."""
@@ -88,16 +94,17 @@ class StripeReadings:
         """Return a payment, with the refunds of it that have ended: one that is under way may still fail."""
         v1 = self._client().v1
         charge = asked(lambda: v1.charges.retrieve(charge_id, {"expand": ["payment_intent"]}))
-        refunds = asked(
-            lambda: list(v1.refunds.list({"charge": charge_id, "limit": _PAGE}).auto_paging_iter()),
-        )
+
+        def listed(after: str | None) -> ListObject[Refund]:
+            return v1.refunds.list(cast("RefundListParams", {"charge": charge_id, **from_page(after)}))
+
         return ChargeStanding(
             charge_id=charge.id,
-            faregate_id=faregate_id(charge) or faregate_id(charge.payment_intent),
+            faregate_id=our_id_of(charge) or our_id_of(charge.payment_intent),
             currency=charge.currency.upper(),
             refunds=tuple(
                 RefundStanding(refund_id=refund.id, amount=refund.amount, has_failed=refund.status != _SUCCEEDED)
-                for refund in refunds
+                for refund in every(listed)
                 if refund.status in _ENDED
             ),
         )
@@ -116,7 +123,7 @@ class StripeReadings:
         dispute = asked(lambda: v1.disputes.retrieve(dispute_id, {"expand": ["payment_intent"]}))
         return DisputeStanding(
             dispute_id=dispute.id,
-            faregate_id=faregate_id(dispute.payment_intent),
+            faregate_id=our_id_of(dispute.payment_intent),
             currency=dispute.currency.upper(),
             amount=dispute.amount,
             phase=_PHASES.get(dispute.status, DisputePhase.INQUIRY),
@@ -141,17 +148,6 @@ class StripeReadings:
         return found
 
 
-def faregate_id(thing: object) -> str:
-    """Return our id, which stands in an object's metadata; the empty string where there is none."""
-    metadata = getattr(thing, "metadata", None)
-    return "" if metadata is None else str(metadata.to_dict().get(FAREGATE_ID, ""))
-
-
-def instant(seconds: int) -> datetime:
-    """Return Stripe's seconds since 1970 as an instant."""
-    return from_microseconds(seconds * _SECOND_US)
-
-
 def id_of(expandable: str | StripeObject | None) -> str:
     """Return an object's id, whether it is expanded or not."""
     if expandable is None:
@@ -165,7 +161,7 @@ def _event(event: Event) -> ProviderEvent:
         kind=event.type,
         object_id=str(getattr(event.data.object, "id", "")),
         is_live=event.livemode,
-        created_at=instant(event.created),
+        created_at=from_seconds(event.created),
     )
 
 
@@ -182,7 +178,7 @@ def _invoice(invoice: Invoice) -> InvoiceStanding:
         amount_paid=invoice.amount_paid,
         amount_remaining=invoice.amount_remaining,
         attempts=invoice.attempt_count if invoice.attempted else 0,
-        created_at=instant(invoice.created),
+        created_at=from_seconds(invoice.created),
         due_at=_instant_or_none(invoice.due_date),
         paid_at=_instant_or_none(paid_at),
         page_url=getattr(invoice, "hosted_invoice_url", None),
@@ -194,11 +190,11 @@ def _subscription(subscription: Subscription) -> SubscriptionStanding:
     return SubscriptionStanding(
         provider_subscription_id=subscription.id,
         customer_id=id_of(subscription.customer),
-        faregate_id=faregate_id(subscription),
+        faregate_id=our_id_of(subscription),
         status=subscription.status,
         product_ids=tuple(dict.fromkeys(id_of(product) for product in products)),
         currency=subscription.currency.upper(),
-        started_at=instant(subscription.start_date),
+        started_at=from_seconds(subscription.start_date),
         trial_ends_at=_instant_or_none(subscription.trial_end),
         cancel_at=_instant_or_none(subscription.cancel_at) or _end_of_period(subscription),
         ended_at=_instant_or_none(subscription.ended_at),
@@ -211,7 +207,7 @@ def _end_of_period(subscription: Subscription) -> datetime | None:
     """Return when a subscription ends that is to end with its period."""
     if not subscription.cancel_at_period_end:
         return None
-    return max(instant(item.current_period_end) for item in subscription["items"].data)
+    return max(from_seconds(item.current_period_end) for item in subscription["items"].data)
 
 
 def _name(customer: Customer) -> str:
@@ -219,7 +215,7 @@ def _name(customer: Customer) -> str:
 
 
 def _instant_or_none(seconds: int | None) -> datetime | None:
-    return None if seconds is None else instant(seconds)
+    return None if seconds is None else from_seconds(seconds)
 
 
 def _identified(identifier: str | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from faregate.base.clock import from_microseconds, to_microseconds
 from faregate.base.errors import Conflict
@@ -18,10 +18,10 @@ from faregate.base.periods import Period
 from faregate.domain.billing.invoice import InvoiceStatus
 from faregate.domain.billing.provider import ProviderDiscount, ProviderInvoice, ProviderLine
 from faregate.providers.stripe.client import asked
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, from_seconds, metadata_of
+from faregate.providers.stripe.shapes import OUR_ID, every, from_page, from_seconds, metadata_of, our_id_of
 
 if TYPE_CHECKING:
-    from stripe import Invoice, InvoiceLineItem, StripeClient
+    from stripe import Invoice, InvoiceLineItem, ListObject, StripeClient
     from stripe.params import InvoiceLineItemListParams
 
 CREDIT_LINE: Final = "faregate:credit"
@@ -69,7 +69,7 @@ def read_invoice(client: StripeClient, invoice: Invoice, prices: Mapping[str, st
     """Return an invoice that is final. `prices`: our ids of Stripe's prices."""
     marks = Marks.of(invoice)
     found = lines_of(client, invoice)
-    credit_lines = [line for line in found if metadata_of(line.metadata).get(OUR_ID) == CREDIT_LINE]
+    credit_lines = [line for line in found if our_id_of(line) == CREDIT_LINE]
     lines = _provider_lines([line for line in found if line not in credit_lines], prices)
     subtotal = sum(line.amount for line in lines)
     total = subtotal - sum(discount.amount for discount in marks.discounts)
@@ -99,7 +99,7 @@ def read_invoice(client: StripeClient, invoice: Invoice, prices: Mapping[str, st
 def lines_of(client: StripeClient, invoice: Invoice) -> list[InvoiceLineItem]:
     """Return all lines of an invoice."""
 
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of lines
+    def listed(after: str | None) -> ListObject[InvoiceLineItem]:
         return client.v1.invoices.line_items.list(invoice.id, cast("InvoiceLineItemListParams", from_page(after)))
 
     return list(every(listed))

@@ -11,10 +11,10 @@ from faregate.base.errors import Unavailable
 from faregate.domain.billing.provider import ProviderCharge, ProviderPayment
 from faregate.providers.stripe.client import code_of, created
 from faregate.providers.stripe.customers import default_payment_method
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, metadata_of, payment_currency
+from faregate.providers.stripe.shapes import OUR_ID, find_ours, from_page, payment_currency
 
 if TYPE_CHECKING:
-    from stripe import CardError, PaymentIntent, StripeClient
+    from stripe import CardError, ListObject, PaymentIntent, StripeClient
     from stripe.params import PaymentIntentCreateParams, PaymentIntentListParams
 
 NO_METHOD: Final = "no_payment_method"
@@ -83,9 +83,8 @@ def _found_outcome(client: StripeClient, customer: str, lookup_key: str) -> Prov
 
 
 def _find(client: StripeClient, customer: str, lookup_key: str) -> PaymentIntent | None:
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of payment intents
+    def listed(after: str | None) -> ListObject[PaymentIntent]:
         wanted = cast("PaymentIntentListParams", {"customer": customer, **from_page(after)})
         return client.v1.payment_intents.list(wanted)
 
-    found = (intent for intent in every(listed) if metadata_of(intent.metadata).get(OUR_ID) == lookup_key)
-    return cast("PaymentIntent | None", next(found, None))
+    return find_ours(listed, lookup_key)

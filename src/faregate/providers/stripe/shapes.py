@@ -81,3 +81,13 @@ def from_page(after: str | None) -> Mapping[str, Any]:
 def metadata_of(found: UntypedStripeObject[str] | None) -> dict[str, str]:
     """Return an object's metadata as a map."""
     return {} if found is None else found.to_dict()
+
+
+def our_id_of(made: object) -> str:
+    """Return our id, which stands in an object's metadata; the empty string where there is none."""
+    return metadata_of(getattr(made, "metadata", None)).get(OUR_ID, "")
+
+
+def find_ours(listed: Callable[[str | None], ListObject[T]], our_id: str) -> T | None:
+    """Return the first object of a list that bears our id; `listed` as of `every`."""
+    return next((one for one in every(listed) if our_id_of(one) == our_id), None)

@@ -18,10 +18,10 @@ from faregate.domain.billing.provider_links import LinkKind, ProviderLinks, item
 from faregate.providers.stripe.catalog import sold_again
 from faregate.providers.stripe.client import asked, created
 from faregate.providers.stripe.prices import price_at_stripe
-from faregate.providers.stripe.shapes import OUR_ID, every, from_page, key_of, metadata_of, to_seconds
+from faregate.providers.stripe.shapes import OUR_ID, find_ours, from_page, key_of, to_seconds
 
 if TYPE_CHECKING:
-    from stripe import StripeClient, Subscription, SubscriptionItem
+    from stripe import ListObject, StripeClient, Subscription, SubscriptionItem
     from stripe.params import SubscriptionCreateParams, SubscriptionItemCreateParams, SubscriptionListParams
 
 _DAY_S: Final = 86_400
@@ -161,9 +161,8 @@ def terms(wanted: ProviderSubscription) -> dict[str, Any]:
 
 
 def _find(client: StripeClient, customer: str, lookup_key: str) -> Subscription | None:
-    def listed(after: str | None) -> Any:  # noqa: ANN401 - the SDK's list of subscriptions
+    def listed(after: str | None) -> ListObject[Subscription]:
         wanted = cast("SubscriptionListParams", {"customer": customer, "status": "all", **from_page(after)})
         return client.v1.subscriptions.list(wanted)
 
-    found = (one for one in every(listed) if metadata_of(one.metadata).get(OUR_ID) == lookup_key)
-    return cast("Subscription | None", next(found, None))
+    return find_ours(listed, lookup_key)

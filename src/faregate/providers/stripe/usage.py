@@ -5,25 +5,24 @@ Sources: https://docs.stripe.com/api/billing/meter-event/create, https://docs.st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from faregate.base.clock import from_microseconds, to_microseconds
+from faregate.base.clock import to_microseconds
 from faregate.base.errors import InvalidInput
 from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.providers.stripe.client import asked
+from faregate.providers.stripe.shapes import every, from_page, from_seconds, to_seconds
 
 if TYPE_CHECKING:
-    from stripe import StripeClient
+    from stripe import ListObject, StripeClient
+    from stripe.billing import MeterEventSummary
     from stripe.params.billing import MeterEventSummaryListParams
 
 _TAKEN: Final = "already exists with identifier"
-_SECOND: Final = 1_000_000
-_DAY_US: Final = 86_400 * _SECOND
-_PAGE: Final = 100
+_DAY_US: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ def send_usage(client: StripeClient, usage: StripeUsage) -> None:
                     "event_name": usage.event_name,
                     "payload": {"stripe_customer_id": usage.customer, "value": str(int(usage.value))},
                     "identifier": usage.identifier,
-                    "timestamp": _seconds(usage.timestamp),
+                    "timestamp": to_seconds(usage.timestamp),
                 },
                 {"idempotency_key": usage.identifier},
             )
@@ -70,30 +69,20 @@ def usage_summaries(
 
     Day by day in UTC where both are days' borders, else as one; both must be at a minute's border.
     """
-    wanted: MeterEventSummaryListParams = {
-        "customer": customer,
-        "start_time": _seconds(start),
-        "end_time": _seconds(end),
-        "limit": _PAGE,
-    }
+    wanted: dict[str, Any] = {"customer": customer, "start_time": to_seconds(start), "end_time": to_seconds(end)}
     if not any(to_microseconds(instant) % _DAY_US for instant in (start, end)):
         wanted["value_grouping_window"] = "day"
-    return sorted(_summaries(client, meter, wanted), key=lambda summary: summary.start)
 
+    def listed(after: str | None) -> ListObject[MeterEventSummary]:
+        page = cast("MeterEventSummaryListParams", {**wanted, **from_page(after)})
+        return client.v1.billing.meters.event_summaries.list(meter, page)
 
-def _summaries(client: StripeClient, meter: str, wanted: MeterEventSummaryListParams) -> Iterator[UsageSummary]:
-    while True:
-        page = asked(lambda: client.v1.billing.meters.event_summaries.list(meter, wanted))
-        for row in page.data:
-            yield UsageSummary(
-                start=from_microseconds(row.start_time * _SECOND),
-                end=from_microseconds(row.end_time * _SECOND),
-                quantity=Decimal(str(row.aggregated_value)),
-            )
-        if not page.has_more:
-            return
-        wanted["starting_after"] = page.data[-1].id
-
-
-def _seconds(instant: datetime) -> int:
-    return to_microseconds(instant) // _SECOND
+    found = [
+        UsageSummary(
+            start=from_seconds(row.start_time),
+            end=from_seconds(row.end_time),
+            quantity=Decimal(str(row.aggregated_value)),
+        )
+        for row in every(listed)
+    ]
+    return sorted(found, key=lambda summary: summary.start)
