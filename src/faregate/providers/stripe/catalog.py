@@ -25,8 +25,8 @@ from faregate.domain.billing.provider_catalog import (
     product_fields,
 )
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
-from faregate.providers.stripe.client import asked
-from faregate.providers.stripe.shapes import OUR_ID, every, find_ours, from_page
+from faregate.providers.stripe.client import asked, created
+from faregate.providers.stripe.shapes import OUR_ID, every, find_ours, from_page, key_of
 
 if TYPE_CHECKING:
     from stripe import ListObject, Price, Product, StripeClient
@@ -273,8 +273,11 @@ def _make_price(client: StripeClient, wanted: WantedPrice, *, product: str, mete
             "divide_by": int(ours["transform_quantity.divide_by"]),
             "round": ours["transform_quantity.round"],
         }
-    key = f"faregate:price:{wanted.link_id}:{meter}"
-    return asked(lambda: client.v1.prices.create(cast("PriceCreateParams", sent), {"idempotency_key": key}))
+    return created(
+        lambda key: client.v1.prices.create(cast("PriceCreateParams", sent), {"idempotency_key": key}),
+        key=key_of("price", wanted.link_id, sent),
+        find=lambda: _find_price(client, wanted, product=product),
+    )
 
 
 def _tier(ours: Mapping[str, str], index: int) -> dict[str, str | int]:
