@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import stripe
 
 from faregate.base.errors import ConfigurationError, Conflict, FaregateError, InvalidInput, NotFound, Unavailable
 from faregate.providers.stripe.client import asked, connect, created, is_live
+from faregate.providers.stripe.usage import StripeUsage, send_usage
 from faregate.providers.stripe_version import API_VERSION
 from tests.providers.stripe_stand_in import Scripted, StandIn, standing_in
 
@@ -81,6 +84,24 @@ def test_what_stands_behind_a_held_lock_is_not_made_again(client: StripeClient, 
     standing = read(client)
     assert make(client, find=standing) is standing
     assert server.keys == [None, "ours"]
+
+
+def test_usage_behind_a_held_lock_is_sent_under_the_next_key_with_the_same_identifier(
+    client: StripeClient, server: StandIn
+) -> None:
+    taken = "An event already exists with identifier mtr_1:acme."
+    server.script += [Scripted.error(429, code="lock_timeout"), Scripted.error(400, taken)]
+    send_usage(
+        client,
+        StripeUsage(
+            event_name="prc_1",
+            customer="cus_1",
+            value=Decimal(5),
+            identifier="mtr_1:acme",
+            timestamp=datetime(2026, 3, 1, tzinfo=UTC),
+        ),
+    )
+    assert server.keys == ["mtr_1:acme", "mtr_1:acme~1"]
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_a_report_of_errors_names_what_was_lost(stripe: StandIn, readings: Strip
         samples = [{"error_message": "no", "request": {"identifier": key}} for key in keys]
         return {"code": code, "error_count": len(keys), "sample_errors": samples}
 
-    kinds = [kind("archived_meter", "a", "b"), kind("meter_event_invalid_value", "c")]
+    kinds = [kind("archived_meter", "a", "b~2"), kind("meter_event_invalid_value", "c")]
     thin = {"id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered"}
     answers(stripe, thin | {"data": {"reason": {"error_count": 3, "error_types": kinds}}}, thin)
     read = [(error.identifier, error.code, error.message) for error in readings.read_meter_errors("evt_1")]

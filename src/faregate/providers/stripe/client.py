@@ -38,6 +38,7 @@ _KEY: Final = re.compile(r"(?:sk|rk)_(test|live)_\w+")
 _ANY_KEY: Final = re.compile(r"\b(sk|rk|whsec)_\w+")
 _MISSING: Final = re.compile(r"No such ([\w. ]+): '?([^';]*)'?")
 _LOCKED: Final = "lock_timeout"
+_LATER_KEY: Final = re.compile(r"~[1-9][0-9]*\Z")
 
 
 def is_live(key: str) -> bool:
@@ -109,6 +110,11 @@ def created(create: Callable[[str], T], *, key: str, find: Callable[[], T | None
             return found
 
     return asked(create_or_find)
+
+
+def first_key(key: str) -> str:
+    """Return the key that the series of `created` began with."""
+    return _LATER_KEY.sub("", key)
 
 
 def is_passing(error: Exception) -> bool:

@@ -25,7 +25,7 @@ from faregate.domain.billing.standing import (
     SubscriptionStanding,
 )
 from faregate.providers.stripe.checkout import read_checkout
-from faregate.providers.stripe.client import asked
+from faregate.providers.stripe.client import asked, first_key
 from faregate.providers.stripe.shapes import every, from_page, from_seconds, our_id_of, to_seconds
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class StripeReadings:
         for kind in event.get("data", {}).get("reason", {}).get("error_types", []):
             for sample in kind.get("sample_errors", []):
                 error = MeterError(
-                    identifier=sample["request"]["identifier"],
+                    identifier=first_key(sample["request"]["identifier"]),
                     code=kind["code"],
                     message=sample.get("error_message", ""),
                 )

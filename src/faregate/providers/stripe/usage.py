@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from faregate.base.clock import to_microseconds
 from faregate.base.errors import InvalidInput
 from faregate.domain.billing.provider_usage import UsageSummary
-from faregate.providers.stripe.client import asked
+from faregate.providers.stripe.client import created
 from faregate.providers.stripe.shapes import every, from_page, from_seconds, to_seconds
 
 if TYPE_CHECKING:
@@ -39,22 +39,24 @@ class StripeUsage:
 def send_usage(client: StripeClient, usage: StripeUsage) -> None:
     """Report usage; a repeat counts once. An identifier that Stripe has taken before is delivered.
 
-    The identifier is the idempotency key too: what Stripe tells later of usage that it lost names only that key. Raises
-    `InvalidInput` on `value` for what is no whole number, and as `asked` does.
+    The identifier begins the series of idempotency keys too: what Stripe tells later of usage that it lost names only
+    such a key. Raises `InvalidInput` on `value` for what is no whole number, and as `asked` does.
     """
     if usage.value != usage.value.to_integral_value():
         raise InvalidInput.of("value", f"{usage.value:f} must be a whole number: Stripe counts no fractions")
     try:
-        asked(
-            lambda: client.v1.billing.meter_events.create(
+        created(
+            lambda key: client.v1.billing.meter_events.create(
                 {
                     "event_name": usage.event_name,
                     "payload": {"stripe_customer_id": usage.customer, "value": str(int(usage.value))},
                     "identifier": usage.identifier,
                     "timestamp": to_seconds(usage.timestamp),
                 },
-                {"idempotency_key": usage.identifier},
-            )
+                {"idempotency_key": key},
+            ),
+            key=usage.identifier,
+            find=lambda: None,
         )
     except InvalidInput as error:
         # The code of this refusal is not documented: its words are.
