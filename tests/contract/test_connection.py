@@ -104,6 +104,18 @@ def test_a_key_that_stripe_does_not_know_is_told_at_once_and_not_shown() -> None
     assert RESTRICTED not in told.value.message
 
 
+def test_an_endpoint_whose_answer_was_lost_is_asked_for_under_the_same_key() -> None:
+    made = {"id": "we_1", "object": "webhook_endpoint", "secret": "whsec_1"}
+    with standing_in() as stand_in:
+        none = Scripted(200, {"object": "list", "data": [], "has_more": False, "url": "/"})
+        stand_in.script = [none, Scripted(None), Scripted(200, made)]
+        client = connect(RESTRICTED, base_url=stand_in.url)
+        endpoint = StripeConnection(lambda: client, key=RESTRICTED).ensure_webhook("https://faregate.example/")
+        _, first, second = stand_in.keys
+    assert (endpoint.endpoint_id, first) == ("we_1", second)
+    assert first is not None
+
+
 def test_a_provider_that_is_away_for_a_moment_is_asked_again() -> None:
     with standing_in() as stand_in:
         listed = Scripted(200, {"object": "list", "data": [], "has_more": False, "url": "/"})

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from faregate.base.ids import new_id
 from faregate.domain.billing.provider_connection import WEBHOOK_EVENTS, Connection, Permission, WebhookEndpoint
-from faregate.providers.stripe.client import asked, is_live, is_passing, translated
+from faregate.providers.stripe.client import asked, created, is_live, is_passing, translated
 from faregate.providers.stripe.shapes import every, from_page
 from faregate.providers.stripe_version import API_VERSION
 
@@ -112,7 +113,12 @@ class StripeConnection:
                 "metadata": {"faregate": "yes"},
             },
         )
-        made = asked(lambda: client.v1.webhook_endpoints.create(sent))
+        # A key of this call alone: one that was deleted may be made again. An answer that was lost had the secret.
+        made = created(
+            lambda key: client.v1.webhook_endpoints.create(sent, {"idempotency_key": key}),
+            key=new_id("endpoint"),
+            find=lambda: None,
+        )
         return WebhookEndpoint(endpoint_id=made.id, url=url, secret=made.secret)
 
     def _tried(self, what: str, attempt: _Try) -> Permission:
