@@ -29,7 +29,7 @@ from faregate.domain.billing.provider import (
     RatedLine,
 )
 from faregate.domain.billing.provider_cycle import provider_cycle
-from faregate.domain.billing.provider_links import ProviderLinks, item_link_id, price_link_id
+from faregate.domain.billing.provider_links import ProviderLinks, price_link_id
 from faregate.domain.billing.provider_usage import UsageFailure, is_reportable, report_identifier
 from faregate.services.business_clock import business_now
 from faregate.services.close_period import credit_for_invoice
@@ -158,7 +158,6 @@ def _read_links(transaction: Transaction, customer: BilledCustomer, *, account: 
     ids = [_customer(customer), subscription.subscription_id, subscription.plan_id]
     for price in customer.prices:
         ids += [price.price_id, price_link_id(price.price_id, currency_code)]
-        ids.append(item_link_id(subscription.subscription_id, price.price_id))
     known = read_links(transaction, application_id=customer.application_id, account=account, our_ids=ids)
     return ProviderLinks(known)
 

@@ -1,4 +1,4 @@
-from faregate.domain.billing.provider_links import LinkKind, ProviderLink, ProviderLinks, item_link_id, price_link_id
+from faregate.domain.billing.provider_links import LinkKind, ProviderLink, ProviderLinks, price_link_id
 
 KNOWN = ProviderLink(kind=LinkKind.CUSTOMER, our_id="com_1", provider_id="cus_1")
 
@@ -25,6 +25,5 @@ def test_a_thing_that_is_another_object_now_is_linked_anew() -> None:
     assert [link.provider_id for link in links.made] == ["cus_2"]
 
 
-def test_a_price_is_linked_by_currency_and_on_each_subscription() -> None:
+def test_a_price_is_linked_by_currency() -> None:
     assert price_link_id("prc_1", "USD") != price_link_id("prc_1", "EUR")
-    assert item_link_id("sub_1", "prc_1") != item_link_id("sub_2", "prc_1")

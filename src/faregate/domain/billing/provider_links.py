@@ -10,7 +10,7 @@ from enum import StrEnum
 class LinkKind(StrEnum):
     """What is linked, by the provider's name of it.
 
-    Ids of ours are our own, but for `price_link_id` and `item_link_id`. A meter is a price version's.
+    Ids of ours are our own, but for `price_link_id`. A meter is a price version's.
     """
 
     CUSTOMER = "customer"
@@ -18,23 +18,11 @@ class LinkKind(StrEnum):
     PRICE = "price"
     METER = "meter"
     SUBSCRIPTION = "subscription"
-    SUBSCRIPTION_ITEM = "subscription_item"
-    INVOICE = "invoice"
-    INVOICE_ITEM = "invoice_item"
-    CREDIT_GRANT = "credit_grant"
-    COUPON = "coupon"
-    PAYMENT_INTENT = "payment_intent"
-    CHECKOUT_SESSION = "checkout_session"
 
 
 def price_link_id(price_id: str, currency: str) -> str:
     """Return our id of a version of a price in one currency, of which the provider has a price each."""
     return f"{price_id}/{currency}"
-
-
-def item_link_id(subscription_id: str, price_id: str) -> str:
-    """Return our id of a price on a subscription."""
-    return f"{subscription_id}/{price_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

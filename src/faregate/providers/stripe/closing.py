@@ -95,7 +95,6 @@ def close_period(
     if invoice.status == "draft":
         ours = closing.rated if has_cycle else (*closing.rated, *closing.metered)
         invoice = _complete(client, closing, invoice, ours=ours)
-    links.add(LinkKind.INVOICE, closing.key, invoice.id)
     return read_invoice(client, invoice, _our_prices(closing, links))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from faregate.domain.billing.provider import ProviderSubscription
 from faregate.domain.billing.provider_cycle import ProviderCycle
-from faregate.domain.billing.provider_links import LinkKind, ProviderLinks, item_link_id
+from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
 from faregate.providers.stripe.catalog import sold_again
 from faregate.providers.stripe.client import asked, created
 from faregate.providers.stripe.prices import price_at_stripe
@@ -55,9 +55,9 @@ def ensure_subscription(
         )
     assert standing is not None  # noqa: S101 - one of the branches made it
     links.add(LinkKind.SUBSCRIPTION, wanted.lookup_key, standing.id)
-    if standing.status in {"canceled", "incomplete_expired"}:
-        return _standing(standing, prices)
-    return _standing(_brought_up(client, standing, wanted, prices=prices), prices, links=links, of=wanted.lookup_key)
+    if standing.status not in {"canceled", "incomplete_expired"}:
+        standing = _brought_up(client, standing, wanted, prices=prices)
+    return _standing(standing, prices)
 
 
 def _brought_up(
@@ -95,17 +95,9 @@ def _add_item(client: StripeClient, sent: dict[str, Any], key: str, *, subscript
     )
 
 
-def _standing(
-    subscription: Subscription, prices: dict[str, str], *, links: ProviderLinks | None = None, of: str = ""
-) -> Standing:
-    items = {item.price.id: item for item in subscription.items.data}
-    since = {}
-    for ours, price in prices.items():
-        if price in items:
-            since[ours] = items[price].created
-            if links is not None:
-                links.add(LinkKind.SUBSCRIPTION_ITEM, item_link_id(of, ours), items[price].id)
-    return Standing(id=subscription.id, since=since)
+def _standing(subscription: Subscription, prices: dict[str, str]) -> Standing:
+    made = {item.price.id: item.created for item in subscription.items.data}
+    return Standing(id=subscription.id, since={ours: made[price] for ours, price in prices.items() if price in made})
 
 
 def _make(
