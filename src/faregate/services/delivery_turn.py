@@ -174,7 +174,7 @@ def _with_close(turn: Turn, close: int, *, lacking: list[OutboxRow], now: dateti
     aged = [each for each in lacking if _has_become_too_old(each, now)]
     too_old = [*turn.too_old, *aged]
     gone = {each.outbox_id for each in too_old}
-    unsendable = [each for each in lacking if _is_billed_as_item(each) or each.outbox_id in gone]
+    unsendable = [each for each in lacking if each.is_billed_as_item or each.outbox_id in gone]
     passed = {each.outbox_id for each in (*unsendable, *turn.usage)}
     waits_for = [each for each in lacking if each.outbox_id not in passed]
     if waits_for:
@@ -191,10 +191,6 @@ def _due(rows: list[OutboxRow], clock: Clock) -> list[OutboxRow]:
 
 def _is_too_old(row: OutboxRow, now: datetime) -> bool:
     return row.usage_at is not None and row.usage_at < now and not is_reportable(row.usage_at, now)
-
-
-def _is_billed_as_item(row: OutboxRow) -> bool:
-    return row.failure is not None and row.failure.is_billed_as_item
 
 
 def _has_become_too_old(row: OutboxRow, now: datetime) -> bool:

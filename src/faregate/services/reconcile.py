@@ -30,7 +30,7 @@ from faregate.services.business_clock import business_now
 from faregate.services.find_event import event_id_of
 from faregate.services.provider_calls import ask_provider, ask_provider_on
 from faregate.services.provider_customers import provider_customer
-from faregate.services.usage_books import Books, Entry, Point, is_billed_as_item, read_books, sum_of
+from faregate.services.usage_books import Books, Entry, Point, read_books, sum_of
 from faregate.services.usage_reports import report_id
 from faregate.storage.database import Database, Transaction
 from faregate.storage.effects import WindowPlace, charges_of_window, find_window
@@ -130,7 +130,7 @@ def _of_books(books: Books) -> Iterator[_Difference]:
     for point, entry in sorted(books.entries.items()):
         if entry.ledger != entry.reported:
             yield _Difference(kind=DifferenceKind.NOT_REPORTED, point=point, entry=entry)
-        if any(row.delivered_at is None and not is_billed_as_item(row) for row in entry.reports):
+        if any(row.delivered_at is None and not row.is_billed_as_item for row in entry.reports):
             yield _Difference(kind=DifferenceKind.NOT_SENT, point=point, entry=entry)
 
 

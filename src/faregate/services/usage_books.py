@@ -98,11 +98,6 @@ def _add_report(entries: defaultdict[Point, Entry], row: OutboxRow) -> None:
             entry.sent = EXACT.add(entry.sent, usage.value)
 
 
-def is_billed_as_item(row: OutboxRow) -> bool:
-    """Return whether the provider takes no such report: its period's invoice has it as an item."""
-    return row.failure is not None and row.failure.is_billed_as_item
-
-
 def _settle_adjusted(transaction: Transaction, entries: dict[Point, Entry], *, periods: dict[str, OpenPeriod]) -> int:
     """Take what adjustments bill out of the ledger's figures: reports never tell of it; return how many windows."""
     changed: defaultdict[TotalKey, list[Entry]] = defaultdict(list)

@@ -89,7 +89,7 @@ def resend_report(transaction: Transaction, change: Change, of: str) -> OutboxRo
         raise NotFound("usage report", of)
     if row.delivered_at is not None:
         raise Conflict("status", "the provider has this report")
-    if row.failure is not None and row.failure.is_billed_as_item:
+    if row.is_billed_as_item:
         raise Conflict("status", f"the provider takes no such usage ({row.failure}); the invoice has it as an item")
     stored.send_again(transaction, change.application_id, outbox_id=outbox_id)
     _log.info("usage.report_resent", key=row.key)

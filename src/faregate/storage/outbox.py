@@ -43,6 +43,11 @@ class OutboxRow:
     failure: UsageFailure | None
     resends: int
 
+    @property
+    def is_billed_as_item(self) -> bool:
+        """Return whether the provider takes no such report: its period's invoice has it as an item."""
+        return self.failure is not None and self.failure.is_billed_as_item
+
 
 class Waiting(NamedTuple):
     """A subscription with messages to deliver, and whose it is; `company_id` is None where it is no more."""
