@@ -30,7 +30,6 @@ def provider(tmp_path: Path) -> Iterator[EmbeddedProvider]:
 def price(lookup_key: str = "prc_in", *, unit_amount: str = "50", divide_by: int = 1_000_000) -> ProviderPrice:
     return ProviderPrice(
         lookup_key=lookup_key,
-        product_id="pln_1",
         product="Plan",
         nickname=lookup_key,
         currency="USD",
@@ -51,7 +50,6 @@ def subscribe(
             prices=prices or (price(),),
             billing_cycle_anchor=START,
             cycle=None,
-            ends_at=None,
             payment_terms=timedelta(days=14),
             prepaid_billing=PrepaidBilling.MIRROR,
         )

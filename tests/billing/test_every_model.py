@@ -254,4 +254,4 @@ def test_a_change_for_new_subscriptions_leaves_a_standing_one_as_it_is(postpaid:
 
 def test_the_provider_is_never_told_of_a_price_that_it_cannot_rate() -> None:
     with pytest.raises(TypeError, match="Flat"):
-        provider_price(priced(Flat(amount=ONE)), product_id="pln_1", product="Plan")
+        provider_price(priced(Flat(amount=ONE)), product="Plan")

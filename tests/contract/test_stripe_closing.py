@@ -50,7 +50,6 @@ def plain() -> ProviderSubscription:
         prices=(),
         billing_cycle_anchor=MARCH.start,
         cycle=None,
-        ends_at=None,
         payment_terms=timedelta(days=14),
         prepaid_billing=PrepaidBilling.MIRROR,
     )

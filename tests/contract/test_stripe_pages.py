@@ -18,6 +18,7 @@ from faregate.providers.stripe.events import StripeReadings
 from tests.contract.shop import Shop
 
 _NUMBERS = count()
+PLAN = "pln_page"
 URLS = PageUrls(success="https://example.com/done", cancel="https://example.com/")
 
 
@@ -56,13 +57,13 @@ def top_up(customer: ProviderCustomer) -> TopUpPage:
 def _at_stripe(shop: Shop, wanted: ProviderPrice) -> ProviderLinks:
     """The price stands there, and is linked."""
     v1 = shop.client.v1
-    v1.products.create({"id": wanted.product_id, "name": wanted.product})
+    v1.products.create({"id": PLAN, "name": wanted.product})
     meter = v1.billing.meters.create(
         {"display_name": "Tokens", "event_name": wanted.lookup_key, "default_aggregation": {"formula": "sum"}}
     )
     price = v1.prices.create(
         {
-            "product": wanted.product_id,
+            "product": PLAN,
             "currency": "usd",
             "unit_amount": 50,
             "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
@@ -91,7 +92,6 @@ def test_a_page_for_a_plan_has_its_metered_prices_without_a_quantity(
 ) -> None:
     price = ProviderPrice(
         lookup_key=f"prc_page_{next(_NUMBERS)}",
-        product_id="pln_page",
         product="My AI API Plan",
         nickname="Input Tokens",
         currency="USD",
@@ -110,7 +110,7 @@ def test_a_page_for_a_plan_has_its_metered_prices_without_a_quantity(
     made = checkout.open_subscription(page, _at_stripe(shop, price))
     assert made.phase is CheckoutPhase.OPEN
     lines = shop.client.v1.checkout.sessions.line_items.list(made.session_id).data
-    assert [line.price.product for line in lines if line.price] == ["pln_page"]
+    assert [line.price.product for line in lines if line.price] == [PLAN]
 
 
 def test_an_invoice_whose_payment_fails_is_overdue_until_it_is_paid(

@@ -137,7 +137,6 @@ def an_account(shop: Shop) -> Account:
     )
     price = ProviderPrice(
         lookup_key=price_id,
-        product_id=plan_id,
         product="My AI API Plan",
         nickname="Input",
         currency="USD",
@@ -152,7 +151,6 @@ def an_account(shop: Shop) -> Account:
         prices=(price,),
         billing_cycle_anchor=MARCH.start,
         cycle=ProviderCycle(interval="month", interval_count=1, first_border=MARCH.end, anchor_day=None),
-        ends_at=None,
         payment_terms=timedelta(days=14),
         prepaid_billing=PrepaidBilling.MIRROR,
     )

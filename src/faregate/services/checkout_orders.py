@@ -89,11 +89,7 @@ def page_prices(
     period = ordered.period_at(now)
     assert period is not None  # noqa: S101 - it begins now
     prices = [ordered.price_of(series, at=now, period=period) for series in series_of_plan(transaction, row.plan_id)]
-    return tuple(
-        provider_price(price, product_id=row.plan_id, product=plan_name)
-        for price in prices
-        if is_rated_by_provider(price)
-    )
+    return tuple(provider_price(price, product=plan_name) for price in prices if is_rated_by_provider(price))
 
 
 def _top_up(

@@ -155,7 +155,7 @@ def read_turn(
 
 def _read_links(transaction: Transaction, customer: BilledCustomer, *, account: str) -> ProviderLinks:
     subscription, currency_code = customer.subscription, customer.subscription.currency.code
-    ids = [_customer(customer), subscription.subscription_id, subscription.plan_id]
+    ids = [_customer(customer), subscription.subscription_id]
     for price in customer.prices:
         ids += [price.price_id, price_link_id(price.price_id, currency_code)]
     known = read_links(transaction, application_id=customer.application_id, account=account, our_ids=ids)
@@ -322,13 +322,10 @@ def _subscription(billed: BilledCustomer, now: datetime) -> ProviderSubscription
         customer_name=billed.company_name,
         currency=subscription.currency.code,
         prices=tuple(
-            provider_price(price, product_id=subscription.plan_id, product=billed.plan_name)
-            for price in billed.prices
-            if is_rated_by_provider(price)
+            provider_price(price, product=billed.plan_name) for price in billed.prices if is_rated_by_provider(price)
         ),
         billing_cycle_anchor=subscription.started_at,
         cycle=provider_cycle(subscription, now),
-        ends_at=subscription.cycle.ends_at,
         payment_terms=subscription.payment_terms,
         prepaid_billing=subscription.prepaid_billing,
     )

@@ -12,14 +12,13 @@ def is_rated_by_provider(price: Price) -> bool:
     return isinstance(express(price), Expressed)
 
 
-def provider_price(price: Price, *, product_id: str, product: str) -> ProviderPrice:
-    """Return a price of `is_rated_by_provider` in the provider's words; its product is the plan."""
+def provider_price(price: Price, *, product: str) -> ProviderPrice:
+    """Return a price of `is_rated_by_provider` in the provider's words; its product is the plan's name."""
     expressed = express(price)
     if not isinstance(expressed, Expressed):
         raise TypeError(f"the provider cannot rate a {type(price.model).__name__}: {expressed.reason}")
     return ProviderPrice(
         lookup_key=price.price_id,
-        product_id=product_id,
         product=product,
         nickname=price.name,
         currency=price.currency.code,

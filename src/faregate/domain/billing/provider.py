@@ -46,11 +46,10 @@ class ProviderPrice:
 
     `package`: `unit_amount` for every begun `divide_by` units of a period's total; `package_down`: every full ones.
     `per_unit`: `unit_amount` for every unit. `graduated` and `volume`: by `tiers`.
-    `product_id` and `product`: our id and name of the plan.
+    `product`: the plan's name.
     """
 
     lookup_key: str
-    product_id: str
     product: str
     nickname: str
     currency: str
@@ -109,7 +108,6 @@ class ProviderSubscription:
     prices: tuple[ProviderPrice, ...]
     billing_cycle_anchor: datetime
     cycle: ProviderCycle | None
-    ends_at: datetime | None
     payment_terms: timedelta
     prepaid_billing: PrepaidBilling
 
