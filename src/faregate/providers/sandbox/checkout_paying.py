@@ -11,6 +11,7 @@ from faregate.providers.sandbox.asking import Asked, Sandbox
 from faregate.providers.sandbox.checkout import SESSION, moved, wishes_of
 from faregate.providers.sandbox.customers import make_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
+from faregate.providers.sandbox.intents import raise_decline
 from faregate.providers.sandbox.invoice_items import new_item
 from faregate.providers.sandbox.paying import SETTLES, agree, attempt, settle
 from faregate.providers.sandbox.payment_intents import new_intent
@@ -64,8 +65,7 @@ def _pay(sandbox: Sandbox, body: Json, method: Json) -> Json:
     else:
         intent = sandbox.store.get("payment_intent", body["payment_intent"])
     after = attempt(sandbox, intent, method, off_session=False, return_url=body["url"])
-    if after["status"] == "requires_payment_method":
-        raise _declined(after["last_payment_error"])
+    raise_decline(after)
     return body if after["status"] == "requires_action" else _complete(sandbox, body, after)
 
 
@@ -79,8 +79,7 @@ def _set_up(sandbox: Sandbox, body: Json, method: Json) -> Json:
     else:
         setup = sandbox.store.get("setup_intent", wishes["setup"])
     after = attempt_setup(sandbox, setup, method, return_url=body["url"])
-    if after["status"] == "requires_payment_method":
-        raise _declined(after["last_setup_error"])
+    raise_decline(after)
     return body if after["status"] == "requires_action" else _complete(sandbox, body, after)
 
 
@@ -138,11 +137,6 @@ def _with_customer(sandbox: Sandbox, body: Json, *, email: str | None, name: str
     sent = {"email": email, "name": name} if name else {"email": email}
     customer = make_customer(sandbox, Asked(url="/v1/customers", ids=(), parameters=sent))
     return body | {"customer": customer["id"]}
-
-
-def _declined(error: Json) -> Declined:
-    code, decline_code = error["code"], error.get("decline_code")
-    return Declined(error["message"], code=code, decline_code=decline_code, objects={})
 
 
 WORKS = {SETTLES: payment_ended}

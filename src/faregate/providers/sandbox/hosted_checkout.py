@@ -19,6 +19,7 @@ from faregate.providers.sandbox.hosted_base import (
 )
 from faregate.providers.sandbox.hosted_forms import label_of, money, submitted_method
 from faregate.providers.sandbox.hosted_setups import go_on
+from faregate.providers.sandbox.intents import error_of
 from faregate.providers.sandbox.paying import authenticate, in_time_of_owner
 from faregate.providers.sandbox.setup_intents import authenticate_setup
 
@@ -112,9 +113,9 @@ def _after_authentication(sandbox: Sandbox, intent: Json) -> Hosted:
     for body in sandbox.store.find(SESSION, name, intent["id"]):
         if body["status"] == "complete":
             return HostedRedirect(url=_success_url(body))
-        error = intent.get("last_payment_error") or intent.get("last_setup_error")
+        error = error_of(intent)
         if body["status"] == "open":
-            return show_checkout(sandbox, body["id"], fault=error and error["message"])
+            return show_checkout(sandbox, body["id"], fault=None if error is None else error["message"])
     url = page_state(sandbox, intent["id"])["return_url"]
     if url is None:
         return HostedPage(kind="closed", shown={"heading": "You can close this page", "back": None})

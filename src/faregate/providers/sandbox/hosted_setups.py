@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from faregate.providers.sandbox.asking import Sandbox, changed
-from faregate.providers.sandbox.faults import Declined, Json
+from faregate.providers.sandbox.faults import Json
+from faregate.providers.sandbox.intents import raise_decline
 from faregate.providers.sandbox.invoice_payments import collect
-from faregate.providers.sandbox.paying import agree, raise_decline
+from faregate.providers.sandbox.paying import agree
 from faregate.providers.sandbox.setup_intents import attempt_setup, new_setup
 
 
@@ -16,10 +17,7 @@ def set_up(sandbox: Sandbox, customer: Json, method: Json, *, then: Json, return
     """
     setup = new_setup(sandbox, {"customer": customer["id"]}) | {"_then": then}
     after = attempt_setup(sandbox, setup, method, return_url=return_url)
-    error = after["last_setup_error"]
-    if error is not None:
-        code, decline_code = error["code"], error.get("decline_code")
-        raise Declined(error["message"], code=code, decline_code=decline_code, objects={})
+    raise_decline(after)
     if after["status"] == "requires_action":
         url: str = after["next_action"]["redirect_to_url"]["url"]
         return url

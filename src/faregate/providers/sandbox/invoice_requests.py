@@ -33,6 +33,7 @@ from faregate.providers.sandbox.asking import (
 )
 from faregate.providers.sandbox.customers import live_customer, required_customer
 from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.intents import raise_decline
 from faregate.providers.sandbox.invoice_items import (
     draft,
     edited_item,
@@ -53,7 +54,6 @@ from faregate.providers.sandbox.invoices import (
     refreshed,
     settle,
 )
-from faregate.providers.sandbox.paying import raise_decline
 from faregate.providers.sandbox.payment_methods import default_payment_method
 from faregate.providers.sandbox.tax import named_tax_rates
 from faregate.providers.sandbox.times import in_time_of, plan

@@ -11,7 +11,8 @@ from faregate.providers.sandbox.asking import Sandbox
 from faregate.providers.sandbox.cards import AUTHENTICATION_REQUIRED, Authentication, Decline, card_of_fingerprint
 from faregate.providers.sandbox.charges import make_charge, settle_charge
 from faregate.providers.sandbox.disputes import open_dispute
-from faregate.providers.sandbox.faults import Declined, Json, doc_url
+from faregate.providers.sandbox.faults import Json
+from faregate.providers.sandbox.intents import asking, failed, intent_error, moved
 from faregate.providers.sandbox.payment_methods import attach, decline_of
 from faregate.providers.sandbox.times import in_time_of, plan
 
@@ -43,13 +44,7 @@ def attempt(
     if _asks_holder(sandbox, method, off_session=off_session):
         if off_session:
             return _failed(sandbox, intent, method, decline=AUTHENTICATION_REQUIRED)
-        url = f"{sandbox.pages_url}/authentication/{intent['id']}"
-        action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
-        return _moved(
-            sandbox,
-            intent | {"status": "requires_action", "next_action": action, "last_payment_error": None},
-            event="payment_intent.requires_action",
-        )
+        return asking(sandbox, intent, return_url=return_url)
     return _charged(sandbox, intent, method, waits=waits)
 
 
@@ -58,14 +53,8 @@ def authenticate(sandbox: Sandbox, intent: Json, *, confirmed: bool) -> Json:
     method = sandbox.store.get("payment_method", intent["payment_method"])
     if confirmed:
         return _charged(sandbox, intent | {"next_action": None}, method)
-    error = payment_error(_NOT_AUTHENTICATED, _NOT_AUTHENTICATED_MESSAGE, method, kind="invalid_request_error")
-    after = intent | {
-        "last_payment_error": error,
-        "next_action": None,
-        "payment_method": None,
-        "status": "requires_payment_method",
-    }
-    return _moved(sandbox, after, event="payment_intent.payment_failed")
+    error = intent_error(_NOT_AUTHENTICATED, _NOT_AUTHENTICATED_MESSAGE, method, kind="invalid_request_error")
+    return failed(sandbox, intent, error)
 
 
 def settle(sandbox: Sandbox, intent: Json) -> Json:
@@ -95,22 +84,6 @@ def plan_for_owner(sandbox: Sandbox, work: str, body: Json, *, after_s: int) -> 
 def agree(sandbox: Sandbox, method: Json) -> None:
     """Note that a card's holder was there just now: the next payment asks them nothing."""
     sandbox.store.index(method, agreed=method["id"])
-
-
-def payment_error(
-    code: str, message: str, method: Json, *, kind: str = "card_error", decline_code: str | None = None
-) -> Json:
-    """Return what `last_payment_error` and `last_setup_error` show."""
-    error = {"code": code, "doc_url": doc_url(code), "message": message, "payment_method": method, "type": kind}
-    return error if decline_code is None else error | {"decline_code": decline_code}
-
-
-def raise_decline(intent: Json) -> None:
-    """Raise `Declined` for an intent of which the last attempt failed; its error is Stripe's answer."""
-    error = intent["last_payment_error"]
-    if intent["status"] == "requires_payment_method" and error is not None:
-        objects = {"charge": error.get("charge"), "payment_intent": intent, "payment_method": error["payment_method"]}
-        raise Declined(error["message"], code=error["code"], decline_code=error.get("decline_code"), objects=objects)
 
 
 def asks_holder(sandbox: Sandbox, method: Json, *, setting_up: bool) -> bool:
@@ -149,7 +122,7 @@ def _charged(sandbox: Sandbox, intent: Json, method: Json, *, waits: bool = Fals
         charge = make_charge(sandbox, intent, method, status="pending", decline=None)
         plan_for_owner(sandbox, SETTLES, intent, after_s=_SETTLES_AFTER_S)
         after = intent | {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
-        return _moved(sandbox, after, event="payment_intent.processing")
+        return moved(sandbox, after, event="payment_intent.processing")
     decline = decline_of(sandbox, method)
     if decline is not None:
         return _failed(sandbox, intent, method, decline=decline)
@@ -171,7 +144,7 @@ def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str) -> Json:
         "next_action": None,
         "status": "succeeded",
     }
-    after = _moved(sandbox, after, event="payment_intent.succeeded")
+    after = moved(sandbox, after, event="payment_intent.succeeded")
     if intent["customer"] is not None and intent["setup_future_usage"] is not None:
         attach(sandbox, method, sandbox.store.get("customer", intent["customer"]))
     elif method["customer"] is None:
@@ -185,19 +158,5 @@ def _failed(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline) -
 
 
 def _failed_with(sandbox: Sandbox, intent: Json, method: Json, *, decline: Decline, charge: str) -> Json:
-    error = payment_error(decline.code, decline.message, method, decline_code=decline.decline_code)
-    after = intent | {
-        "last_payment_error": error | {"charge": charge},
-        "latest_charge": charge,
-        "next_action": None,
-        "payment_method": None,
-        "status": "requires_payment_method",
-    }
-    return _moved(sandbox, after, event="payment_intent.payment_failed")
-
-
-def _moved(sandbox: Sandbox, intent: Json, *, event: str) -> Json:
-    sandbox.store.put(intent)
-    sandbox.store.index(intent, payment_method=intent["payment_method"])
-    sandbox.tell(event, intent)
-    return intent
+    error = intent_error(decline.code, decline.message, method, decline_code=decline.decline_code)
+    return failed(sandbox, intent | {"latest_charge": charge}, error | {"charge": charge})

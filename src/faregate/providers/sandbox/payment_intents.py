@@ -17,7 +17,6 @@ from faregate.providers.sandbox.asking import (
     Sandbox,
     created_in,
     known_currency,
-    merged_metadata,
     page_of,
     refuse_others,
     retrieved,
@@ -25,11 +24,11 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
-from faregate.providers.sandbox.paying import attempt, in_time_of_owner, raise_decline
+from faregate.providers.sandbox.intents import OPEN, changed_intent, raise_decline, with_method
+from faregate.providers.sandbox.paying import attempt, in_time_of_owner
 from faregate.providers.sandbox.payment_methods import (
     default_payment_method,
     payment_method_named,
-    refuse_spent,
 )
 from faregate.providers.sandbox.times import in_time_of
 
@@ -47,7 +46,6 @@ _CHANGED: Final = frozenset({"amount", "currency", "metadata", "payment_method",
 _KNOWN: Final = (
     _CHANGED | _CONFIRMING | {"automatic_payment_methods", "capture_method", "confirm", "confirmation_method"}
 )
-_OPEN: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 _NOTES: Final = frozenset({"description", "metadata", "receipt_email"})
 """What can be changed of a payment that has ended."""
 
@@ -94,23 +92,16 @@ def change_intent(sandbox: Sandbox, asked: Asked) -> Json:
     """Change a payment intent: all of it before the payment, afterwards what is noted on it."""
     body, sent = sandbox.store.get("payment_intent", asked.ids[0]), asked.parameters
     refuse_others(sent, _CHANGED, "a payment intent that exists")
-    if body["status"] not in _OPEN:
+    if body["status"] not in OPEN:
         for name in sorted(sent.keys() - _NOTES):
             message = f"This PaymentIntent's {name} could not be updated because it has a status of {body['status']}."
             raise refused(message, param=name, code=_STATE)
     if "amount" in sent or "currency" in sent:
         wanted = body | sent
         require_amount(wanted["amount"], wanted["currency"])
-    if sent.get("customer") is not None:
-        live_customer(sandbox, sent["customer"])
-    fields = {name: value for name, value in sent.items() if name != "payment_method"}
-    if "currency" in fields:
-        fields["currency"] = fields["currency"].lower()
-    if "metadata" in fields:
-        fields["metadata"] = merged_metadata(body["metadata"], fields["metadata"])
-    body = body | fields
-    sandbox.store.put(body)
-    sandbox.store.index(body, customer=body["customer"])
+    if "currency" in sent:
+        sent = sent | {"currency": sent["currency"].lower()}
+    body = changed_intent(sandbox, body, sent)
     return _with_method(sandbox, body, sent["payment_method"]) if "payment_method" in sent else body
 
 
@@ -118,7 +109,7 @@ def confirm_intent(sandbox: Sandbox, asked: Asked) -> Json:
     """Try to take the payment; raises `Declined` with the intent as it stays where that fails."""
     body, sent = sandbox.store.get("payment_intent", asked.ids[0]), asked.parameters
     refuse_others(sent, _CONFIRMING | {"payment_method", "receipt_email", "setup_future_usage"}, "a confirmation")
-    _require_state(body, _OPEN, "confirm")
+    _require_state(body, OPEN, "confirm")
     sandbox = in_time_of_owner(sandbox, body)
     body = body | {name: sent[name] for name in ("receipt_email", "setup_future_usage") if name in sent}
     if "payment_method" in sent:
@@ -129,7 +120,7 @@ def confirm_intent(sandbox: Sandbox, asked: Asked) -> Json:
 def cancel_intent(sandbox: Sandbox, asked: Asked) -> Json:
     """Give a payment up."""
     body = sandbox.store.get("payment_intent", asked.ids[0])
-    _require_state(body, _OPEN, "cancel")
+    _require_state(body, OPEN, "cancel")
     return cancel(in_time_of_owner(sandbox, body), body, reason=asked.parameters.get("cancellation_reason"))
 
 
@@ -241,11 +232,7 @@ def _with_method(sandbox: Sandbox, body: Json, name: str) -> Json:
             " `customer` parameter on the PaymentIntent."
         )
         raise refused(message, param="payment_method")
-    refuse_spent(sandbox, method)
-    body = body | {"payment_method": method["id"], "status": "requires_confirmation", "next_action": None}
-    sandbox.store.put(body)
-    sandbox.store.index(body, payment_method=method["id"])
-    return body
+    return with_method(sandbox, body, method)
 
 
 def _confirmed(sandbox: Sandbox, body: Json, sent: Json) -> Json:

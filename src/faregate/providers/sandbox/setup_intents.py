@@ -16,22 +16,30 @@ from faregate.providers.sandbox.asking import (
     Route,
     Sandbox,
     created_in,
-    merged_metadata,
     page_of,
     refuse_others,
     retrieved,
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
-from faregate.providers.sandbox.faults import Declined, Json, refused
-from faregate.providers.sandbox.paying import asks_holder, in_time_of_owner, payment_error
-from faregate.providers.sandbox.payment_methods import attach, payment_method_named, refuse_spent, setup_decline
+from faregate.providers.sandbox.faults import Json, refused
+from faregate.providers.sandbox.intents import (
+    OPEN,
+    asking,
+    changed_intent,
+    failed,
+    intent_error,
+    moved,
+    raise_decline,
+    with_method,
+)
+from faregate.providers.sandbox.paying import asks_holder, in_time_of_owner
+from faregate.providers.sandbox.payment_methods import attach, payment_method_named, setup_decline
 from faregate.providers.sandbox.times import in_time_of
 
 _CONFIRMING: Final = frozenset({"return_url", "use_stripe_sdk"})
 _CHANGED: Final = frozenset({"customer", "description", "metadata", "payment_method"})
 _KNOWN: Final = _CHANGED | _CONFIRMING | {"automatic_payment_methods", "confirm", "usage"}
-_OPEN: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 _STATE: Final = "setup_intent_unexpected_state"
 _NOT_AUTHENTICATED: Final = "setup_intent_authentication_failure"
 
@@ -87,14 +95,7 @@ def change_setup(sandbox: Sandbox, asked: Asked) -> Json:
     body, sent = sandbox.store.get("setup_intent", asked.ids[0]), asked.parameters
     refuse_others(sent, _CHANGED, "a setup intent that exists")
     _require_open(body, "update")
-    if sent.get("customer") is not None:
-        live_customer(sandbox, sent["customer"])
-    fields = {name: value for name, value in sent.items() if name != "payment_method"}
-    if "metadata" in fields:
-        fields["metadata"] = merged_metadata(body["metadata"], fields["metadata"])
-    body = body | fields
-    sandbox.store.put(body)
-    sandbox.store.index(body, customer=body["customer"])
+    body = changed_intent(sandbox, body, sent)
     return _with_method(sandbox, body, sent["payment_method"]) if "payment_method" in sent else body
 
 
@@ -119,7 +120,7 @@ def cancel_setup(sandbox: Sandbox, asked: Asked) -> Json:
         "cancellation_reason": asked.parameters.get("cancellation_reason"),
         "next_action": None,
     }
-    return _moved(sandbox, after, event="setup_intent.canceled")
+    return moved(sandbox, after, event="setup_intent.canceled")
 
 
 def list_setups(sandbox: Sandbox, asked: Asked) -> Json:
@@ -132,10 +133,7 @@ def attempt_setup(sandbox: Sandbox, body: Json, method: Json, *, return_url: str
     """Set a payment method up and return the intent as it is then; a decline is in its `last_setup_error`."""
     body = body | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
     if asks_holder(sandbox, method, setting_up=True):
-        url = f"{sandbox.pages_url}/authentication/{body['id']}"
-        action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
-        after = body | {"status": "requires_action", "next_action": action, "last_setup_error": None}
-        return _moved(sandbox, after, event="setup_intent.requires_action")
+        return asking(sandbox, body, return_url=return_url)
     return _set_up(sandbox, body, method)
 
 
@@ -148,29 +146,19 @@ def authenticate_setup(sandbox: Sandbox, body: Json, *, confirmed: bool) -> Json
         "The latest attempt to set up the payment method has failed because authentication failed. You can provide"
         " another payment method to attempt to set it up again."
     )
-    error = payment_error(_NOT_AUTHENTICATED, message, method, kind="invalid_request_error")
-    return _failed(sandbox, body, error)
+    error = intent_error(_NOT_AUTHENTICATED, message, method, kind="invalid_request_error")
+    return failed(sandbox, body, error)
 
 
 def _set_up(sandbox: Sandbox, body: Json, method: Json) -> Json:
     decline = setup_decline(sandbox, method)
     if decline is not None:
-        error = payment_error(decline.code, decline.message, method, decline_code=decline.decline_code)
-        return _failed(sandbox, body, error)
+        error = intent_error(decline.code, decline.message, method, decline_code=decline.decline_code)
+        return failed(sandbox, body, error)
     if body["customer"] is not None:
         attach(sandbox, method, sandbox.store.get("customer", body["customer"]))
     after = body | {"status": "succeeded", "next_action": None, "last_setup_error": None}
-    return _moved(sandbox, after, event="setup_intent.succeeded")
-
-
-def _failed(sandbox: Sandbox, body: Json, error: Json) -> Json:
-    after = body | {
-        "last_setup_error": error,
-        "next_action": None,
-        "payment_method": None,
-        "status": "requires_payment_method",
-    }
-    return _moved(sandbox, after, event="setup_intent.setup_failed")
+    return moved(sandbox, after, event="setup_intent.succeeded")
 
 
 def _with_method(sandbox: Sandbox, body: Json, name: str) -> Json:
@@ -178,11 +166,7 @@ def _with_method(sandbox: Sandbox, body: Json, name: str) -> Json:
     if method["customer"] not in {None, body["customer"]}:
         message = f"The payment method {method['id']} belongs to another customer than the SetupIntent."
         raise refused(message, param="payment_method")
-    refuse_spent(sandbox, method)
-    body = body | {"payment_method": method["id"], "status": "requires_confirmation", "next_action": None}
-    sandbox.store.put(body)
-    sandbox.store.index(body, payment_method=method["id"])
-    return body
+    return with_method(sandbox, body, method)
 
 
 def _confirmed(sandbox: Sandbox, body: Json, sent: Json) -> Json:
@@ -191,24 +175,14 @@ def _confirmed(sandbox: Sandbox, body: Json, sent: Json) -> Json:
         raise refused(message, code=_STATE)
     method = sandbox.store.get("payment_method", body["payment_method"])
     after = attempt_setup(sandbox, body, method, return_url=sent.get("return_url"))
-    error = after["last_setup_error"]
-    if after["status"] == "requires_payment_method" and error is not None:
-        objects = {"setup_intent": after, "payment_method": error["payment_method"]}
-        raise Declined(error["message"], code=error["code"], decline_code=error.get("decline_code"), objects=objects)
+    raise_decline(after)
     return after
 
 
 def _require_open(body: Json, verb: str) -> None:
-    if body["status"] not in _OPEN:
+    if body["status"] not in OPEN:
         message = f"You cannot {verb} this SetupIntent because it has a status of {body['status']}."
         raise refused(message, code=_STATE)
-
-
-def _moved(sandbox: Sandbox, body: Json, *, event: str) -> Json:
-    sandbox.store.put(body)
-    sandbox.store.index(body, payment_method=body["payment_method"])
-    sandbox.tell(event, body)
-    return body
 
 
 _ONE: Final = "/v1/setup_intents/{}"
