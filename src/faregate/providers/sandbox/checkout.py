@@ -25,9 +25,8 @@ from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.checkout_lines import session_lines
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, lacking, refused
-from faregate.providers.sandbox.paying import in_time_of_owner, plan_for_owner
 from faregate.providers.sandbox.payment_intents import cancel, require_amount
-from faregate.providers.sandbox.times import in_time_of
+from faregate.providers.sandbox.times import in_time_of, in_time_of_owner, plan_for_owner
 
 SESSION: Final = "checkout.session"
 _EXPIRES: Final = "checkout.expires"

@@ -22,7 +22,7 @@ from faregate.providers.sandbox.asking import (
 )
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, refused
-from faregate.providers.sandbox.times import in_time_of
+from faregate.providers.sandbox.times import in_time_of_owner
 
 _DAY_S: Final = 86_400
 _DUE_DAYS: Final = 9
@@ -123,8 +123,7 @@ def close_dispute(sandbox: Sandbox, asked: Asked) -> Json:
 
 
 def _in_time_of_payer(sandbox: Sandbox, body: Json) -> Sandbox:
-    customer = sandbox.store.get("charge", body["charge"])["customer"]
-    return sandbox if customer is None else in_time_of(sandbox, sandbox.store.get("customer", customer))
+    return in_time_of_owner(sandbox, sandbox.store.get("charge", body["charge"]))
 
 
 def _require_open(body: Json) -> None:

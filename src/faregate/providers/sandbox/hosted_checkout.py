@@ -20,8 +20,9 @@ from faregate.providers.sandbox.hosted_base import (
 from faregate.providers.sandbox.hosted_forms import label_of, money, submitted_method
 from faregate.providers.sandbox.hosted_setups import go_on
 from faregate.providers.sandbox.intents import error_of
-from faregate.providers.sandbox.paying import authenticate, in_time_of_owner
+from faregate.providers.sandbox.paying import authenticate
 from faregate.providers.sandbox.setup_intents import authenticate_setup
+from faregate.providers.sandbox.times import in_time_of_owner
 
 _VERBS: Final = {"payment": "Pay", "setup": "Save", "subscription": "Subscribe"}
 

@@ -10,10 +10,10 @@ from faregate.providers.sandbox.hosted_base import Form, Hosted, HostedPage, pat
 from faregate.providers.sandbox.hosted_forms import label_of, money, submitted_method
 from faregate.providers.sandbox.hosted_invoice import day
 from faregate.providers.sandbox.hosted_setups import make_default, set_up
-from faregate.providers.sandbox.paying import in_time_of_owner
 from faregate.providers.sandbox.payment_methods import require_of_customer
 from faregate.providers.sandbox.portal import CONFIGURATION, PORTAL_SESSION, is_over
 from faregate.providers.sandbox.subscriptions import cancel_subscription, change_subscription
+from faregate.providers.sandbox.times import in_time_of_owner
 
 _LIVE: Final = frozenset({"active", "past_due", "trialing", "unpaid"})
 _INVOICES: Final = 24

@@ -14,7 +14,7 @@ from faregate.providers.sandbox.disputes import open_dispute
 from faregate.providers.sandbox.faults import Json
 from faregate.providers.sandbox.intents import asking, failed, intent_error, moved
 from faregate.providers.sandbox.payment_methods import attach, decline_of
-from faregate.providers.sandbox.times import in_time_of, plan
+from faregate.providers.sandbox.times import plan_for_owner
 
 SETTLES: Final = "payment.settles"
 """A payment that was on its way ends."""
@@ -66,19 +66,6 @@ def settle(sandbox: Sandbox, intent: Json) -> Json:
     if decline is None:
         return _succeeded(sandbox, intent, charge=charge["id"])
     return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"])
-
-
-def in_time_of_owner(sandbox: Sandbox, body: Json) -> Sandbox:
-    """Return the account in the time of the customer of a payment, refund or setup."""
-    customer = body["customer"]
-    return sandbox if customer is None else in_time_of(sandbox, sandbox.store.get("customer", customer))
-
-
-def plan_for_owner(sandbox: Sandbox, work: str, body: Json, *, after_s: int) -> None:
-    """Plan a work with something of a customer's on the clock that the customer lives on."""
-    customer = body["customer"]
-    clock = None if customer is None else sandbox.store.get("customer", customer)["test_clock"]
-    plan(sandbox, work, {"id": body["id"], "test_clock": clock}, at=sandbox.now() + after_s)
 
 
 def agree(sandbox: Sandbox, method: Json) -> None:

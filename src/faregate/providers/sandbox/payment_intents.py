@@ -25,12 +25,12 @@ from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
 from faregate.providers.sandbox.intents import OPEN, changed_intent, raise_decline, with_method
-from faregate.providers.sandbox.paying import attempt, in_time_of_owner
+from faregate.providers.sandbox.paying import attempt
 from faregate.providers.sandbox.payment_methods import (
     default_payment_method,
     payment_method_named,
 )
-from faregate.providers.sandbox.times import in_time_of
+from faregate.providers.sandbox.times import in_time_of, in_time_of_owner
 
 _NOTED: Final = (
     "customer",

@@ -23,7 +23,7 @@ from faregate.providers.sandbox.asking import (
 from faregate.providers.sandbox.cards import card_of_fingerprint
 from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, missing, refused
-from faregate.providers.sandbox.paying import in_time_of_owner, plan_for_owner
+from faregate.providers.sandbox.times import in_time_of_owner, plan_for_owner
 
 _KNOWN: Final = frozenset({"amount", "charge", "metadata", "payment_intent", "reason"})
 _HELD: Final = frozenset({"needs_response", "under_review", "lost"})

@@ -33,9 +33,9 @@ from faregate.providers.sandbox.intents import (
     raise_decline,
     with_method,
 )
-from faregate.providers.sandbox.paying import asks_holder, in_time_of_owner
+from faregate.providers.sandbox.paying import asks_holder
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, setup_decline
-from faregate.providers.sandbox.times import in_time_of
+from faregate.providers.sandbox.times import in_time_of, in_time_of_owner
 
 _CONFIRMING: Final = frozenset({"return_url", "use_stripe_sdk"})
 _CHANGED: Final = frozenset({"customer", "description", "metadata", "payment_method"})
