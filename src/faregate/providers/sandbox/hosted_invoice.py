@@ -56,7 +56,7 @@ def submit_invoice(sandbox: Sandbox, identifier: str, form: Form) -> str | None:
     sandbox = in_time_of(sandbox, body)
     customer = sandbox.store.get("customer", body["customer"])
     method = submitted_method(sandbox, form, customer=customer["id"], email=customer["email"])
-    if not asks_holder(sandbox, method, setting_up=False):
+    if not asks_holder(sandbox, method, off_session=False):
         pay_invoice_with(sandbox, identifier, method["id"])
         return None
     url = f"{sandbox.pages_url}/invoices/{identifier}"

@@ -41,7 +41,7 @@ def attempt(
     `waits`: whether a payment from a bank account is on its way for a while.
     """
     intent = intent | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
-    if _asks_holder(sandbox, method, off_session=off_session):
+    if asks_holder(sandbox, method, off_session=off_session):
         if off_session:
             return _failed(sandbox, intent, method, decline=AUTHENTICATION_REQUIRED)
         return asking(sandbox, intent, return_url=return_url)
@@ -64,7 +64,7 @@ def settle(sandbox: Sandbox, intent: Json) -> Json:
     decline = decline_of(sandbox, method)
     settle_charge(sandbox, charge, decline=decline)
     if decline is None:
-        return _succeeded(sandbox, intent, charge=charge["id"])
+        return _succeeded(sandbox, intent, method, charge=charge["id"])
     return _failed_with(sandbox, intent, method, decline=decline, charge=charge["id"])
 
 
@@ -73,15 +73,16 @@ def agree(sandbox: Sandbox, method: Json) -> None:
     sandbox.store.index(method, agreed=method["id"])
 
 
-def asks_holder(sandbox: Sandbox, method: Json, *, setting_up: bool) -> bool:
-    """Return whether a card's holder is asked, when it is set up or when a payment is made in their presence."""
-    if setting_up and method["type"] == "card":
-        kind = card_of_fingerprint(method["card"]["fingerprint"]).authentication
-        return kind in {Authentication.ALWAYS, Authentication.UNLESS_SET_UP}
-    return _asks_holder(sandbox, method, off_session=False)
+def asks_when_set_up(method: Json) -> bool:
+    """Return whether a card's holder is asked when it is set up."""
+    if method["type"] != "card":
+        return False
+    kind = card_of_fingerprint(method["card"]["fingerprint"]).authentication
+    return kind in {Authentication.ALWAYS, Authentication.UNLESS_SET_UP}
 
 
-def _asks_holder(sandbox: Sandbox, method: Json, *, off_session: bool) -> bool:
+def asks_holder(sandbox: Sandbox, method: Json, *, off_session: bool) -> bool:
+    """Return whether a card's holder is asked when a payment is made, in their presence or not."""
     if method["type"] != "card":
         return False
     if off_session and sandbox.store.find("payment_method", "agreed", method["id"]):
@@ -114,7 +115,7 @@ def _charged(sandbox: Sandbox, intent: Json, method: Json, *, waits: bool = Fals
     if decline is not None:
         return _failed(sandbox, intent, method, decline=decline)
     charge = make_charge(sandbox, intent, method, status="succeeded", decline=None)
-    after = _succeeded(sandbox, intent, charge=charge["id"])
+    after = _succeeded(sandbox, intent, method, charge=charge["id"])
     if method["type"] == "card":
         card = card_of_fingerprint(method["card"]["fingerprint"])
         if card.dispute is not None:
@@ -122,8 +123,7 @@ def _charged(sandbox: Sandbox, intent: Json, method: Json, *, waits: bool = Fals
     return after
 
 
-def _succeeded(sandbox: Sandbox, intent: Json, *, charge: str) -> Json:
-    method = sandbox.store.get("payment_method", intent["payment_method"])
+def _succeeded(sandbox: Sandbox, intent: Json, method: Json, *, charge: str) -> Json:
     after = intent | {
         "amount_received": intent["amount"],
         "last_payment_error": None,

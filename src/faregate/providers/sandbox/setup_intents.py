@@ -33,7 +33,7 @@ from faregate.providers.sandbox.intents import (
     raise_decline,
     with_method,
 )
-from faregate.providers.sandbox.paying import asks_holder
+from faregate.providers.sandbox.paying import asks_when_set_up
 from faregate.providers.sandbox.payment_methods import attach, payment_method_named, setup_decline
 from faregate.providers.sandbox.times import in_time_of, in_time_of_owner
 
@@ -132,7 +132,7 @@ def list_setups(sandbox: Sandbox, asked: Asked) -> Json:
 def attempt_setup(sandbox: Sandbox, body: Json, method: Json, *, return_url: str | None = None) -> Json:
     """Set a payment method up and return the intent as it is then; a decline is in its `last_setup_error`."""
     body = body | {"payment_method": method["id"], "payment_method_types": [method["type"]]}
-    if asks_holder(sandbox, method, setting_up=True):
+    if asks_when_set_up(method):
         return asking(sandbox, body, return_url=return_url)
     return _set_up(sandbox, body, method)
 
