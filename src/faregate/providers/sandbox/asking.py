@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, Self
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from faregate.base.errors import InvalidInput
 from faregate.base.ids import IdSource
 from faregate.base.money import currency
 from faregate.providers.sandbox import deliveries
-from faregate.providers.sandbox.faults import Json, missing, refused
+from faregate.providers.sandbox.faults import Json, StripeFault, missing, refused
 from faregate.providers.sandbox.live import Live
 from faregate.providers.sandbox.showing import as_shown
 from faregate.providers.sandbox.store import Store
@@ -173,35 +174,72 @@ def retrieved(kind: str) -> Answerer:
 
 
 def page_of(asked: Asked, found: Iterable[Json], wanted: Callable[[Json], bool] = lambda _: True) -> Json:
-    """Return a part of a list, newest first (docs.stripe.com/api/pagination); `found` is newest first."""
+    """Return a part of a list, newest first (docs.stripe.com/api/pagination); `found` is newest first.
+
+    Reads no further than the part goes.
+    """
     parameters = asked.parameters
     limit = _limit(asked, usual=_PAGE)
-    rows = [row for row in found if wanted(row)]
-    ids = [row["id"] for row in rows]
+    rows = filter(wanted, found)
     after, before = parameters.get("starting_after"), parameters.get("ending_before")
-    for name, cursor in (("starting_after", after), ("ending_before", before)):
-        if cursor is not None and cursor not in ids:
-            raise refused(f"No such object: '{cursor}'", param=name, code="resource_missing")
     if before is not None:
-        end = ids.index(before)
-        start = max(0, end - limit)
-        return _list(asked.url, rows[start:end], has_more=start > 0)
-    start = 0 if after is None else ids.index(after) + 1
-    return _list(asked.url, rows[start : start + limit], has_more=len(rows) > start + limit)
+        kept = list(rows)
+        if after is not None:
+            _up_to(kept, after, refusal=_no_cursor("starting_after", after))
+        newer = _up_to(kept, before, refusal=_no_cursor("ending_before", before))
+        return _list(asked.url, newer[-limit:], has_more=len(newer) > limit)
+    if after is not None:
+        _up_to(rows, after, refusal=_no_cursor("starting_after", after))
+    shown, has_more = _first(rows, limit)
+    return _list(asked.url, shown, has_more=has_more)
 
 
 def v2_page_of(asked: Asked, found: Iterable[Json]) -> Json:
     """Return a part of a list of `/v2`, newest first, with the address of the next part; `found` is newest first."""
     limit = _limit(asked, usual=_V2_PAGE)
-    rows = list(found)
-    ids = [row["id"] for row in rows]
-    if asked.page is not None and asked.page not in ids:
-        raise refused("Invalid page token", param="page")
-    start = 0 if asked.page is None else ids.index(asked.page) + 1
-    shown = rows[start : start + limit]
-    has_more = len(rows) > start + limit
+    rows = iter(found)
+    if asked.page is not None:
+        _up_to(rows, asked.page, refusal=refused("Invalid page token", param="page"))
+    shown, has_more = _first(rows, limit)
     following = f"{asked.url}?{urlencode({'page': shown[-1]['id'], 'limit': limit})}" if has_more else None
     return {"data": shown, "next_page_url": following, "previous_page_url": None}
+
+
+def listed(sandbox: Sandbox, asked: Asked, kind: str, *, names: tuple[str, ...]) -> Json:
+    """Return a part of the list of a kind: what `created` and those of the filters in `names` that were sent leave.
+
+    The first of these finds the objects.
+    """
+    sent = asked.parameters
+    filters = {name: sent[name] for name in names if sent.get(name) is not None}
+    first = next(iter(filters), None)
+    found = sandbox.store.newest_first(kind) if first is None else sandbox.store.find(kind, first, filters[first])
+
+    def wanted(body: Json) -> bool:
+        is_named = all(body.get(name) == value for name, value in filters.items())
+        return is_named and created_in(sent.get("created"), body["created"])
+
+    return page_of(asked, found, wanted)
+
+
+def _up_to(rows: Iterable[Json], cursor: str, *, refusal: StripeFault) -> list[Json]:
+    """Take rows up to the one with an id, and return those before it; raises `refusal` where there is none."""
+    passed: list[Json] = []
+    for row in rows:
+        if row["id"] == cursor:
+            return passed
+        passed.append(row)
+    raise refusal
+
+
+def _no_cursor(name: str, cursor: str) -> StripeFault:
+    return refused(f"No such object: '{cursor}'", param=name, code="resource_missing")
+
+
+def _first(rows: Iterator[Json], limit: int) -> tuple[list[Json], bool]:
+    """Return the first rows, and whether more follow."""
+    shown = list(islice(rows, limit))
+    return shown, next(rows, None) is not None
 
 
 def iso(instant: int) -> str:

@@ -13,8 +13,7 @@ from faregate.providers.sandbox.asking import (
     Route,
     Sandbox,
     changed,
-    created_in,
-    page_of,
+    listed,
     refuse_others,
     retrieved,
 )
@@ -123,17 +122,7 @@ def list_charges(sandbox: Sandbox, asked: Asked) -> Json:
     sent = asked.parameters
     if "transfer_group" in sent:
         raise missing("transfer_group", sent["transfer_group"], param="transfer_group")
-    found = found_by_first(sandbox, "charge", sent, names=("payment_intent", "customer"))
-    return page_of(asked, found, lambda body: created_in(sent.get("created"), body["created"]))
-
-
-def found_by_first(sandbox: Sandbox, kind: str, sent: Json, *, names: tuple[str, ...]) -> list[Json]:
-    """Return the objects that all of the filters in `names` leave, newest first; without one, all."""
-    asked = [name for name in names if sent.get(name) is not None]
-    if not asked:
-        return list(sandbox.store.newest_first(kind))
-    found = sandbox.store.find(kind, asked[0], sent[asked[0]])
-    return [body for body in found if all(body.get(name) == sent[name] for name in asked)]
+    return listed(sandbox, asked, "charge", names=("payment_intent", "customer"))
 
 
 def _failure(decline: Decline | None) -> Json:

@@ -15,13 +15,12 @@ from faregate.providers.sandbox.asking import (
     Asked,
     Route,
     Sandbox,
-    created_in,
+    listed,
     merged_metadata,
     page_of,
     refuse_others,
     retrieved,
 )
-from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.checkout_lines import session_lines
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, lacking, refused
@@ -131,10 +130,8 @@ def change_session(sandbox: Sandbox, asked: Asked) -> Json:
 
 def list_sessions(sandbox: Sandbox, asked: Asked) -> Json:
     """List sessions."""
-    sent = asked.parameters
-    refuse_others(sent, _LISTED, "the list of checkout sessions")
-    found = found_by_first(sandbox, SESSION, sent, names=("payment_intent", "subscription", "customer", "status"))
-    return page_of(asked, found, lambda body: created_in(sent.get("created"), body["created"]))
+    refuse_others(asked.parameters, _LISTED, "the list of checkout sessions")
+    return listed(sandbox, asked, SESSION, names=("payment_intent", "subscription", "customer", "status"))
 
 
 def list_lines(sandbox: Sandbox, asked: Asked) -> Json:

@@ -15,12 +15,10 @@ from faregate.providers.sandbox.asking import (
     Route,
     Sandbox,
     changed,
-    created_in,
-    page_of,
+    listed,
     refuse_others,
     retrieved,
 )
-from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.times import in_time_of_owner
 
@@ -84,8 +82,7 @@ def end_dispute(sandbox: Sandbox, body: Json, *, is_won: bool) -> Json:
 
 def list_disputes(sandbox: Sandbox, asked: Asked) -> Json:
     """List disputes, of a charge or a payment intent if it is named."""
-    found = found_by_first(sandbox, "dispute", asked.parameters, names=("charge", "payment_intent"))
-    return page_of(asked, found, lambda body: created_in(asked.parameters.get("created"), body["created"]))
+    return listed(sandbox, asked, "dispute", names=("charge", "payment_intent"))
 
 
 def change_dispute(sandbox: Sandbox, asked: Asked) -> Json:

@@ -15,13 +15,11 @@ from faregate.providers.sandbox.asking import (
     Asked,
     Route,
     Sandbox,
-    created_in,
     known_currency,
-    page_of,
+    listed,
     refuse_others,
     retrieved,
 )
-from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Declined, Json, refused
 from faregate.providers.sandbox.intents import OPEN, changed_intent, raise_decline, with_method
@@ -139,8 +137,7 @@ def cancel(sandbox: Sandbox, body: Json, *, reason: str | None) -> Json:
 
 def list_intents(sandbox: Sandbox, asked: Asked) -> Json:
     """List payment intents."""
-    found = found_by_first(sandbox, "payment_intent", asked.parameters, names=("customer",))
-    return page_of(asked, found, lambda body: created_in(asked.parameters.get("created"), body["created"]))
+    return listed(sandbox, asked, "payment_intent", names=("customer",))
 
 
 def charge_off_session(

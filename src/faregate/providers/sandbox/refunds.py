@@ -15,13 +15,11 @@ from faregate.providers.sandbox.asking import (
     Route,
     Sandbox,
     changed,
-    created_in,
-    page_of,
+    listed,
     refuse_others,
     retrieved,
 )
 from faregate.providers.sandbox.cards import card_of_fingerprint
-from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.faults import Json, missing, refused
 from faregate.providers.sandbox.times import in_time_of_owner, plan_for_owner
 
@@ -127,8 +125,7 @@ def cancel_refund(sandbox: Sandbox, asked: Asked) -> Json:
 
 def list_refunds(sandbox: Sandbox, asked: Asked) -> Json:
     """List refunds, of a charge or a payment intent if it is named."""
-    found = found_by_first(sandbox, "refund", asked.parameters, names=("charge", "payment_intent"))
-    return page_of(asked, found, lambda body: created_in(asked.parameters.get("created"), body["created"]))
+    return listed(sandbox, asked, "refund", names=("charge", "payment_intent"))
 
 
 def _charge(sandbox: Sandbox, sent: Json) -> Json:

@@ -15,12 +15,10 @@ from faregate.providers.sandbox.asking import (
     Asked,
     Route,
     Sandbox,
-    created_in,
-    page_of,
+    listed,
     refuse_others,
     retrieved,
 )
-from faregate.providers.sandbox.charges import found_by_first
 from faregate.providers.sandbox.customers import live_customer
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.intents import (
@@ -125,8 +123,7 @@ def cancel_setup(sandbox: Sandbox, asked: Asked) -> Json:
 
 def list_setups(sandbox: Sandbox, asked: Asked) -> Json:
     """List setup intents, of a customer or a payment method if it is named."""
-    found = found_by_first(sandbox, "setup_intent", asked.parameters, names=("customer", "payment_method"))
-    return page_of(asked, found, lambda body: created_in(asked.parameters.get("created"), body["created"]))
+    return listed(sandbox, asked, "setup_intent", names=("customer", "payment_method"))
 
 
 def attempt_setup(sandbox: Sandbox, body: Json, method: Json, *, return_url: str | None = None) -> Json:
