@@ -1,6 +1,8 @@
 """Faults on demand, through the official SDK: refused, lost, late; webhooks late, twice, shuffled and dropped."""
 
 import json
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -115,6 +117,28 @@ def test_a_refusal_is_in_the_log_of_requests(stripe: StripeClient, controls: Con
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/prices", 400)
     assert line["idempotency_key"] == "of-the-log"
     assert line["error"] == "Missing required param: product."
+
+
+def test_requests_are_listed_while_others_are_answered(sandbox: Sandbox) -> None:
+    asked(sandbox, "GET", "/v1/products")
+    [line] = sandbox.live.requests
+    sandbox.live.requests.extend([line] * 500)
+    is_over = threading.Event()
+
+    def go_on() -> None:
+        while not is_over.is_set():
+            sandbox.live.requests.append(line)
+
+    others, interval_s = threading.Thread(target=go_on), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    others.start()
+    try:
+        for _ in range(100):
+            assert asked(sandbox, "GET", "/control/requests").status == 200
+    finally:
+        is_over.set()
+        others.join()
+        sys.setswitchinterval(interval_s)
 
 
 def latest(controls: Controls) -> list[dict[str, object]]:

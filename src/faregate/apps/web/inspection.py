@@ -71,8 +71,7 @@ async def show_object(visit: NamedDependency[Visit], identifier: FromPath[str]) 
 @get(f"{_ROOT}/requests")
 async def show_requests(visit: NamedDependency[Visit]) -> Response[str]:
     """List the latest requests and what they were answered."""
-    lines = list(reversed(_sandbox(visit).live.requests))
-    rows = [(_moment(line.at_ms), line) for line in lines]
+    rows = [(_moment(line.at_ms), line) for line in _sandbox(visit).live.latest()]
     return visit.page("sandbox_requests.html", rows=rows)
 
 

@@ -46,7 +46,7 @@ def _remove_faults(sandbox: Sandbox, ids: tuple[str, ...], _sent: Json) -> Json:
 
 
 def _list_requests(sandbox: Sandbox, _: tuple[str, ...], _sent: Json) -> Json:
-    return {"data": [line._asdict() for line in reversed(sandbox.live.requests)]}
+    return {"data": [line._asdict() for line in sandbox.live.latest()]}
 
 
 def _list_deliveries(sandbox: Sandbox, _: tuple[str, ...], _sent: Json) -> Json:

@@ -35,6 +35,10 @@ class Live:
         self._turn = threading.Lock()
         self._served: set[Hashable] = set()
 
+    def latest(self) -> list[RequestLine]:
+        """Return the latest requests, newest first: of a moment, while others are answered."""
+        return list(self.requests)[::-1]
+
     @contextmanager
     def alone(self, held: Hashable | None) -> Iterator[None]:
         """Serve one request at a time of those that hold the same; raises `StripeFault` (429) for another."""
