@@ -44,7 +44,7 @@ def test_migrating_a_current_database_changes_nothing(empty: Database) -> None:
         with empty.begin() as transaction:
             migrate(transaction)
     with empty.snapshot() as transaction:
-        assert transaction.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0031"]
+        assert transaction.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0032"]
 
 
 def test_a_failed_migration_leaves_nothing_behind(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:

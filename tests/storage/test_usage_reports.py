@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event
 
 from faregate.domain.billing.provider_usage import UsageFailure
 from faregate.storage.database import Database
-from faregate.storage.outbox import add_to_outbox, mark_delivered, mark_given_up
+from faregate.storage.outbox import add_to_outbox, mark_delivered, mark_given_up, ready_subscriptions
 from faregate.storage.schema import migrate
 from faregate.storage.usage_reports import count_reports
 
@@ -51,9 +51,10 @@ def test_reports_are_counted_that_the_provider_lacks_and_nothing_else(database: 
         assert count_reports(transaction) == {"waiting": 2, "refused": 1}
 
 
-def test_counting_reports_reads_what_waits_and_not_all_there_ever_were(tmp_path: Path) -> None:
+def plan_of(tmp_path: Path, ask: Callable[[Connection], object]) -> list[str]:
+    """Return how SQLite answers the one statement of `ask`."""
     asked: list[tuple[str, Any]] = []
-    with closing(Database(f"sqlite:///{tmp_path / 'counted.sqlite3'}")) as database:
+    with closing(Database(f"sqlite:///{tmp_path / 'planned.sqlite3'}")) as database:
         with database.begin() as transaction:
             migrate(transaction)
         with database.snapshot() as transaction:
@@ -62,7 +63,16 @@ def test_counting_reports_reads_what_waits_and_not_all_there_ever_were(tmp_path:
             def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:  # noqa: ANN401
                 asked.append((statement, parameters))
 
-            count_reports(transaction)
+            ask(transaction)
             (statement, parameters), *_ = asked
             plan = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-    assert "outbox_waiting" in plan[0].detail
+    return [step.detail for step in plan]
+
+
+def test_counting_reports_reads_what_waits_and_not_all_there_ever_were(tmp_path: Path) -> None:
+    assert "outbox_waiting" in plan_of(tmp_path, count_reports)[0]
+
+
+def test_what_is_due_is_found_without_reading_what_failed_for_good(tmp_path: Path) -> None:
+    steps = plan_of(tmp_path, lambda transaction: ready_subscriptions(transaction, now=NOW, limit=10))
+    assert any("outbox_due" in step for step in steps), steps

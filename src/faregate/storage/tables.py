@@ -688,6 +688,15 @@ Index(
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
+_due = and_(_waiting, outbox.c.failed_at.is_(None))
+Index(
+    "outbox_due",
+    outbox.c.application_id,
+    outbox.c.subscription_id,
+    outbox.c.outbox_id,
+    sqlite_where=_due,
+    postgresql_where=_due,
+)
 _is_usage = outbox.c.usage_at.is_not(None)
 Index(
     "outbox_usage",
