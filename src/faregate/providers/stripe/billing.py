@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from faregate.base.errors import Conflict
 from faregate.base.periods import Period
@@ -22,7 +20,7 @@ from faregate.domain.billing.provider import (
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
 from faregate.domain.billing.provider_usage import UsageSummary
 from faregate.domain.customers.prepaid_billing import PrepaidBilling
-from faregate.providers.stripe.client import Connecting, asked
+from faregate.providers.stripe.client import Connecting, StripeAccount, asked
 from faregate.providers.stripe.closing import Closing, close_period
 from faregate.providers.stripe.credit import give_credit
 from faregate.providers.stripe.customers import ensure_customer, set_payment_method
@@ -32,33 +30,18 @@ from faregate.providers.stripe.shapes import from_seconds, to_seconds
 from faregate.providers.stripe.subscriptions import Standing, ensure_subscription
 from faregate.providers.stripe.usage import StripeUsage, send_usage, usage_summaries
 
-if TYPE_CHECKING:
-    from stripe import StripeClient
 
-
-class StripeProvider:
-    """A `BillingProvider`. `connecting` gives the client, at the first call: it loads the SDK.
+class StripeProvider(StripeAccount):
+    """A `BillingProvider`.
 
     Safe on any thread. What one subscription is at Stripe is known to the calls on the same links.
     """
 
     def __init__(self, connecting: Connecting, links: ProviderLinks | None = None) -> None:
-        self._connecting = connecting
+        super().__init__(connecting)
         self._links = links or ProviderLinks()
         self._wanted: dict[str, ProviderSubscription] = {}
         self._standing: dict[str, Standing | None] = {}
-
-    @cached_property
-    def _client(self) -> StripeClient:
-        return self._connecting()
-
-    @cached_property
-    def _account(self) -> str:
-        return asked(self._client.v1.accounts.retrieve_current).id
-
-    def account(self) -> str:
-        """Return the account's id."""
-        return self._account
 
     def linked(self, links: ProviderLinks) -> StripeProvider:
         """Return the provider with what is known of its objects."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from faregate.base.errors import Conflict, InvalidInput, NotFound
@@ -25,7 +24,7 @@ from faregate.domain.billing.provider_catalog import (
     product_fields,
 )
 from faregate.domain.billing.provider_links import LinkKind, ProviderLinks
-from faregate.providers.stripe.client import asked, created
+from faregate.providers.stripe.client import StripeAccount, asked, created
 from faregate.providers.stripe.shapes import OUR_ID, every, find_ours, from_page, key_of
 
 if TYPE_CHECKING:
@@ -37,23 +36,8 @@ if TYPE_CHECKING:
 _EXPAND: Final = ["tiers"]
 
 
-class StripeCatalog:
-    """`CatalogProvider` at Stripe. `connecting` gives the client, at the first call: it loads the SDK."""
-
-    def __init__(self, connecting: Callable[[], StripeClient]) -> None:
-        self._connecting = connecting
-
-    @cached_property
-    def _client(self) -> StripeClient:
-        return self._connecting()
-
-    @cached_property
-    def _account(self) -> str:
-        return asked(self._client.v1.accounts.retrieve_current).id
-
-    def account(self) -> str:
-        """Return the account's id."""
-        return self._account
+class StripeCatalog(StripeAccount):
+    """`CatalogProvider` at Stripe."""
 
     def push_product(self, wanted: WantedProduct, links: ProviderLinks) -> None:
         """Make the product, or bring it to what is wanted."""

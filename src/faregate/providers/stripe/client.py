@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -82,6 +83,25 @@ def asked(call: Callable[[], T]) -> T:
     except StripeError as error:
         # Not chained: Stripe's words are in ours, without what may be a key.
         raise translated(error) from None
+
+
+class StripeAccount:
+    """An account, asked through one client. `connecting` gives the client, at the first call: it loads the SDK."""
+
+    def __init__(self, connecting: Connecting) -> None:
+        self._connecting = connecting
+
+    @cached_property
+    def _client(self) -> StripeClient:
+        return self._connecting()
+
+    @cached_property
+    def _account(self) -> str:
+        return asked(self._client.v1.accounts.retrieve_current).id
+
+    def account(self) -> str:
+        """Return the account's id."""
+        return self._account
 
 
 def created(create: Callable[[str], T], *, key: str, find: Callable[[], T | None]) -> T:
