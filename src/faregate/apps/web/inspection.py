@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 from urllib.parse import quote
 
 from litestar import Response, get, post
@@ -27,17 +27,6 @@ T = TypeVar("T")
 _ROOT: Final = "/sandbox/inspect"
 _ROWS: Final = 50
 _STEPS: Final = {"an hour": 3_600, "a day": 86_400, "a week": 7 * 86_400, "31 days": 31 * 86_400}
-_REQUEST_ANSWERS: Final = (
-    "rate_limited",
-    "lock_timeout",
-    "failed",
-    "unavailable",
-    "over_rate",
-    "lost",
-    "late",
-    "reported",
-)
-_WEBHOOK_ANSWERS: Final = ("late", "twice", "shuffled", "dropped")
 _WHOLE_NUMBERS: Final = ("times", "seed", "late_ms", "per_second")
 
 
@@ -163,8 +152,8 @@ async def _faults(visit: Visit, form: dict[str, str], *, fault: str) -> Response
         "sandbox_faults.html",
         status=HTTP_422_UNPROCESSABLE_ENTITY if fault else 200,
         rules=[each.shown() for each in kept],
-        requests=_REQUEST_ANSWERS,
-        webhooks=_WEBHOOK_ANSWERS,
+        requests=get_args(faulty.RequestAnswer),
+        webhooks=get_args(faulty.WebhookAnswer),
         values=form,
         fault=fault,
     )

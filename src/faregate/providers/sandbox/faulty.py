@@ -22,6 +22,10 @@ _MOST_LATE_MS: Final = 3_600_000
 _MOST_RULES: Final = 100
 
 
+RequestAnswer = Literal[
+    "rate_limited", "lock_timeout", "failed", "unavailable", "over_rate", "lost", "late", "reported"
+]
+WebhookAnswer = Literal["late", "twice", "shuffled", "dropped"]
 ReportCode = Literal[
     "archived_meter",
     "meter_event_customer_not_found",
@@ -53,7 +57,7 @@ class RequestFault(_Rule, frozen=True, tag="request"):
     `reported` takes meter events whatever is wrong with them, and reports afterwards; with a `code`, all of them.
     """
 
-    answer: Literal["rate_limited", "lock_timeout", "failed", "unavailable", "over_rate", "lost", "late", "reported"]
+    answer: RequestAnswer
     method: str = "*"
     path: str = "*"
     kept: bool | None = None
@@ -69,7 +73,7 @@ class WebhookFault(_Rule, frozen=True, tag="webhook"):
     `dropped` never sends.
     """
 
-    answer: Literal["late", "twice", "shuffled", "dropped"]
+    answer: WebhookAnswer
     type: str = "*"
 
 
