@@ -34,7 +34,7 @@ async def show_hosted(
     backend: NamedDependency[WebBackend], kind: FromPath[str], page_id: FromPath[str]
 ) -> Response[str]:
     """Show a hosted page."""
-    sandbox = _sandbox(backend)
+    sandbox = backend.require_sandbox()
     return _answer(backend, await asyncio.to_thread(_shown, sandbox, kind, page_id))
 
 
@@ -43,16 +43,10 @@ async def submit_hosted(
     request: WebRequest, backend: NamedDependency[WebBackend], page_id: FromPath[str]
 ) -> Response[str]:
     """Do what a form of a hosted page asks for."""
-    sandbox, kind = _sandbox(backend), request.path_params["kind"]
+    sandbox, kind = backend.require_sandbox(), request.path_params["kind"]
     sent = await request.form()
     form = {name: value.strip() for name, value in list(sent.items())[:_MAX_FIELDS] if isinstance(value, str)}
     return _answer(backend, await asyncio.to_thread(_submitted, sandbox, kind, page_id, form=form))
-
-
-def _sandbox(backend: WebBackend) -> Sandbox:
-    if backend.sandbox is None:
-        raise NotFound("page", "sandbox")
-    return backend.sandbox
 
 
 def _shown(sandbox: Sandbox, kind: str, page_id: str) -> Hosted:

@@ -60,7 +60,7 @@ async def show_object(visit: NamedDependency[Visit], identifier: FromPath[str]) 
 @get(f"{_ROOT}/requests")
 async def show_requests(visit: NamedDependency[Visit]) -> Response[str]:
     """List the latest requests and what they were answered."""
-    rows = [(_moment(line.at_ms), line) for line in _sandbox(visit).live.latest()]
+    rows = [(_moment(line.at_ms), line) for line in visit.backend.require_sandbox().live.latest()]
     return visit.page("sandbox_requests.html", rows=rows)
 
 
@@ -140,7 +140,7 @@ async def _account(visit: Visit, *, fault: str = "") -> Response[str]:
         status=HTTP_422_UNPROCESSABLE_ENTITY if fault else 200,
         kinds=kinds,
         business_now=clock.now,
-        sandbox_now=datetime.fromtimestamp(_sandbox(visit).now(), UTC),
+        sandbox_now=datetime.fromtimestamp(visit.backend.require_sandbox().now(), UTC),
         steps=list(_STEPS),
         fault=fault,
     )
@@ -171,15 +171,9 @@ def _rule_of(form: dict[str, str]) -> dict[str, object]:
     return rule | {name: form[name] for name in ("share", "code", "method") if name in form}
 
 
-def _sandbox(visit: Visit) -> Sandbox:
-    if visit.backend.sandbox is None:
-        raise NotFound("page", "sandbox")
-    return visit.backend.sandbox
-
-
 async def _read(visit: Visit, work: Callable[[Sandbox], T]) -> T:
     """Run `work` in a transaction of the sandbox's file, on a thread."""
-    sandbox = _sandbox(visit)
+    sandbox = visit.backend.require_sandbox()
 
     def run() -> T:
         with sandbox.store.transaction():

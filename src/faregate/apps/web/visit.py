@@ -15,7 +15,7 @@ from litestar.enums import MediaType
 
 from faregate.apps.web.rendering import Pages
 from faregate.base.clock import Clock
-from faregate.base.errors import InvalidInput
+from faregate.base.errors import InvalidInput, NotFound
 from faregate.base.ids import IdSource
 from faregate.providers.sandbox.asking import Sandbox
 from faregate.services.business_clock import business_now
@@ -52,6 +52,12 @@ class WebBackend:
     new_id: IdSource
     pages: Pages
     sandbox: Sandbox | None = None
+
+    def require_sandbox(self) -> Sandbox:
+        """Return the sandbox; `NotFound` where there is none to look into."""
+        if self.sandbox is None:
+            raise NotFound("page", "sandbox")
+        return self.sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
