@@ -19,7 +19,7 @@ from litestar.status_codes import HTTP_303_SEE_OTHER
 from faregate.apps.statuses import STATUSES
 from faregate.apps.web import alerts, catalog, customers, home, hosted, inspection, signing_in
 from faregate.apps.web.attempts import Attempts
-from faregate.apps.web.rendering import Pages
+from faregate.apps.web.rendering import Pages, content_policy
 from faregate.apps.web.visit import SignedOut, WebBackend, WebRequest, signed_in
 from faregate.base.clock import Clock
 from faregate.base.errors import FaregateError, InvalidInput, NotFound, Unauthorized
@@ -39,9 +39,7 @@ _STATUSES: Final = {
     Unauthorized: HTTPStatus.FORBIDDEN,
 }
 _HEADERS: Final = {
-    # Nothing from elsewhere, no script or style in a page. Tabler's own images are `data:` in its style sheet.
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": content_policy(),
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cache-control": "no-store",

@@ -16,6 +16,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_200_OK, HTTP_303_SEE_OTHER, HTTP_422_UNPROCESSABLE_ENTITY
 
+from faregate.apps.web.rendering import content_policy
 from faregate.apps.web.visit import WebBackend, WebRequest
 from faregate.base.errors import NotFound
 from faregate.providers.sandbox.asking import Sandbox
@@ -84,11 +85,7 @@ def _policy(targets: tuple[str, ...]) -> str:
     origins = {
         f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, targets) if _ORIGIN.fullmatch(parts.netloc)
     }
-    sources = " ".join(["'self'", *sorted(origins)])
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        f" form-action {sources}; base-uri 'none'; frame-ancestors 'none'"
-    )
+    return content_policy(*sorted(origins))
 
 
 HANDLERS = [show_hosted, submit_hosted]
