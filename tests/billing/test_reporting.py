@@ -180,6 +180,27 @@ def test_a_period_of_which_nothing_was_reported_in_time_is_billed_whole_as_items
     ]
 
 
+@dataclass
+class Counting(FaultyProvider):
+    """Counts how often it is asked for its account."""
+
+    asked: int = 0
+
+    def account(self) -> str:
+        self.asked += 1
+        return super().account()
+
+
+def test_a_provider_that_nothing_waits_for_is_not_asked_anything(postpaid: Desk) -> None:
+    provider = Counting(postpaid.provider)
+    postpaid.tick(provider)
+    assert provider.asked == 0
+    postpaid.use(1, 0)
+    postpaid.move(AFTER)
+    postpaid.tick(provider)
+    assert (provider.asked, postpaid.waiting()) == (1, [])
+
+
 def test_a_report_has_the_instant_that_it_is_counted_at(postpaid: Desk) -> None:
     postpaid.use(1, 0)
     postpaid.move(AFTER)

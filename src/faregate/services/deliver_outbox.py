@@ -53,7 +53,10 @@ async def deliver_outbox(database: Database, provider: BillingProvider, clock: C
 
     A failed message is counted with its error and tried again after a growing delay; it holds back what is behind it
     in its own subscription. A report of usage that is refused is kept as such, and holds back the period's close only.
+    Where nothing waits, the provider is not asked anything.
     """
+    if not await database.read(lambda tx: ready_subscriptions(tx, now=clock.now(), limit=1)):
+        return 0
     try:
         account = await ask_provider(provider.account)
     except FaregateError as error:
