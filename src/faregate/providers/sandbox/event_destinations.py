@@ -23,7 +23,7 @@ from faregate.providers.sandbox.asking import Asked, Route, Sandbox, iso, merged
 from faregate.providers.sandbox.deliveries import EVENT_DESTINATION
 from faregate.providers.sandbox.faults import Json, refused
 from faregate.providers.sandbox.parameters import Choice, ListOf, fields_of
-from faregate.providers.sandbox.webhook_endpoints import checked_url
+from faregate.providers.sandbox.webhook_endpoints import checked_url, enabled_types
 from faregate.providers.stripe_version import API_VERSION
 
 _SECRET: Final = "webhook_endpoint.signing_secret"  # noqa: S105 - the name of a field
@@ -152,9 +152,7 @@ def _types(sent: list[str], *, is_thin: bool) -> list[str]:
     for place, name in enumerate(sent):
         if name not in known:
             raise refused(f"Unknown event type: {name}", param=f"enabled_events[{place}]")
-    if not sent:
-        raise refused("You must enable at least one event.", param="enabled_events", code="parameter_missing")
-    return sorted(set(sent))
+    return enabled_types(sent)
 
 
 def _snapshot_types() -> set[str]:

@@ -38,7 +38,7 @@ def make_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
         "application": None,
         "created": sandbox.now(),
         "description": sent.get("description") or None,
-        "enabled_events": _types(sent["enabled_events"]),
+        "enabled_events": enabled_types(sent["enabled_events"]),
         "livemode": False,
         "metadata": sent.get("metadata", {}),
         "status": "enabled",
@@ -54,7 +54,7 @@ def change_endpoint(sandbox: Sandbox, asked: Asked) -> Json:
     if "disabled" in fields:
         fields["status"] = "disabled" if fields.pop("disabled") else "enabled"
     if "enabled_events" in fields:
-        fields["enabled_events"] = _types(fields["enabled_events"])
+        fields["enabled_events"] = enabled_types(fields["enabled_events"])
     if "url" in fields:
         checked_url(fields["url"], param="url")
     if "metadata" in fields:
@@ -87,7 +87,8 @@ def checked_url(url: str, *, param: str) -> str:
     return url
 
 
-def _types(sent: list[str]) -> list[str]:
+def enabled_types(sent: list[str]) -> list[str]:
+    """Return the types of events that a receiver wants, in order; raises `StripeFault` for none."""
     if not sent:
         raise refused("You must enable at least one event.", param="enabled_events", code="parameter_missing")
     return sorted(set(sent))
