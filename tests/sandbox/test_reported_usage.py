@@ -99,7 +99,7 @@ def test_what_is_refused_is_told_with_the_parameter(client: StripeClient, meter:
 
 
 def test_days_are_read_page_by_page(client: StripeClient, meter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faregate.providers.stripe.usage._PAGE", 2)
+    monkeypatch.setattr("faregate.providers.stripe.shapes.PAGE", 2)
     first = usage_of(client, "1", identifier="day-0", at=TODAY - timedelta(days=5))
     for day in range(5):
         send_usage(
